@@ -1,0 +1,19 @@
+"""WireGuard itself: keys, names, addresses and config files, as values that cannot be wrong.
+
+Who owns what, what is stored and what the kernel holds are `wgctl`'s.
+
+    formats.wg_quick   formats.qr        a tunnel as a config; a text as a QR code
+        |      |            |
+        |    config         |            the model of a wg-quick file, and back
+        |      |            |
+        |    syntax         |            its lines, keys and the form of each value
+        |      |            |
+    addresses  |   endpoint |   keys     prefix arithmetic; host:port; the three kinds of key
+        |      |      |     |    |
+        |      |      |     |    |  names  labels, interface names, metadata
+        +------+------+-----+----+----+
+                      |
+                    errors               what a refusal is, and how foreign text is shown
+
+Nothing here opens a file, a socket or a clock. Making a key is the one use of randomness.
+"""

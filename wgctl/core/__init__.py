@@ -1,0 +1,15 @@
+"""Decisions: values in, values out. No file, socket, clock, process or database.
+
+model        what orgs, networks, gateways, peers, apps and machines are
+errors       the kinds of refusal, and what each becomes outside
+settings     the settings of one host
+schema       the JSON shapes that api and client share
+feed         the stream of changes, and its lines
+access       the scopes that a route may declare, and who has them
+allocate     which network id, which number
+plan         desired device x actual device -> steps
+firewall     networks -> nftables ruleset, as data
+view         what one network may resolve
+responder    query bytes x names x asker -> reply, forward or drop
+ports        Protocols, only where two implementations exist
+"""

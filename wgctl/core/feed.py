@@ -1,0 +1,203 @@
+"""The feed: the ordered stream of changes that every role follows, and its lines of JSON.
+
+Knows the shape of a line and which role needs which kinds; who keeps changes is `wgctl.store`,
+who carries them is `wgctl.api` and `wgctl.client`.
+
+    snapshot    what follows, up to the next commit, replaces everything
+    put         one row, as it is after the change
+    delete      one row is gone
+    commit      everything since the last commit is the state at this revision
+    beat        nothing happened; the connection lives
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from ipaddress import IPv6Address, IPv6Network
+from types import MappingProxyType
+
+from peers.endpoint import Endpoint
+from peers.keys import PublicKey
+from wgctl.core.errors import Invalid
+from wgctl.core.model import (
+    App,
+    Gateway,
+    Machine,
+    MachineState,
+    Network,
+    Org,
+    Peer,
+    Port,
+    Protocol,
+    Role,
+)
+
+__all__ = [
+    "NEEDS",
+    "Beat",
+    "Commit",
+    "Delete",
+    "Event",
+    "Kind",
+    "Put",
+    "Row",
+    "Snapshot",
+    "decode_row",
+    "encode_row",
+    "parse_line",
+    "render_line",
+]
+
+Row = Org | Network | Gateway | Peer | App | Machine
+
+
+class Kind(StrEnum):
+    """What a row is."""
+
+    ORG = "org"
+    NETWORK = "network"
+    GATEWAY = "gateway"
+    PEER = "peer"
+    APP = "app"
+    MACHINE = "machine"
+
+
+NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
+    {
+        Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER}),
+        Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE}),
+        Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER}),
+    }
+)
+"""What each role's copy holds; a role that is not here may not follow the feed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The rows up to the next commit replace everything; `epoch` names the store."""
+
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One row, as it is after the change."""
+
+    kind: Kind
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The row `id` of `kind` is gone."""
+
+    kind: Kind
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything since the last commit is the state at `revision`."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Nothing happened; the connection lives."""
+
+
+Event = Snapshot | Put | Delete | Commit | Beat
+
+_TYPES: Mapping[Kind, type[Row]] = {
+    Kind.ORG: Org,
+    Kind.NETWORK: Network,
+    Kind.GATEWAY: Gateway,
+    Kind.PEER: Peer,
+    Kind.APP: App,
+    Kind.MACHINE: Machine,
+}
+_FIELDS = {kind: tuple(field.name for field in fields(type_)) for kind, type_ in _TYPES.items()}
+
+
+def _ports(listed: list[list[object]]) -> tuple[Port, ...]:
+    return tuple(Port(name, number, Protocol(protocol)) for name, number, protocol in listed)  # type: ignore[arg-type]  # JSON, checked when it was written
+
+
+_READ: Mapping[str, Callable[..., object]] = {
+    "prefix": IPv6Network,
+    "address": IPv6Address,
+    "public_key": PublicKey.parse,
+    "endpoint": Endpoint.parse,
+    "state": MachineState,
+    "ports": _ports,
+    "metadata": MappingProxyType,
+}
+_WRITE: Mapping[str, Callable[..., object]] = {
+    "prefix": str,
+    "address": str,
+    "public_key": str,
+    "endpoint": str,
+    "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
+    "metadata": dict,
+}
+
+
+def encode_row(kind: Kind, row: Row) -> dict[str, object]:
+    """Return `row` as JSON values, one a field."""
+    return {
+        name: _WRITE[name](getattr(row, name)) if name in _WRITE else getattr(row, name)
+        for name in _FIELDS[kind]
+    }
+
+
+def decode_row(kind: Kind, values: Mapping[str, object]) -> Row:
+    """Return the row that `encode_row` wrote.
+
+    Raises Invalid when a field is missing, unknown, or not what it must be.
+    """
+    try:
+        return _TYPES[kind](
+            **{name: _READ[name](v) if name in _READ else v for name, v in values.items()}  # type: ignore[arg-type]  # the table above gives each field its type
+        )
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"a {kind} row of the feed: {error}") from error
+
+
+def render_line(event: Event) -> bytes:
+    """Return `event` as one line of JSON with its newline."""
+    match event:
+        case Put(kind, row):
+            line: dict[str, object] = {"put": kind, "row": encode_row(kind, row)}
+        case Delete(kind, id_):
+            line = {"delete": kind, "id": id_}
+        case Commit(revision):
+            line = {"commit": revision}
+        case Snapshot(epoch):
+            line = {"snapshot": epoch}
+        case Beat():
+            line = {"beat": True}
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def parse_line(line: bytes | str) -> Event:
+    """Return the event that `render_line` wrote.
+
+    Raises Invalid for anything else.
+    """
+    try:
+        match json.loads(line):
+            case {"put": kind, "row": dict(values)}:
+                return Put(Kind(kind), decode_row(Kind(kind), values))
+            case {"delete": kind, "id": int(id_)}:
+                return Delete(Kind(kind), id_)
+            case {"commit": int(revision)}:
+                return Commit(revision)
+            case {"snapshot": str(epoch)}:
+                return Snapshot(epoch)
+            case {"beat": True}:
+                return Beat()
+    except ValueError as error:
+        raise Invalid(f"a line of the feed: {error}") from error
+    raise Invalid(f"a line of the feed: {ascii(line)[:80]}, expected one of its five shapes")

@@ -1,0 +1,179 @@
+"""The values that the house speaks of: orgs, networks, gateways, peers, apps, machines.
+
+Says what a thing is; where it is kept is `wgctl.store`, how it looks as JSON outside is
+`wgctl.core.schema`. Times are whole seconds since 1970 UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Address, IPv6Network
+
+from peers.addresses import resolver_address
+from peers.endpoint import Endpoint
+from peers.keys import PublicKey
+from peers.names import Label
+
+__all__ = [
+    "OPERATOR",
+    "App",
+    "Gateway",
+    "Machine",
+    "MachineState",
+    "Network",
+    "Observation",
+    "Org",
+    "Peer",
+    "Port",
+    "Protocol",
+    "Role",
+]
+
+OPERATOR = "operator"
+"""The owner of a peer that was added over the operators' socket."""
+
+ONLINE_S = 180
+"""A handshake younger than this means a live session: WireGuard's REJECT_AFTER_TIME."""
+
+
+class Role(StrEnum):
+    """A process of its own, with the least that it needs."""
+
+    CONTROLLER = "controller"
+    GATEWAY = "gateway"
+    RESOLVER = "resolver"
+    INTERNAL_API = "internal-api"
+
+
+class MachineState(StrEnum):
+    """What an admin asked of a machine; only a started one is in the answers."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+
+
+class Protocol(StrEnum):
+    """The transport of a machine's port."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Org:
+    """A tenant; owns everything below."""
+
+    id: int
+    slug: Label
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An isolated private network of an org: one `/48`."""
+
+    id: int
+    org_id: int
+    name: Label
+    prefix: IPv6Network
+    created_at: int
+
+    @property
+    def resolver(self) -> IPv6Address:
+        """The network's own address, `::3`: its resolver and its API."""
+        return resolver_address(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A host that ends WireGuard tunnels.
+
+    `number` is the host field of the addresses born here, 16 to 65535. `forwards` is true
+    where its resolver has upstreams, so that it can answer names beyond `.internal`.
+    """
+
+    id: int
+    number: int
+    name: Label
+    region: Label
+    endpoint: Endpoint
+    public_key: PublicKey
+    mtu_bytes: int
+    forwards: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A WireGuard client of one network: a laptop, a phone, a server.
+
+    `expires_at` None: never. The address is where the peer was born, not where it is.
+    """
+
+    id: int
+    org_id: int
+    network_id: int
+    gateway_id: int
+    name: Label
+    owner: str
+    public_key: PublicKey
+    address: IPv6Address
+    created_at: int
+    expires_at: int | None
+
+    def expired(self, *, now: int) -> bool:
+        """Whether the peer's time is over at `now`."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A named service in a network: `web` is `web.internal`."""
+
+    id: int
+    org_id: int
+    network_id: int
+    name: Label
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A named port of a machine, as `http=8080/tcp`."""
+
+    name: Label
+    number: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One running instance of an app, on a peer whose address it has."""
+
+    id: int
+    org_id: int
+    network_id: int
+    app_id: int
+    peer_id: int
+    name: Label
+    region: Label
+    process_group: Label
+    ports: tuple[Port, ...]
+    metadata: Mapping[str, str]
+    state: MachineState
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a gateway last saw of a peer; None where there was no handshake yet."""
+
+    peer_id: int
+    endpoint: str | None
+    last_handshake: int | None
+    received_bytes: int
+    sent_bytes: int
+
+    def online(self, *, now: int) -> bool:
+        """Whether the last handshake is young enough for a live session."""
+        return self.last_handshake is not None and now - self.last_handshake < ONLINE_S

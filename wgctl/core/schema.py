@@ -1,0 +1,341 @@
+"""The JSON shapes that the API and its client share.
+
+Fields are named as in the tables of the command line; unknown ones are refused. Times are
+RFC 3339 in UTC. Turning values of the store into these is `wgctl.api`.
+"""
+
+from datetime import datetime
+from ipaddress import IPv6Address, IPv6Network
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+import peers.endpoint
+import peers.keys
+from peers.names import parse_label, parse_metadata_key, parse_metadata_value
+from wgctl.core.model import MachineState, Protocol, Role
+
+__all__ = [
+    "App",
+    "Enrolment",
+    "Gateway",
+    "Machine",
+    "Network",
+    "NewApp",
+    "NewGateway",
+    "NewKey",
+    "NewMachine",
+    "NewNetwork",
+    "NewOrg",
+    "NewPeer",
+    "NewState",
+    "ObservedPeer",
+    "Org",
+    "Page",
+    "Peer",
+    "Port",
+    "Problem",
+    "RoleReport",
+    "RoleStatus",
+    "SelfReply",
+    "Status",
+    "Tunnel",
+]
+
+Item = TypeVar("Item")
+
+
+def _public_key(text: object) -> object:
+    return peers.keys.PublicKey.parse(text) if isinstance(text, str) else text
+
+
+def _endpoint(text: object) -> object:
+    return peers.endpoint.Endpoint.parse(text) if isinstance(text, str) else text
+
+
+def _string(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+
+
+_LABEL = _string("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "web")
+_LabelText = Annotated[str, BeforeValidator(parse_label), _LABEL]
+_Key = Annotated[
+    peers.keys.PublicKey,
+    BeforeValidator(_public_key),
+    PlainSerializer(str),
+    _string("^[A-Za-z0-9+/]{43}=$", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="),
+]
+_Endpoint = Annotated[
+    peers.endpoint.Endpoint,
+    BeforeValidator(_endpoint),
+    PlainSerializer(str),
+    _string("^.+:[0-9]{1,5}$", "203.0.113.7:51820"),
+]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Page(_Shape, Generic[Item]):
+    """Part of a list; `next` is the cursor of the following part, None at the end."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class Problem(_Shape):
+    """A refusal as an RFC 9457 problem document; `type` names the kind of refusal."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class NewOrg(_Shape):
+    """An org to add."""
+
+    slug: _LabelText
+
+
+class Org(_Shape):
+    """An org."""
+
+    slug: str
+    networks: int
+    peers: int
+    created_at: datetime
+
+
+class NewNetwork(_Shape):
+    """A network to add to an org."""
+
+    name: _LabelText
+
+
+class Network(_Shape):
+    """A network; `resolver` is its `::3`."""
+
+    org: str
+    name: str
+    prefix: IPv6Network
+    resolver: IPv6Address
+    created_at: datetime
+
+
+class NewGateway(_Shape):
+    """What a gateway host says of itself when it starts."""
+
+    region: _LabelText
+    endpoint: _Endpoint
+    public_key: _Key
+    mtu_bytes: int = Field(ge=1280, le=65535)
+    forwards: bool
+
+
+class Gateway(_Shape):
+    """A gateway; `reported_at` is when its role last reported, None if it has not yet."""
+
+    name: str
+    number: int
+    region: str
+    endpoint: _Endpoint
+    public_key: _Key
+    mtu_bytes: int
+    forwards: bool
+    created_at: datetime
+    reported_at: datetime | None
+
+
+class NewPeer(_Shape):
+    """A peer to add. `needs_forwarding` asks for a resolver that answers every name."""
+
+    name: _LabelText
+    network: _LabelText = "default"
+    public_key: _Key
+    expires_in_s: int | None = Field(default=None, ge=1, le=100 * 366 * 86400)
+    needs_forwarding: bool = False
+
+
+class NewKey(_Shape):
+    """The key that a peer is to have from now on."""
+
+    public_key: _Key
+    needs_forwarding: bool = False
+
+
+class Peer(_Shape):
+    """A peer, with what its gateway last saw of it."""
+
+    name: str
+    org: str
+    network: str
+    owner: str
+    public_key: _Key
+    address: IPv6Address
+    gateway: str
+    created_at: datetime
+    expires_at: datetime | None
+    online: bool
+    last_handshake: datetime | None
+    received_bytes: int
+    sent_bytes: int
+    endpoint: str | None
+
+
+class Tunnel(_Shape):
+    """What a WireGuard client needs beside its own private key."""
+
+    address: IPv6Address
+    prefix: IPv6Network
+    resolver: IPv6Address
+    gateway_key: _Key
+    endpoint: _Endpoint
+    mtu_bytes: int
+
+
+class Enrolment(_Shape):
+    """A peer as it was added or re-keyed, and its tunnel."""
+
+    peer: Peer
+    tunnel: Tunnel
+
+
+class NewApp(_Shape):
+    """An app to add."""
+
+    name: _LabelText
+    network: _LabelText = "default"
+
+
+class App(_Shape):
+    """An app; `started` counts the machines that its name answers with."""
+
+    name: str
+    org: str
+    network: str
+    machines: int
+    started: int
+    created_at: datetime
+
+
+class Port(_Shape):
+    """A named port."""
+
+    name: _LabelText
+    number: int = Field(ge=1, le=65535)
+    protocol: Protocol = Protocol.TCP
+
+
+class NewMachine(_Shape):
+    """A machine to add to an app, on a peer of the same network.
+
+    Without a name it gets one; without a region, that of the peer's gateway.
+    """
+
+    name: _LabelText | None = None
+    network: _LabelText = "default"
+    app: _LabelText
+    peer: _LabelText
+    region: _LabelText | None = None
+    process_group: _LabelText = "app"
+    ports: list[Port] = Field(default_factory=list, max_length=64)
+    metadata: dict[
+        Annotated[str, BeforeValidator(parse_metadata_key), _LABEL],
+        Annotated[str, BeforeValidator(parse_metadata_value), _LABEL],
+    ] = Field(default_factory=dict, max_length=64)
+
+
+class NewState(_Shape):
+    """The state that a machine is to have."""
+
+    state: MachineState
+
+
+class Machine(_Shape):
+    """A machine; its address is its peer's."""
+
+    name: str
+    app: str
+    org: str
+    network: str
+    peer: str
+    address: IPv6Address
+    region: str
+    process_group: str
+    ports: list[Port]
+    metadata: dict[str, str]
+    state: MachineState
+    created_at: datetime
+
+
+class ObservedPeer(_Shape):
+    """What a gateway saw of one peer; `last_handshake` in seconds since 1970."""
+
+    peer_id: int
+    endpoint: str | None = Field(default=None, max_length=64)
+    last_handshake: int | None = None
+    received_bytes: int = 0
+    sent_bytes: int = 0
+
+
+class RoleReport(_Shape):
+    """What a role says of itself, every few seconds.
+
+    `drift` counts the differences found and repaired since the role started;
+    `drift_events` are the last of them in words.
+    """
+
+    role: Role
+    revision: int
+    started_at: int
+    interface: str | None = None
+    backend: str | None = None
+    drift: int = 0
+    drift_events: list[str] = Field(default_factory=list, max_length=20)
+    peers: list[ObservedPeer] = Field(default_factory=list)
+
+
+class RoleStatus(_Shape):
+    """What the controller last heard of a role; `alive` while reports are fresh."""
+
+    role: Role
+    alive: bool
+    revision: int
+    started_at: datetime
+    reported_at: datetime
+    interface: str | None
+    backend: str | None
+    drift: int
+    drift_events: list[str]
+
+
+class Status(_Shape):
+    """The deployment at a glance."""
+
+    version: str
+    revision: int
+    pool: IPv6Network
+    store: str
+    orgs: int
+    networks: int
+    peers: int
+    peers_online: int
+    roles: list[RoleStatus]
+
+
+class SelfReply(_Shape):
+    """Who an address is: what `_api.internal` answers to the one that asks."""
+
+    org: str
+    network: str
+    peer: str
+    address: IPv6Address

@@ -1,0 +1,171 @@
+"""The settings of one host, as its `wgctl.toml` says them.
+
+Takes text and gives values: who opens which file is `wgctl.daemon` and `wgctl.cli`.
+"""
+
+import tomllib
+from enum import StrEnum
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
+
+from peers.endpoint import Endpoint
+from peers.errors import Invalid
+from peers.names import Label, parse_interface, parse_label
+
+__all__ = [
+    "DEFAULT_PATH",
+    "Backend",
+    "GatewaySettings",
+    "ResolverSettings",
+    "Settings",
+    "parse",
+    "render",
+]
+
+DEFAULT_PATH = Path("/etc/wgctl/wgctl.toml")
+
+
+class Backend(StrEnum):
+    """Which WireGuard a gateway programs; `auto` is the kernel's where it has one."""
+
+    AUTO = "auto"
+    KERNEL = "kernel"
+    USERSPACE = "userspace"
+
+
+def _region(text: object) -> object:
+    return parse_label(text, what="region") if isinstance(text, str) else text
+
+
+def _endpoint(text: object) -> object:
+    return Endpoint.parse(text) if isinstance(text, str) else text
+
+
+def _upstream(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return Endpoint.parse(f"[{IPv6Address(text)}]:53")
+    except ValueError:
+        return Endpoint.parse(text if ":" in text else f"{text}:53")
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"{path} is relative, expected a path that begins with /")
+    return path
+
+
+_Upstream = Annotated[Endpoint, BeforeValidator(_upstream), PlainSerializer(str)]
+_AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=True
+    )
+
+
+class GatewaySettings(_Section):
+    """`[gateway]`: what peers are told, and what is programmed here."""
+
+    region: Annotated[Label, BeforeValidator(_region)]
+    endpoint: Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
+    listen_port: int = Field(default=51820, ge=1, le=65535)
+    interface: Annotated[str, AfterValidator(parse_interface)] = "wgctl0"
+    backend: Backend = Backend.AUTO
+    mtu: int = Field(default=1420, ge=1280, le=65535)
+
+
+class ResolverSettings(_Section):
+    """`[resolver]`: where names beyond `.internal` are asked; empty: nowhere."""
+
+    upstreams: tuple[
+        Annotated[Endpoint, BeforeValidator(_upstream), PlainSerializer(str)], ...
+    ] = ()
+
+
+class Settings(_Section):
+    """The whole file."""
+
+    state_dir: _AbsolutePath = Path("/var/lib/wgctl")
+    runtime_dir: _AbsolutePath = Path("/run/wgctl")
+    gateway: GatewaySettings
+    resolver: ResolverSettings = ResolverSettings()
+
+    @property
+    def api_socket(self) -> Path:
+        """Where operators reach the controller."""
+        return self.runtime_dir / "api.sock"
+
+    @property
+    def node_socket(self) -> Path:
+        """Where this host's roles reach the controller: feed and reports, nothing else."""
+        return self.runtime_dir / "node.sock"
+
+    @property
+    def resolver_socket(self) -> Path:
+        """Where operators ask the resolver in the name of a network."""
+        return self.runtime_dir / "resolver.sock"
+
+    def role_dir(self, role: str) -> Path:
+        """The state folder of one role, which no other role opens."""
+        return self.state_dir / role
+
+
+def parse(text: str, *, origin: str) -> Settings:
+    """Return the settings that `text`, a TOML document, says.
+
+    Raises Invalid with `origin`, the key and the rule for a wrong value or an unknown key.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{origin}: not TOML: {error}") from error
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        if first["type"] == "extra_forbidden":
+            raise Invalid(f"{origin}: unknown key {key!a}") from error
+        raise Invalid(f"{origin}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def render(settings: Settings) -> str:
+    """Return the TOML document that `parse` reads back as `settings`."""
+    gateway = settings.gateway
+    upstreams = ", ".join(f'"{upstream}"' for upstream in settings.resolver.upstreams)
+    return f"""\
+state_dir = {_quoted(settings.state_dir)}
+runtime_dir = {_quoted(settings.runtime_dir)}
+
+[gateway]
+region = "{gateway.region}"
+endpoint = "{gateway.endpoint}"
+listen_port = {gateway.listen_port}
+interface = "{gateway.interface}"
+backend = "{gateway.backend}"
+mtu = {gateway.mtu}
+
+[resolver]
+upstreams = [{upstreams}]
+"""
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if not text.isprintable():
+        raise Invalid(f"{text!a} holds an unprintable character, expected a plain path")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,6 @@
+"""Use cases: one function each, one transaction each. Who may ask was decided above.
+
+org, network, peer, app, machine, gateway    what admins do, noun by noun
+reconcile                                    what a gateway host does to its kernel
+observe                                      what roles saw, kept apart from the store's truth
+"""

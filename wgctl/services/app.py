@@ -1,0 +1,61 @@
+"""Apps of a network: adding, listing, removing.
+
+What runs as an app is `wgctl.services.machine`.
+"""
+
+from dataclasses import dataclass
+
+from peers.names import Label
+from wgctl.core.model import App, MachineState, Network
+from wgctl.store.org import OrgDoor
+from wgctl.store.store import Store
+
+__all__ = ["AppFacts", "add", "listed", "remove", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class AppFacts:
+    """An app, its network, and how many machines it has."""
+
+    app: App
+    network: Network
+    machines: int
+    started: int
+
+
+def add(store: Store, org: str, network: str, name: Label, *, now: int) -> AppFacts:
+    """Add the app `name` to a network of `org`; raises Conflict when it exists."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        return AppFacts(door.add_app(found, name, now=now), found, machines=0, started=0)
+
+
+def listed(store: Store, org: str, *, network: str | None) -> list[AppFacts]:
+    """Return the apps of `org`, or of one network, by network and name."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(org)
+        within = door.networks() if network is None else [door.network(network)]
+        return [_facts(door, found, app) for found in within for app in door.apps(network=found)]
+
+
+def shown(store: Store, org: str, network: str, name: str) -> AppFacts:
+    """Return the app `name`; raises NotFound."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        return _facts(door, found, door.app(found, name))
+
+
+def remove(store: Store, org: str, network: str, name: str) -> None:
+    """Remove the app `name` and its machines; raises NotFound."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        door.remove_app(found, door.app(found, name))
+
+
+def _facts(door: OrgDoor, network: Network, app: App) -> AppFacts:
+    machines = door.machines(network=network, app=app)
+    started = sum(machine.state is MachineState.STARTED for machine in machines)
+    return AppFacts(app, network, machines=len(machines), started=started)

@@ -1,0 +1,113 @@
+"""Machines: registering an instance of an app on a peer, starting, stopping, removing.
+
+Starts and stops no process: a stopped machine is one that its app's name does not answer with.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from peers.names import Label
+from wgctl.core.model import App, Machine, MachineState, Network, Peer, Port
+from wgctl.store.org import NewMachineRow, OrgDoor
+from wgctl.store.store import Store
+
+__all__ = ["MachineFacts", "NewMachine", "add", "listed", "remove", "set_state", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMachine:
+    """A machine that is asked for; None means that one is chosen for it."""
+
+    network: Label
+    app: Label
+    peer: Label
+    name: Label | None
+    region: Label | None
+    process_group: Label
+    ports: tuple[Port, ...]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """A machine with its network, its app, and the peer that it runs on."""
+
+    machine: Machine
+    network: Network
+    app: App
+    peer: Peer
+
+
+def add(store: Store, org: str, new: NewMachine, *, now: int) -> MachineFacts:
+    """Add a started machine; raises NotFound for app or peer, Conflict for a taken name."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        network = door.network(new.network)
+        app, peer = door.app(network, new.app), door.peer(network, new.peer)
+        gateway = next(g for g in deployment.gateways() if g.id == peer.gateway_id)
+        row = NewMachineRow(
+            name=new.name or _new_name(),
+            region=new.region or gateway.region,
+            process_group=new.process_group,
+            ports=new.ports,
+            metadata=new.metadata,
+            created_at=now,
+        )
+        return MachineFacts(door.add_machine(app, peer, row), network, app, peer)
+
+
+def listed(store: Store, org: str, *, network: str | None, app: str | None) -> list[MachineFacts]:
+    """Return the machines of `org`, of one network or of one app, by network and name."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(org)
+        within = door.networks() if network is None else [door.network(network)]
+        found = [facts for one in within for facts in _of_network(door, one)]
+        if app is not None and not any(
+            known.name == app for one in within for known in door.apps(network=one)
+        ):
+            door.app(within[0], app)
+        return [facts for facts in found if app is None or facts.app.name == app]
+
+
+def shown(store: Store, org: str, network: str, name: str) -> MachineFacts:
+    """Return the machine `name`; raises NotFound."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        return _facts(door, found, door.machine(found, name))
+
+
+def set_state(store: Store, org: str, network: str, name: str, state: MachineState) -> MachineFacts:
+    """Start or stop the machine `name`; raises NotFound."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        machine = door.set_machine_state(door.machine(found, name), state)
+        return _facts(door, found, machine)
+
+
+def remove(store: Store, org: str, network: str, name: str) -> None:
+    """Remove the machine `name`; raises NotFound."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        door.remove_machine(door.machine(found, name))
+
+
+def _of_network(door: OrgDoor, network: Network) -> list[MachineFacts]:
+    apps = {app.id: app for app in door.apps(network=network)}
+    peers = {peer.id: peer for peer in door.peers(network=network)}
+    return [
+        MachineFacts(machine, network, apps[machine.app_id], peers[machine.peer_id])
+        for machine in door.machines(network=network)
+    ]
+
+
+def _facts(door: OrgDoor, network: Network, machine: Machine) -> MachineFacts:
+    app = next(app for app in door.apps(network=network) if app.id == machine.app_id)
+    return MachineFacts(machine, network, app, door.peer_with_id(network, machine.peer_id))
+
+
+def _new_name() -> Label:
+    """Return 14 hexadecimal digits, as long as Fly's machine ids."""
+    return Label(secrets.token_hex(7))

@@ -1,0 +1,58 @@
+"""Orgs: adding one with its first network, listing, removing.
+
+What is inside an org is the business of the other nouns.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from peers.names import Label
+from wgctl.core.model import Org
+from wgctl.services import network as networks
+from wgctl.store.store import Store
+
+__all__ = ["FIRST_NETWORK", "OrgFacts", "add", "listed", "remove", "shown"]
+
+FIRST_NETWORK = Label("default")
+"""The network that every org has from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrgFacts:
+    """An org and how much it owns."""
+
+    org: Org
+    networks: int
+    peers: int
+
+
+def add(store: Store, slug: Label, *, now: int) -> OrgFacts:
+    """Add the org `slug` and its network `default`; raises Conflict when it exists."""
+    with store.writing() as deployment:
+        org = deployment.add_org(slug, now=now)
+        door = deployment.owned_by(slug)
+        networks.add_with(door, FIRST_NETWORK, now=now, random_bits=secrets.randbits)
+    return OrgFacts(org=org, networks=1, peers=0)
+
+
+def listed(store: Store, *, after: str, limit: int) -> list[OrgFacts]:
+    """Return up to `limit` orgs by slug, from the first one past `after`."""
+    with store.reading() as deployment:
+        return [
+            OrgFacts(org=org, networks=len(door.networks()), peers=door.count_peers())
+            for org in deployment.orgs(after=after, limit=limit)
+            for door in (deployment.owned_by(org.slug),)
+        ]
+
+
+def shown(store: Store, slug: str) -> OrgFacts:
+    """Return the org `slug`; raises NotFound."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(slug)
+        return OrgFacts(org=door.org, networks=len(door.networks()), peers=door.count_peers())
+
+
+def remove(store: Store, slug: str) -> None:
+    """Remove the org `slug` and all that it owns; raises NotFound."""
+    with store.writing() as deployment:
+        deployment.remove_org(slug)

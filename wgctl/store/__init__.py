@@ -1,0 +1,13 @@
+"""SQL: what the controller knows, and each role's copy of what it needs.
+
+store         opens the database; one transaction for reading or writing
+|
+deployment    what stands above orgs: orgs themselves, gateways, counters, the feed
+org           the one scoped door to what an org owns; each statement names the org
+|
+changes       the revision, and a row for each change
+tables        the tables, for every database the same
+migrations/   how they came to be
+
+copy          beside them: the file of a role, filled from the feed
+"""

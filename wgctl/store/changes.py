@@ -1,0 +1,80 @@
+"""The revision and the record of changes, written in the transaction that makes them.
+
+Knows nothing of what changed beyond its kind and body: see `wgctl.core.feed`.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
+from wgctl.store.tables import changes, deployment
+
+__all__ = ["KEPT_REVISIONS", "Recorder", "read_changes"]
+
+KEPT_REVISIONS = 100_000
+"""How many revisions a reader may fall behind before it takes a snapshot.
+
+At one change a second that is a day and more; a row of `changes` is about 300 bytes.
+"""
+
+_PRUNE_EVERY = 1_000
+
+
+class Recorder:
+    """Takes the next revision and records what one transaction changes."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Take the next revision: the row lock also orders the writers of every database."""
+        self._connection = connection
+        self._place = 0
+        self.revision: int = connection.execute(
+            update(deployment)
+            .values(revision=deployment.c.revision + 1)
+            .returning(deployment.c.revision)
+        ).scalar_one()
+        if self.revision % _PRUNE_EVERY == 0:
+            self._prune()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was recorded."""
+        return self._place > 0
+
+    def put(self, kind: Kind, row: Row) -> None:
+        """Record that `row` is so from this revision on."""
+        self._record(kind, row.id, encode_row(kind, row))
+
+    def delete(self, kind: Kind, row_id: int) -> None:
+        """Record that the row `row_id` is gone from this revision on."""
+        self._record(kind, row_id, None)
+
+    def _record(self, kind: Kind, row_id: int, body: dict[str, object] | None) -> None:
+        self._connection.execute(
+            insert(changes).values(
+                revision=self.revision, place=self._place, kind=kind, row_id=row_id, body=body
+            )
+        )
+        self._place += 1
+
+    def _prune(self) -> None:
+        kept_since = max(0, self.revision - KEPT_REVISIONS)
+        self._connection.execute(delete(changes).where(changes.c.revision <= kept_since))
+        self._connection.execute(update(deployment).values(kept_since=kept_since))
+
+
+def read_changes(
+    connection: Connection, *, since: int, until: int, kinds: frozenset[Kind]
+) -> Iterator[Put | Delete]:
+    """Yield the changes of `kinds` after revision `since` up to `until`, in their order."""
+    found = connection.execute(
+        select(changes.c.kind, changes.c.row_id, changes.c.body)
+        .where(changes.c.revision > since, changes.c.revision <= until, changes.c.kind.in_(kinds))
+        .order_by(changes.c.revision, changes.c.place)
+    )
+    for kind, row_id, body in found:
+        if body is None:
+            yield Delete(Kind(kind), row_id)
+        else:
+            yield Put(Kind(kind), decode_row(Kind(kind), cast("dict[str, object]", body)))

@@ -1,0 +1,183 @@
+"""A role's own copy of what it needs: one small SQLite file, filled from the feed.
+
+Holds rows as the feed wrote them and finds them by id, network, key or address; it decides nothing.
+The file outlives the controller: a role that starts alone serves what it last knew.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv6Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peers.keys import PublicKey
+from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
+from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    from pysqlite3 import dbapi2 as sqlite3
+
+__all__ = ["Copy"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS position (
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, revision INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rows (
+    kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, body TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rows_of_network ON rows (network_id, kind) WHERE network_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rows_by_lookup ON rows (kind, lookup) WHERE lookup IS NOT NULL;
+"""
+
+
+class Copy:
+    """The rows of one role. Safe to use from several threads; one writer at a time.
+
+    `position` is the pair (epoch, revision) that the rows stand at, ("", 0) when empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the copy at `path` and make it if it is not there; its folder must exist."""
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file; nothing may be asked of the copy after."""
+        with self._lock:
+            self._connection.close()
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """The epoch and revision that the rows stand at."""
+        with self._lock:
+            found = self._connection.execute("SELECT epoch, revision FROM position").fetchone()
+        return (found[0], found[1]) if found else ("", 0)
+
+    def write(
+        self, events: Iterable[Put | Delete], *, epoch: str, revision: int, replace: bool
+    ) -> None:
+        """Write `events` and the position they lead to, all or nothing.
+
+        With `replace` the rows that were here before are gone after.
+        """
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                if replace:
+                    self._connection.execute("DELETE FROM rows")
+                for event in events:
+                    self._write_event(event)
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO position VALUES (1, ?, ?)", (epoch, revision)
+                )
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _write_event(self, event: Put | Delete) -> None:
+        if isinstance(event, Delete):
+            self._connection.execute(
+                "DELETE FROM rows WHERE kind = ? AND id = ?", (event.kind, event.id)
+            )
+            return
+        row = event.row
+        network_id = row.id if isinstance(row, Network) else getattr(row, "network_id", None)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
+            (
+                event.kind,
+                row.id,
+                network_id,
+                _lookup(row),
+                json.dumps(encode_row(event.kind, row), separators=(",", ":")),
+            ),
+        )
+
+    def orgs(self) -> Iterator[Org]:
+        """Every org, by id."""
+        return (row for row in self._all(Kind.ORG) if isinstance(row, Org))
+
+    def networks(self) -> Iterator[Network]:
+        """Every network, by id."""
+        return (row for row in self._all(Kind.NETWORK) if isinstance(row, Network))
+
+    def gateways(self) -> Iterator[Gateway]:
+        """Every gateway, by id."""
+        return (row for row in self._all(Kind.GATEWAY) if isinstance(row, Gateway))
+
+    def peers(self) -> Iterator[Peer]:
+        """Every peer, by id, expired ones too."""
+        return (row for row in self._all(Kind.PEER) if isinstance(row, Peer))
+
+    def org(self, org_id: int) -> Org | None:
+        """The org `org_id`, or None."""
+        row = self._one("SELECT kind, body FROM rows WHERE kind = 'org' AND id = ?", (org_id,))
+        return row if isinstance(row, Org) else None
+
+    def network_of(self, prefix: IPv6Network) -> Network | None:
+        """The network whose `/48` is `prefix`, or None."""
+        row = self._one(
+            "SELECT kind, body FROM rows WHERE kind = 'network' AND lookup = ?", (str(prefix),)
+        )
+        return row if isinstance(row, Network) else None
+
+    def peer(self, peer_id: int) -> Peer | None:
+        """The peer `peer_id`, or None."""
+        row = self._one("SELECT kind, body FROM rows WHERE kind = 'peer' AND id = ?", (peer_id,))
+        return row if isinstance(row, Peer) else None
+
+    def peer_by_key(self, key: PublicKey) -> Peer | None:
+        """The peer whose public key is `key`, or None."""
+        row = self._one(
+            "SELECT kind, body FROM rows WHERE kind = 'peer' AND lookup = ?", (str(key),)
+        )
+        return row if isinstance(row, Peer) else None
+
+    def network_rows(self, network_id: int) -> tuple[list[Peer], list[App], list[Machine]]:
+        """The peers, apps and machines of one network, each by id, at one moment."""
+        found = self._many(
+            "SELECT kind, body FROM rows WHERE network_id = ? AND kind != 'network' ORDER BY id",
+            (network_id,),
+        )
+        return (
+            [row for row in found if isinstance(row, Peer)],
+            [row for row in found if isinstance(row, App)],
+            [row for row in found if isinstance(row, Machine)],
+        )
+
+    def _all(self, kind: Kind) -> Iterator[Row]:
+        after = -1
+        while batch := self._many(
+            "SELECT kind, body FROM rows WHERE kind = ? AND id > ? ORDER BY id LIMIT 1000",
+            (kind, after),
+        ):
+            yield from batch
+            after = batch[-1].id
+
+    def _one(self, sql: str, values: Sequence[object]) -> Row | None:
+        found = self._many(sql, values)
+        return found[0] if found else None
+
+    def _many(self, sql: str, values: Sequence[object]) -> list[Row]:
+        with self._lock:
+            found = self._connection.execute(sql, tuple(values)).fetchall()
+        return [decode_row(Kind(kind), json.loads(body)) for kind, body in found]
+
+
+def _lookup(row: Row) -> str | None:
+    match row:
+        case Network(prefix=prefix):
+            return str(prefix)
+        case Peer(public_key=key):
+            return str(key)
+        case _:
+            return None

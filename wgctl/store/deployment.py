@@ -1,0 +1,244 @@
+"""What stands above orgs: the orgs themselves, the gateways, the counters and the feed.
+
+What an org owns is behind `owned_by`, in `wgctl.store.org`; the feed alone reads across orgs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+
+from sqlalchemy import (
+    Connection,
+    Executable,
+    RowMapping,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from peers.keys import PublicKey
+from peers.names import Label
+from wgctl.core.errors import NotFound
+from wgctl.core.feed import Delete, Kind, Put, Row
+from wgctl.core.model import Gateway, Org
+from wgctl.store import rows, tables
+from wgctl.store.changes import Recorder, read_changes
+from wgctl.store.org import OrgDoor
+from wgctl.store.unique import taken
+
+__all__ = ["Counts", "Deployment"]
+
+_SNAPSHOT_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are."""
+
+    orgs: int
+    networks: int
+    peers: int
+
+
+class Deployment:
+    """The store within one transaction; without a recorder it can only be read."""
+
+    def __init__(
+        self, connection: Connection, *, pool: IPv6Network, recorder: Recorder | None
+    ) -> None:
+        """Stand on `connection`, whose transaction has begun."""
+        self._connection = connection
+        self._recorder = recorder
+        self.pool = pool
+
+    def owned_by(self, slug: str) -> OrgDoor:
+        """Return the door to what the org `slug` owns; raises NotFound without that org."""
+        return OrgDoor(
+            self._connection, org=self.org(slug), pool=self.pool, recorder=self._recorder
+        )
+
+    def org(self, slug: str) -> Org:
+        """Return the org `slug`; raises NotFound."""
+        found = self._rows(select(tables.orgs).where(tables.orgs.c.slug == slug))
+        if not found:
+            raise NotFound(f"no org {slug!a}: wgctl org list shows what there is")
+        return rows.org_of(found[0])
+
+    def orgs(self, *, after: str, limit: int) -> list[Org]:
+        """Return up to `limit` orgs by slug, from the first one past `after`."""
+        found = self._rows(
+            select(tables.orgs)
+            .where(tables.orgs.c.slug > after)
+            .order_by(tables.orgs.c.slug)
+            .limit(limit)
+        )
+        return [rows.org_of(row) for row in found]
+
+    def add_org(self, slug: Label, *, now: int) -> Org:
+        """Add the org `slug`; raises Conflict when the slug is taken."""
+        with taken(orgs_slug=f"org {slug!a} exists already"):
+            row = self._rows(
+                insert(tables.orgs).values(slug=slug, created_at=now).returning(tables.orgs)
+            )[0]
+        org = rows.org_of(row)
+        self._record.put(Kind.ORG, org)
+        return org
+
+    def remove_org(self, slug: str) -> Org:
+        """Remove the org `slug` and all that it owns; raises NotFound."""
+        door = self.owned_by(slug)
+        for network in door.networks():
+            door.remove_network(network)
+        self._connection.execute(delete(tables.orgs).where(tables.orgs.c.id == door.org.id))
+        self._record.delete(Kind.ORG, door.org.id)
+        return door.org
+
+    def gateways(self) -> list[Gateway]:
+        """Return every gateway by number."""
+        found = self._rows(select(tables.gateways).order_by(tables.gateways.c.number))
+        return [rows.gateway_of(row) for row in found]
+
+    def gateway(self, name: str) -> Gateway:
+        """Return the gateway `name`; raises NotFound."""
+        found = self._rows(select(tables.gateways).where(tables.gateways.c.name == name))
+        if not found:
+            raise NotFound(f"no gateway {name!a}: wgctl gateway list shows what there is")
+        return rows.gateway_of(found[0])
+
+    def next_gateway_number(self) -> int:
+        """Return the number of the next gateway and count on; it is never given out again."""
+        number: int = self._connection.execute(
+            update(tables.deployment)
+            .values(next_gateway_number=tables.deployment.c.next_gateway_number + 1)
+            .returning(tables.deployment.c.next_gateway_number)
+        ).scalar_one()
+        return number - 1
+
+    def add_gateway(self, gateway: Gateway) -> Gateway:
+        """Add `gateway`, whose id is chosen here; raises Conflict for a taken name or key."""
+        with taken(
+            gateways_name=f"gateway {gateway.name!a} exists already",
+            gateways_public_key="another gateway has this public key",
+        ):
+            row = self._rows(
+                insert(tables.gateways).values(**_values(gateway)).returning(tables.gateways)
+            )[0]
+        added = rows.gateway_of(row)
+        self._record.put(Kind.GATEWAY, added)
+        return added
+
+    def update_gateway(self, gateway: Gateway) -> None:
+        """Write `gateway` over the row with its id."""
+        self._connection.execute(
+            update(tables.gateways)
+            .where(tables.gateways.c.id == gateway.id)
+            .values(**_values(gateway))
+        )
+        self._record.put(Kind.GATEWAY, gateway)
+
+    def key_in_use(self, key: PublicKey) -> bool:
+        """Whether a gateway or a peer of any org has `key`; no more than that is told."""
+        return any(
+            self._connection.execute(
+                select(table.c.id).where(table.c.public_key == key.raw)
+            ).one_or_none()
+            for table in (tables.gateways, tables.peers)
+        )
+
+    @property
+    def epoch(self) -> str:
+        """The name of this store, which no other has."""
+        return str(self._connection.execute(select(tables.deployment.c.epoch)).scalar_one())
+
+    @property
+    def revision(self) -> int:
+        """The revision of the last change."""
+        found: int = self._connection.execute(select(tables.deployment.c.revision)).scalar_one()
+        return found
+
+    @property
+    def kept_since(self) -> int:
+        """The revision up to which changes are no longer kept."""
+        found: int = self._connection.execute(select(tables.deployment.c.kept_since)).scalar_one()
+        return found
+
+    def counts(self) -> Counts:
+        """Count what there is."""
+        return Counts(*(self._count(t) for t in (tables.orgs, tables.networks, tables.peers)))
+
+    def changes(self, *, since: int, until: int, kinds: frozenset[Kind]) -> Iterator[Put | Delete]:
+        """Yield the changes of `kinds` after `since` up to `until`, in their order."""
+        return read_changes(self._connection, since=since, until=until, kinds=kinds)
+
+    def snapshot(self, kinds: frozenset[Kind]) -> Iterator[Put]:
+        """Yield every row of `kinds`, a kind after the other, parents first."""
+        prefixes = {
+            row["id"]: rows.network_of(row, pool=self.pool).prefix
+            for row in self._rows(select(tables.networks))
+        }
+        for kind, table in _TABLES.items():
+            if kind in kinds:
+                for row in self._each(table):
+                    yield Put(kind, self._value(kind, row, prefixes))
+
+    def _value(self, kind: Kind, row: RowMapping, prefixes: dict[int, IPv6Network]) -> Row:
+        match kind:
+            case Kind.ORG:
+                return rows.org_of(row)
+            case Kind.NETWORK:
+                return rows.network_of(row, pool=self.pool)
+            case Kind.GATEWAY:
+                return rows.gateway_of(row)
+            case Kind.PEER:
+                return rows.peer_of(row, prefix=prefixes[row["network_id"]])
+            case Kind.APP:
+                return rows.app_of(row)
+            case Kind.MACHINE:
+                return rows.machine_of(row)
+
+    def _each(self, table: Table) -> Iterator[RowMapping]:
+        after = 0
+        while batch := self._rows(
+            select(table).where(table.c.id > after).order_by(table.c.id).limit(_SNAPSHOT_BATCH)
+        ):
+            yield from batch
+            after = batch[-1]["id"]
+
+    @property
+    def _record(self) -> Recorder:
+        if self._recorder is None:
+            raise TypeError("a change within Store.reading(), expected Store.writing()")
+        return self._recorder
+
+    def _rows(self, statement: Executable) -> Sequence[RowMapping]:
+        return self._connection.execute(statement).mappings().all()
+
+    def _count(self, table: Table) -> int:
+        found: int = self._connection.execute(select(func.count()).select_from(table)).scalar_one()
+        return found
+
+
+_TABLES = {
+    Kind.ORG: tables.orgs,
+    Kind.GATEWAY: tables.gateways,
+    Kind.NETWORK: tables.networks,
+    Kind.PEER: tables.peers,
+    Kind.APP: tables.apps,
+    Kind.MACHINE: tables.machines,
+}
+
+
+def _values(gateway: Gateway) -> dict[str, object]:
+    return {
+        "number": gateway.number,
+        "name": gateway.name,
+        "region": gateway.region,
+        "endpoint": str(gateway.endpoint),
+        "public_key": gateway.public_key.raw,
+        "mtu_bytes": gateway.mtu_bytes,
+        "forwards": gateway.forwards,
+        "created_at": gateway.created_at,
+    }

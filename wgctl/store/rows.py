@@ -1,0 +1,125 @@
+"""Rows of the tables as the values of `wgctl.core.model`, and the other way round.
+
+Runs no statement: `deployment` and `org` do.
+"""
+
+from collections.abc import Mapping
+from ipaddress import IPv6Network
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from peers.addresses import network_prefix, peer_address
+from peers.endpoint import Endpoint
+from peers.keys import PublicKey
+from peers.names import Label
+from wgctl.core.model import (
+    App,
+    Gateway,
+    Machine,
+    MachineState,
+    Network,
+    Org,
+    Peer,
+    Port,
+    Protocol,
+)
+
+__all__ = [
+    "app_of",
+    "gateway_of",
+    "machine_of",
+    "network_of",
+    "org_of",
+    "peer_of",
+    "ports_as_json",
+]
+
+
+def org_of(row: RowMapping) -> Org:
+    """Return the org that `row` of `orgs` holds."""
+    return Org(id=row["id"], slug=Label(row["slug"]), created_at=row["created_at"])
+
+
+def network_of(row: RowMapping, *, pool: IPv6Network) -> Network:
+    """Return the network that `row` of `networks` holds."""
+    return Network(
+        id=row["id"],
+        org_id=row["org_id"],
+        name=Label(row["name"]),
+        prefix=network_prefix(pool, row["number"]),
+        created_at=row["created_at"],
+    )
+
+
+def gateway_of(row: RowMapping) -> Gateway:
+    """Return the gateway that `row` of `gateways` holds."""
+    return Gateway(
+        id=row["id"],
+        number=row["number"],
+        name=Label(row["name"]),
+        region=Label(row["region"]),
+        endpoint=Endpoint.parse(row["endpoint"]),
+        public_key=PublicKey.from_bytes(row["public_key"]),
+        mtu_bytes=row["mtu_bytes"],
+        forwards=row["forwards"],
+        created_at=row["created_at"],
+    )
+
+
+def peer_of(row: RowMapping, *, prefix: IPv6Network) -> Peer:
+    """Return the peer that `row` of `peers` holds; `prefix` is its network's."""
+    return Peer(
+        id=row["id"],
+        org_id=row["org_id"],
+        network_id=row["network_id"],
+        gateway_id=row["gateway_id"],
+        name=Label(row["name"]),
+        owner=row["owner"],
+        public_key=PublicKey.from_bytes(row["public_key"]),
+        address=peer_address(prefix, row["gateway_number"], row["number"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def app_of(row: RowMapping) -> App:
+    """Return the app that `row` of `apps` holds."""
+    return App(
+        id=row["id"],
+        org_id=row["org_id"],
+        network_id=row["network_id"],
+        name=Label(row["name"]),
+        created_at=row["created_at"],
+    )
+
+
+def machine_of(row: RowMapping) -> Machine:
+    """Return the machine that `row` of `machines` holds."""
+    return Machine(
+        id=row["id"],
+        org_id=row["org_id"],
+        network_id=row["network_id"],
+        app_id=row["app_id"],
+        peer_id=row["peer_id"],
+        name=Label(row["name"]),
+        region=Label(row["region"]),
+        process_group=Label(row["process_group"]),
+        ports=tuple(_port_of(port) for port in row["ports"]),
+        metadata=MappingProxyType(row["metadata"]),
+        state=MachineState(row["state"]),
+        created_at=row["created_at"],
+    )
+
+
+def ports_as_json(ports: tuple[Port, ...]) -> list[dict[str, object]]:
+    """Return `ports` as the JSON that `machine_of` reads."""
+    return [
+        {"name": port.name, "number": port.number, "protocol": port.protocol.value}
+        for port in ports
+    ]
+
+
+def _port_of(port: Mapping[str, Any]) -> Port:
+    return Port(Label(port["name"]), port["number"], Protocol(port["protocol"]))

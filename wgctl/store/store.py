@@ -1,0 +1,161 @@
+"""Opens the controller's database and gives out its transactions.
+
+Says how SQLite is to be held so that nothing acknowledged is lost; what is asked of the database is
+said in `deployment` and `org`.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Network
+from pathlib import Path
+from typing import Protocol
+
+import pysqlite3.dbapi2
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from peers.addresses import FIRST_GATEWAY
+from wgctl.core.errors import Unavailable
+from wgctl.store.changes import Recorder
+from wgctl.store.deployment import Deployment
+from wgctl.store.tables import deployment
+
+__all__ = ["Store"]
+
+_BUSY_TIMEOUT_S = 10
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class _Cursor(Protocol):
+    def execute(self, sql: str) -> object: ...
+
+
+class _DBAPIConnection(Protocol):
+    isolation_level: str | None
+
+    def cursor(self) -> _Cursor: ...
+
+
+class Store:
+    """The controller's database: one SQLite file. Safe to use from several threads.
+
+    `on_commit` is called, in the thread that wrote, after each commit that changed something.
+    """
+
+    def __init__(
+        self, path: Path, *, on_commit: Callable[[int], None] = lambda _revision: None
+    ) -> None:
+        """Open the store at `path` and bring its tables up to date.
+
+        Raises Unavailable when there is none, when it is damaged or made by a newer wgctl.
+        """
+        if not path.exists():
+            raise Unavailable(f"no store at {path}: make one with wgctl init")
+        self.path = path
+        self._on_commit = on_commit
+        self._writer = threading.Lock()
+        self._engine = _engine(path)
+        try:
+            _upgrade(self._engine)
+            with self._engine.connect() as connection:
+                kept = connection.execute(select(deployment.c.pool)).scalar_one()
+        except DatabaseError as error:
+            raise Unavailable(f"the store at {path} cannot be read: {error.orig}") from error
+        self.pool = IPv6Network(kept)
+
+    @classmethod
+    def create(cls, path: Path, *, pool: IPv6Network, epoch: str, now: int) -> "Store":
+        """Make the store at `path` and open it; `epoch` is a name no other store has."""
+        path.touch(mode=0o600, exist_ok=False)
+        engine = _engine(path)
+        _upgrade(engine)
+        with engine.begin() as connection:
+            connection.execute(
+                insert(deployment).values(
+                    one=1,
+                    epoch=epoch,
+                    pool=str(pool),
+                    revision=0,
+                    kept_since=0,
+                    next_gateway_number=FIRST_GATEWAY,
+                    created_at=now,
+                )
+            )
+        engine.dispose()
+        return cls(path)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Deployment]:
+        """Give what is stored as it is at one moment."""
+        with self._translated(), self._engine.connect() as connection:
+            yield Deployment(connection, pool=self.pool, recorder=None)
+
+    @contextmanager
+    def writing(self) -> Iterator[Deployment]:
+        """Give what is stored, to change it: all of the block is kept, or nothing.
+
+        A block that changes nothing takes no revision.
+        """
+        with self._writer, self._translated(), self._engine.connect() as connection:
+            connection.execution_options(wgctl_writes=True)
+            with connection.begin() as transaction:
+                recorder = Recorder(connection)
+                yield Deployment(connection, pool=self.pool, recorder=recorder)
+                if not recorder.changed:
+                    transaction.rollback()
+        if recorder.changed:
+            self._on_commit(recorder.revision)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise Unavailable(f"the store at {self.path}: {error.orig}") from error
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        module=pysqlite3.dbapi2,
+        connect_args={"timeout": _BUSY_TIMEOUT_S},
+        pool_size=16,
+        max_overflow=48,
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: _DBAPIConnection, _record: object) -> None:
+    connection.isolation_level = None  # We say BEGIN ourselves, in `_begin`.
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes loses most races for the lock.
+    writes = connection.get_execution_options().get("wgctl_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _upgrade(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with engine.connect() as connection:
+        connection.execution_options(wgctl_writes=True)
+        with connection.begin():
+            if MigrationContext.configure(connection).get_current_revision() != head:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")

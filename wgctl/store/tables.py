@@ -1,0 +1,177 @@
+"""The tables of the controller's store, in SQLAlchemy's words.
+
+Uniqueness and what goes with what are said here, because the database has the last word on both;
+how the tables came to be is `migrations`. Times are whole seconds since 1970 UTC.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "address_counters",
+    "apps",
+    "changes",
+    "deployment",
+    "gateways",
+    "machines",
+    "metadata",
+    "networks",
+    "orgs",
+    "peers",
+    "spent_network_ids",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column of type INTEGER; elsewhere ids are 64 bits.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _owned_by(parent: str) -> ForeignKey:
+    return ForeignKey(f"{parent}.id", ondelete="CASCADE")
+
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("one", Integer, CheckConstraint("one = 1", name="one"), primary_key=True),
+    Column("epoch", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("kept_since", BigInteger, nullable=False),
+    Column("next_gateway_number", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("row_id", BigInteger, nullable=False),
+    Column("body", JSON(none_as_null=True), nullable=True),
+)
+
+orgs = Table(
+    "orgs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+spent_network_ids = Table(
+    "spent_network_ids",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+)
+
+networks = Table(
+    "networks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("number", ForeignKey("spent_network_ids.number"), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("org_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("region", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("public_key", LargeBinary(32), nullable=False, unique=True),
+    Column("mtu_bytes", Integer, nullable=False),
+    Column("forwards", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+address_counters = Table(
+    "address_counters",
+    metadata,
+    Column("org_id", _owned_by("orgs"), nullable=False, index=True),
+    Column("network_id", _owned_by("networks"), primary_key=True),
+    Column("gateway_number", Integer, primary_key=True, autoincrement=False),
+    Column("next_number", BigInteger, nullable=False),
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False),
+    Column("network_id", _owned_by("networks"), nullable=False),
+    Column("gateway_id", ForeignKey("gateways.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("public_key", LargeBinary(32), nullable=False, unique=True),
+    Column("gateway_number", Integer, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=True),
+    UniqueConstraint("network_id", "name"),
+    UniqueConstraint("network_id", "gateway_number", "number"),
+    Index(None, "org_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+apps = Table(
+    "apps",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False, index=True),
+    Column("network_id", _owned_by("networks"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("network_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False, index=True),
+    Column("network_id", _owned_by("networks"), nullable=False),
+    Column("app_id", _owned_by("apps"), nullable=False, index=True),
+    Column("peer_id", _owned_by("peers"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("process_group", Text, nullable=False),
+    Column("ports", JSON, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("network_id", "name"),
+    sqlite_autoincrement=True,
+)
