@@ -1,1 +1,14 @@
-"""api."""
+"""HTTP in: FastAPI applications and their routes, one file per noun.
+
+operators    what admins use, over api.sock
+nodes        what this host's roles use, over node.sock: the feed and reports
+internal     what peers use, on port 4280 of their network's ::3
+|
+org, network, peer, app, machine, gateway, status     routes
+feed                                                  the stream of changes
+|
+door         builds an application; no route starts without a declared scope
+context      what a route gets: the store, what was seen, the time
+problems     refusals as RFC 9457 problem documents
+shapes       values of the house as shapes of wgctl.core.schema
+"""

@@ -1,1 +1,17 @@
-"""daemon."""
+"""The only place that joins real parts: one entry for each role, and what a host does once.
+
+supervisor      wgctl serve: every role of this host
+roles           wgctl run ROLE: which entry a role has
+|
+controller      store, feed and API
+gateway         copy, netlink, WireGuard, nftables
+resolver        copy, views, sockets
+internal_api    copy, port 4280
+|
+follow          feed -> copy, for ever
+unix            the controller's two sockets
+logs            events with fields, on stderr
+|
+initialise      wgctl init
+doctor          wgctl doctor
+"""

@@ -7,7 +7,8 @@ The file outlives the controller: a role that starts alone serves what it last k
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv6Network
+from contextlib import contextmanager
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,19 +21,29 @@ if TYPE_CHECKING:
 else:
     from pysqlite3 import dbapi2 as sqlite3
 
-__all__ = ["Copy"]
+__all__ = ["Copy", "Replacement"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS position (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, revision INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS rows (
-    kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, body TEXT NOT NULL,
+    kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, address TEXT,
+    body TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS staged (
+    kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, address TEXT,
+    body TEXT NOT NULL,
     PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS rows_of_network ON rows (network_id, kind) WHERE network_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rows_by_address ON rows (address) WHERE address IS NOT NULL;
 CREATE INDEX IF NOT EXISTS rows_by_lookup ON rows (kind, lookup) WHERE lookup IS NOT NULL;
 """
+
+
+_BATCH = 1_000
 
 
 class Copy:
@@ -61,86 +72,121 @@ class Copy:
             found = self._connection.execute("SELECT epoch, revision FROM position").fetchone()
         return (found[0], found[1]) if found else ("", 0)
 
-    def write(
-        self, events: Iterable[Put | Delete], *, epoch: str, revision: int, replace: bool
-    ) -> None:
-        """Write `events` and the position they lead to, all or nothing.
+    def write(self, events: Iterable[Put | Delete], *, epoch: str, revision: int) -> None:
+        """Write `events` and the position that they lead to, all or nothing."""
+        with self._lock, self._transaction():
+            for event in events:
+                self._write_event(event)
+            self._write_position(epoch, revision)
 
-        With `replace` the rows that were here before are gone after.
+    @contextmanager
+    def replacing(self) -> Iterator["Replacement"]:
+        """Replace every row by those that are added, once they are committed.
+
+        Without a commit, at the end of the block, nothing has changed. Others may read
+        meanwhile: they see what was there before.
         """
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                if replace:
-                    self._connection.execute("DELETE FROM rows")
-                for event in events:
-                    self._write_event(event)
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO position VALUES (1, ?, ?)", (epoch, revision)
-                )
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        self.unstage()
+        try:
+            yield Replacement(self)
+        finally:
+            self.unstage()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _write_position(self, epoch: str, revision: int) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO position VALUES (1, ?, ?)", (epoch, revision)
+        )
 
     def _write_event(self, event: Put | Delete) -> None:
         if isinstance(event, Delete):
             self._connection.execute(
                 "DELETE FROM rows WHERE kind = ? AND id = ?", (event.kind, event.id)
             )
-            return
-        row = event.row
-        network_id = row.id if isinstance(row, Network) else getattr(row, "network_id", None)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
-            (
-                event.kind,
-                row.id,
-                network_id,
-                _lookup(row),
-                json.dumps(encode_row(event.kind, row), separators=(",", ":")),
-            ),
-        )
+        else:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)", _columns(event)
+            )
+
+    def stage(self, rows: Sequence[Put]) -> None:
+        """Put `rows` aside for a replacement; nothing that is read changes yet."""
+        with self._lock, self._transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?)", map(_columns, rows)
+            )
+
+    def unstage(self) -> None:
+        """Drop what was put aside."""
+        with self._lock, self._transaction():
+            self._connection.execute("DELETE FROM staged")
+
+    def replace(self, *, epoch: str, revision: int) -> None:
+        """Make what was put aside all that there is, at its position, all or nothing."""
+        with self._lock, self._transaction():
+            self._connection.execute("DELETE FROM rows")
+            self._connection.execute("INSERT INTO rows SELECT * FROM staged")
+            self._write_position(epoch, revision)
 
     def orgs(self) -> Iterator[Org]:
-        """Every org, by id."""
+        """Return every org, by id."""
         return (row for row in self._all(Kind.ORG) if isinstance(row, Org))
 
     def networks(self) -> Iterator[Network]:
-        """Every network, by id."""
+        """Return every network, by id."""
         return (row for row in self._all(Kind.NETWORK) if isinstance(row, Network))
 
     def gateways(self) -> Iterator[Gateway]:
-        """Every gateway, by id."""
+        """Return every gateway, by id."""
         return (row for row in self._all(Kind.GATEWAY) if isinstance(row, Gateway))
 
     def peers(self) -> Iterator[Peer]:
-        """Every peer, by id, expired ones too."""
+        """Return every peer, by id, expired ones too."""
         return (row for row in self._all(Kind.PEER) if isinstance(row, Peer))
 
     def org(self, org_id: int) -> Org | None:
-        """The org `org_id`, or None."""
+        """Return the org `org_id`, or None."""
         row = self._one("SELECT kind, body FROM rows WHERE kind = 'org' AND id = ?", (org_id,))
         return row if isinstance(row, Org) else None
 
     def network_of(self, prefix: IPv6Network) -> Network | None:
-        """The network whose `/48` is `prefix`, or None."""
+        """Return the network whose `/48` is `prefix`, or None."""
         row = self._one(
             "SELECT kind, body FROM rows WHERE kind = 'network' AND lookup = ?", (str(prefix),)
         )
         return row if isinstance(row, Network) else None
 
     def peer(self, peer_id: int) -> Peer | None:
-        """The peer `peer_id`, or None."""
+        """Return the peer `peer_id`, or None."""
         row = self._one("SELECT kind, body FROM rows WHERE kind = 'peer' AND id = ?", (peer_id,))
         return row if isinstance(row, Peer) else None
 
     def peer_by_key(self, key: PublicKey) -> Peer | None:
-        """The peer whose public key is `key`, or None."""
+        """Return the peer whose public key is `key`, or None."""
         row = self._one(
             "SELECT kind, body FROM rows WHERE kind = 'peer' AND lookup = ?", (str(key),)
         )
         return row if isinstance(row, Peer) else None
+
+    def peer_at(self, address: IPv6Address) -> Peer | None:
+        """Return the peer that has `address`, or None."""
+        row = self._one("SELECT kind, body FROM rows WHERE address = ?", (str(address),))
+        return row if isinstance(row, Peer) else None
+
+    def network(self, network_id: int) -> Network | None:
+        """Return the network `network_id`, or None."""
+        row = self._one(
+            "SELECT kind, body FROM rows WHERE kind = 'network' AND id = ?", (network_id,)
+        )
+        return row if isinstance(row, Network) else None
 
     def network_rows(self, network_id: int) -> tuple[list[Peer], list[App], list[Machine]]:
         """The peers, apps and machines of one network, each by id, at one moment."""
@@ -171,6 +217,38 @@ class Copy:
         with self._lock:
             found = self._connection.execute(sql, tuple(values)).fetchall()
         return [decode_row(Kind(kind), json.loads(body)) for kind, body in found]
+
+
+class Replacement:
+    """Rows on their way to be all that a copy holds; memory does not grow with them."""
+
+    def __init__(self, copy: Copy) -> None:
+        """Collect for `copy`; made by `Copy.replacing` only."""
+        self._copy = copy
+        self._batch: list[Put] = []
+
+    def add(self, event: Put) -> None:
+        """Add a row."""
+        self._batch.append(event)
+        if len(self._batch) >= _BATCH:
+            self._flush()
+
+    def commit(self, *, epoch: str, revision: int) -> None:
+        """Make the rows all that there is, and `revision` of `epoch` the position."""
+        self._flush()
+        self._copy.replace(epoch=epoch, revision=revision)
+
+    def _flush(self) -> None:
+        self._copy.stage(self._batch)
+        self._batch.clear()
+
+
+def _columns(event: Put) -> tuple[object, ...]:
+    row = event.row
+    network_id = row.id if isinstance(row, Network) else getattr(row, "network_id", None)
+    body = json.dumps(encode_row(event.kind, row), separators=(",", ":"))
+    address = str(row.address) if isinstance(row, Peer) else None
+    return (event.kind, row.id, network_id, _lookup(row), address, body)
 
 
 def _lookup(row: Row) -> str | None:

@@ -1,0 +1,81 @@
+"""What a route gets besides its request: the store, what roles saw, the bell, the time.
+
+Built in `wgctl.daemon`; routes take the parts that they name.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from wgctl.services.observe import Observations
+from wgctl.store.store import Store
+
+__all__ = ["Bell", "Context", "ContextOf", "Now", "Seen", "StoreOf"]
+
+
+class Bell:
+    """Wakes those who wait for the next commit; only ever a hint."""
+
+    def __init__(self) -> None:
+        """Begin silent; `attach` comes before the first `ring`."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._event = asyncio.Event()
+        self.closed = False
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say which loop the waiting ones run in."""
+        self._loop = loop
+
+    def ring(self) -> None:
+        """Wake all who wait; may be called from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def close(self) -> None:
+        """Wake all who wait, for the last time."""
+        self.closed = True
+        self._ring()
+
+    def next_ring(self) -> asyncio.Event:
+        """Return what the next ring sets: take it before looking, and no ring is missed."""
+        return self._event
+
+    def _ring(self) -> None:
+        self._event.set()
+        self._event = asyncio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts that routes work with; `now` gives seconds since 1970."""
+
+    store: Store
+    observations: Observations
+    bell: Bell
+    now: Callable[[], int]
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def _store(request: Request) -> Store:
+    return _context(request).store
+
+
+def _observations(request: Request) -> Observations:
+    return _context(request).observations
+
+
+def _now(request: Request) -> int:
+    return _context(request).now()
+
+
+ContextOf = Annotated[Context, Depends(_context)]
+StoreOf = Annotated[Store, Depends(_store)]
+Seen = Annotated[Observations, Depends(_observations)]
+Now = Annotated[int, Depends(_now)]

@@ -1,0 +1,69 @@
+"""Builds an application whose every route declares the scope that it needs.
+
+Knows no route itself: see `operators`, `nodes` and `internal`.
+"""
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.params import Depends as DependsParam
+from fastapi.routing import APIRoute
+
+from wgctl import __version__
+from wgctl.api.problems import RESPONSES, answer_with_problems
+from wgctl.core.access import Asker, Scope, allowed
+from wgctl.core.errors import Denied
+
+__all__ = ["build", "needs"]
+
+
+class _Needs:
+    """The declaration of a route's scope, checked at each request."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(self, request: Request) -> None:
+        asker = request.app.state.asker
+        if not allowed(asker, self.scope):
+            raise Denied(f"{asker} may not {self.scope}")
+
+
+def needs(scope: Scope) -> DependsParam:
+    """Declare, in a route's `dependencies`, that it needs `scope`."""
+    dependency: DependsParam = Depends(_Needs(scope))
+    return dependency
+
+
+def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAPI:
+    """Return an application for `asker` with the routes of `routers`.
+
+    What they work with is in `state`, by the names that their dependencies look for.
+    Raises TypeError when a route declares no scope, or more than one.
+    """
+    app = FastAPI(
+        title="wgctl",
+        version=__version__,
+        openapi_url=None,
+        responses=RESPONSES,
+        redirect_slashes=False,
+    )
+    app.state.asker = asker
+    for name, value in state.items():
+        setattr(app.state, name, value)
+    answer_with_problems(app)
+    for router in routers:
+        _require_scopes(router)
+        app.include_router(router, prefix="/v1")
+    return app
+
+
+def _require_scopes(router: APIRouter) -> None:
+    for route in router.routes:
+        declared = (
+            [d for d in route.dependencies if isinstance(d.dependency, _Needs)]
+            if isinstance(route, APIRoute)
+            else []
+        )
+        if len(declared) != 1:
+            raise TypeError(f"{route} declares {len(declared)} scopes, expected one")

@@ -1,0 +1,95 @@
+"""The feed: the stream of changes as JSON lines, for one role, from where its copy stands.
+
+Each part of the stream is read in one transaction, so a commit line is a state that was.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import iterate_in_threadpool
+
+from wgctl.api.context import Context, ContextOf
+from wgctl.api.door import needs
+from wgctl.core.access import Scope
+from wgctl.core.errors import Denied
+from wgctl.core.feed import NEEDS, Beat, Commit, Event, Kind, Snapshot, render_line
+from wgctl.core.model import Role
+from wgctl.store.deployment import Deployment
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_BEAT_S = 5.0
+"""A reader that hears nothing for three of these takes the connection for dead."""
+
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class _Position:
+    epoch: str
+    revision: int
+
+
+@router.get("/feed", dependencies=[needs(Scope.FEED_READ)], response_class=StreamingResponse)
+async def follow_feed(
+    context: ContextOf,
+    role: Role,
+    since: Annotated[int, Query(ge=0)] = 0,
+    epoch: Annotated[str, Query(max_length=64)] = "",
+) -> StreamingResponse:
+    """Stream every change after `since`, or a snapshot first when that is not possible."""
+    kinds = NEEDS.get(role)
+    if kinds is None:
+        raise Denied(f"the {role} does not follow the feed")
+    lines = _follow(context, kinds, _Position(epoch, since))
+    return StreamingResponse(lines, media_type="application/jsonl")
+
+
+async def _follow(
+    context: Context, kinds: frozenset[Kind], position: _Position
+) -> AsyncIterator[bytes]:
+    while not context.bell.closed:
+        ring = context.bell.next_ring()
+        async for chunk in iterate_in_threadpool(_catch_up(context, kinds, position)):
+            yield chunk
+        try:
+            await asyncio.wait_for(ring.wait(), _BEAT_S)
+        except TimeoutError:
+            yield render_line(Beat())
+
+
+def _catch_up(context: Context, kinds: frozenset[Kind], position: _Position) -> Iterator[bytes]:
+    """Yield the lines from `position` to the present, and move it there."""
+    with context.store.reading() as deployment:
+        revision = deployment.revision
+        if position.epoch == deployment.epoch and position.revision == revision:
+            return
+        chunk = bytearray()
+        for event in _events(deployment, kinds, position, until=revision):
+            chunk += render_line(event)
+            if len(chunk) >= _CHUNK_BYTES:
+                yield bytes(chunk)
+                chunk.clear()
+        yield bytes(chunk)
+        position.epoch, position.revision = deployment.epoch, revision
+
+
+def _events(
+    deployment: Deployment, kinds: frozenset[Kind], position: _Position, *, until: int
+) -> Iterator[Event]:
+    epoch = deployment.epoch
+    can_continue = position.epoch == epoch and deployment.kept_since <= position.revision <= until
+    if can_continue:
+        rows: Iterator[Event] = deployment.changes(
+            since=position.revision, until=until, kinds=kinds
+        )
+    else:
+        rows = chain([Snapshot(epoch)], deployment.snapshot(kinds))
+    return chain(rows, [Commit(until)])

@@ -1,0 +1,44 @@
+"""Routes of gateways: reading for operators, a host's own record for its role."""
+
+from fastapi import APIRouter
+
+from peers.names import Label
+from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.door import needs
+from wgctl.api.shapes import gateway_shape
+from wgctl.core.access import Scope
+from wgctl.core.model import Role
+from wgctl.core.schema import Gateway, NewGateway, Page
+from wgctl.services import gateway as gateways
+
+__all__ = ["node_router", "router"]
+
+router = APIRouter()
+node_router = APIRouter()
+
+
+@router.get("/gateways", dependencies=[needs(Scope.GATEWAY_READ)])
+def list_gateways(store: StoreOf, seen: Seen) -> Page[Gateway]:
+    """Return every gateway by number."""
+    reported = seen.role(Role.GATEWAY)
+    return Page(items=[gateway_shape(found, reported) for found in gateways.listed(store)])
+
+
+@router.get("/gateways/{gateway}", dependencies=[needs(Scope.GATEWAY_READ)])
+def show_gateway(store: StoreOf, seen: Seen, gateway: str) -> Gateway:
+    """Return one gateway."""
+    return gateway_shape(gateways.shown(store, gateway), seen.role(Role.GATEWAY))
+
+
+@node_router.post("/gateways", dependencies=[needs(Scope.NODE_WRITE)])
+def register_gateway(store: StoreOf, seen: Seen, now: Now, new: NewGateway) -> Gateway:
+    """Add the gateway with this public key, or bring its record up to date."""
+    facts = gateways.GatewayFacts(
+        region=Label(new.region),
+        endpoint=new.endpoint,
+        public_key=new.public_key,
+        mtu_bytes=new.mtu_bytes,
+        forwards=new.forwards,
+    )
+    gateway = gateways.register(store, facts, now=now)
+    return gateway_shape(gateway, seen.role(Role.GATEWAY))

@@ -1,0 +1,16 @@
+"""The application that a host's roles use, over `node.sock`: feed and reports, nothing else."""
+
+from fastapi import FastAPI
+
+from wgctl.api import feed, gateway, status
+from wgctl.api.context import Context
+from wgctl.api.door import build
+from wgctl.core.access import Asker
+
+__all__ = ["nodes_app"]
+
+
+def nodes_app(context: Context) -> FastAPI:
+    """Return the application of what a role may do."""
+    routers = [feed.router, gateway.node_router, status.node_router]
+    return build(Asker.NODE, routers, context=context)

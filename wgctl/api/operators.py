@@ -1,0 +1,16 @@
+"""The application that operators use, over `api.sock`."""
+
+from fastapi import FastAPI
+
+from wgctl.api import app, gateway, machine, network, org, peer, status
+from wgctl.api.context import Context
+from wgctl.api.door import build
+from wgctl.core.access import Asker
+
+__all__ = ["operators_app"]
+
+
+def operators_app(context: Context) -> FastAPI:
+    """Return the application of everything that an operator may do."""
+    nouns = (org, network, peer, app, machine, gateway, status)
+    return build(Asker.OPERATOR, [noun.router for noun in nouns], context=context)

@@ -1,0 +1,40 @@
+"""Lists in parts: a limit, and a cursor that names the last item of the part before."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+
+from fastapi import Query
+
+from wgctl.core.errors import Invalid
+from wgctl.core.schema import Page
+
+__all__ = ["Cursor", "Limit", "page", "parse_cursor"]
+
+_Value = TypeVar("_Value")
+_Shape = TypeVar("_Shape")
+
+Cursor = Annotated[str, Query(max_length=100)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+def page(
+    found: Sequence[_Value],
+    *,
+    limit: int,
+    shape: Callable[[_Value], _Shape],
+    cursor: Callable[[_Value], str],
+) -> Page[_Shape]:
+    """Return the first `limit` of `found`; one more found means that there is a next part."""
+    part = found[:limit]
+    more = len(found) > limit
+    return Page(items=[shape(value) for value in part], next=cursor(part[-1]) if more else None)
+
+
+def parse_cursor(text: str) -> tuple[str, int]:
+    """Return the name and id that a cursor `name.id` holds; the start for an empty one."""
+    if not text:
+        return ("", 0)
+    name, dot, number = text.rpartition(".")
+    if not dot or not number.isascii() or not number.isdigit():
+        raise Invalid(f"cursor {text!a}, expected the `next` of the part before")
+    return (name, int(number))

@@ -1,0 +1,93 @@
+"""Routes of peers."""
+
+from fastapi import APIRouter, Response
+
+from peers.names import Label
+from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.door import needs
+from wgctl.api.pages import Cursor, Limit, page, parse_cursor
+from wgctl.api.shapes import enrolment_shape, peer_shape
+from wgctl.core.access import Scope
+from wgctl.core.schema import Enrolment, NewKey, NewPeer, Page, Peer
+from wgctl.services import peer as peers
+from wgctl.services.org import FIRST_NETWORK
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_PEER = "/orgs/{org}/peers/{peer}"
+
+
+@router.get("/orgs/{org}/peers", dependencies=[needs(Scope.PEER_READ)])
+def list_peers(  # each is a part of the request
+    store: StoreOf,
+    seen: Seen,
+    now: Now,
+    org: str,
+    network: str | None = None,
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> Page[Peer]:
+    """Return peers by name, of one network or of all."""
+    after = parse_cursor(cursor)
+    found = peers.listed(store, org, network=network, after=after, limit=limit + 1)
+    return page(
+        found,
+        limit=limit,
+        shape=lambda facts: peer_shape(org, facts, seen, now=now),
+        cursor=lambda facts: f"{facts.peer.name}.{facts.peer.id}",
+    )
+
+
+@router.post(
+    "/orgs/{org}/peers",
+    dependencies=[needs(Scope.PEER_WRITE)],
+    status_code=201,
+    responses={200: {"description": "the same request again: the same peer", "model": Enrolment}},
+)
+def add_peer(  # each is a part of the request
+    store: StoreOf, seen: Seen, now: Now, org: str, new: NewPeer, response: Response
+) -> Enrolment:
+    """Add a peer by its public key."""
+    wanted = peers.NewPeer(
+        network=Label(new.network),
+        name=Label(new.name),
+        public_key=new.public_key,
+        expires_in_s=new.expires_in_s,
+        needs_forwarding=new.needs_forwarding,
+    )
+    facts, is_new = peers.add(store, org, wanted, now=now)
+    if not is_new:
+        response.status_code = 200
+    return enrolment_shape(org, facts, seen, now=now)
+
+
+@router.get(_PEER, dependencies=[needs(Scope.PEER_READ)])
+def show_peer(  # each is a part of the request
+    store: StoreOf, seen: Seen, now: Now, org: str, peer: str, network: str = FIRST_NETWORK
+) -> Peer:
+    """Return one peer, with what its gateway saw of it."""
+    return peer_shape(org, peers.shown(store, org, network, peer), seen, now=now)
+
+
+@router.put(f"{_PEER}/key", dependencies=[needs(Scope.PEER_WRITE)])
+def rekey_peer(  # each is a part of the request
+    store: StoreOf,
+    seen: Seen,
+    now: Now,
+    org: str,
+    peer: str,
+    new: NewKey,
+    network: str = FIRST_NETWORK,
+) -> Enrolment:
+    """Give a peer another public key."""
+    key = peers.NewKey(public_key=new.public_key, needs_forwarding=new.needs_forwarding)
+    facts = peers.rekey(store, org, network, peer, key)
+    return enrolment_shape(org, facts, seen, now=now)
+
+
+@router.delete(_PEER, dependencies=[needs(Scope.PEER_WRITE)], status_code=204)
+def remove_peer(store: StoreOf, org: str, peer: str, network: str = FIRST_NETWORK) -> None:
+    """Remove a peer and the machines on it."""
+    peers.remove(store, org, network, peer)

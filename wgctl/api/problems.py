@@ -1,0 +1,73 @@
+"""Refusals as problem documents (RFC 9457), each with its status from one table.
+
+What each kind of refusal becomes is `wgctl.core.errors.REFUSALS`.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from wgctl.core.errors import REFUSALS, Invalid, Refusal
+from wgctl.core.schema import Problem
+
+__all__ = ["RESPONSES", "answer_with_problems", "problem"]
+
+_log = structlog.get_logger()
+
+RESPONSES: dict[int | str, dict[str, object]] = {
+    status: {"model": Problem} for status in sorted({codes.status for codes in REFUSALS.values()})
+}
+"""What any route may answer besides its own."""
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Make `app` answer every exception with a problem document."""
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(Invalid, _refused)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    status: int, name: str, detail: str, *, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Return the problem `name` as a response."""
+    document = Problem(type=name, title=name.replace("-", " "), status=status, detail=detail)
+    return JSONResponse(
+        document.model_dump(),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    codes = next(codes for kind, codes in REFUSALS.items() if isinstance(error, kind))
+    return problem(codes.status, codes.name, str(error))
+
+
+async def _malformed(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    codes = REFUSALS[Invalid]
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return problem(codes.status, codes.name, f"{place}: {said}" if place else said)
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    name = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+    return problem(error.status_code, name, str(error.detail), headers=error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    _log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    return problem(500, "internal", "the request failed inside wgctl: its log says why")

@@ -1,0 +1,163 @@
+"""Values of the house as the JSON shapes of `wgctl.core.schema`.
+
+Only renames, joins and counts; it asks nothing of the store.
+"""
+
+from datetime import UTC, datetime
+
+from peers.names import Label
+from wgctl.core import model, schema
+from wgctl.services.app import AppFacts
+from wgctl.services.machine import MachineFacts
+from wgctl.services.observe import Observations, RoleFacts
+from wgctl.services.org import OrgFacts
+from wgctl.services.peer import PeerFacts
+
+__all__ = [
+    "app_shape",
+    "enrolment_shape",
+    "gateway_shape",
+    "machine_shape",
+    "network_shape",
+    "org_shape",
+    "peer_shape",
+    "port_of",
+    "role_shape",
+]
+
+
+def org_shape(facts: OrgFacts) -> schema.Org:
+    """Return an org as JSON shows it."""
+    return schema.Org(
+        slug=facts.org.slug,
+        networks=facts.networks,
+        peers=facts.peers,
+        created_at=_moment(facts.org.created_at),
+    )
+
+
+def network_shape(org: str, network: model.Network) -> schema.Network:
+    """Return a network as JSON shows it."""
+    return schema.Network(
+        org=org,
+        name=network.name,
+        prefix=network.prefix,
+        resolver=network.resolver,
+        created_at=_moment(network.created_at),
+    )
+
+
+def gateway_shape(gateway: model.Gateway, reported: RoleFacts | None) -> schema.Gateway:
+    """Return a gateway as JSON shows it."""
+    return schema.Gateway(
+        name=gateway.name,
+        number=gateway.number,
+        region=gateway.region,
+        endpoint=gateway.endpoint,
+        public_key=gateway.public_key,
+        mtu_bytes=gateway.mtu_bytes,
+        forwards=gateway.forwards,
+        created_at=_moment(gateway.created_at),
+        reported_at=None if reported is None else _moment(reported.reported_at),
+    )
+
+
+def peer_shape(org: str, facts: PeerFacts, seen: Observations, *, now: int) -> schema.Peer:
+    """Return a peer, with what its gateway saw of it, as JSON shows it."""
+    peer = facts.peer
+    sight = seen.of_peer(peer.id)
+    return schema.Peer(
+        name=peer.name,
+        org=org,
+        network=facts.network.name,
+        owner=peer.owner,
+        public_key=peer.public_key,
+        address=peer.address,
+        gateway=facts.gateway.name,
+        created_at=_moment(peer.created_at),
+        expires_at=_maybe_moment(peer.expires_at),
+        online=sight.online(now=now) and not peer.expired(now=now),
+        last_handshake=_maybe_moment(sight.last_handshake),
+        received_bytes=sight.received_bytes,
+        sent_bytes=sight.sent_bytes,
+        endpoint=sight.endpoint,
+    )
+
+
+def enrolment_shape(
+    org: str, facts: PeerFacts, seen: Observations, *, now: int
+) -> schema.Enrolment:
+    """Return a peer and its tunnel as JSON shows them."""
+    return schema.Enrolment(
+        peer=peer_shape(org, facts, seen, now=now),
+        tunnel=schema.Tunnel(
+            address=facts.peer.address,
+            prefix=facts.network.prefix,
+            resolver=facts.network.resolver,
+            gateway_key=facts.gateway.public_key,
+            endpoint=facts.gateway.endpoint,
+            mtu_bytes=facts.gateway.mtu_bytes,
+        ),
+    )
+
+
+def app_shape(org: str, facts: AppFacts) -> schema.App:
+    """Return an app as JSON shows it."""
+    return schema.App(
+        name=facts.app.name,
+        org=org,
+        network=facts.network.name,
+        machines=facts.machines,
+        started=facts.started,
+        created_at=_moment(facts.app.created_at),
+    )
+
+
+def machine_shape(org: str, facts: MachineFacts) -> schema.Machine:
+    """Return a machine as JSON shows it."""
+    machine = facts.machine
+    return schema.Machine(
+        name=machine.name,
+        app=facts.app.name,
+        org=org,
+        network=facts.network.name,
+        peer=facts.peer.name,
+        address=facts.peer.address,
+        region=machine.region,
+        process_group=machine.process_group,
+        ports=[
+            schema.Port(name=port.name, number=port.number, protocol=port.protocol)
+            for port in machine.ports
+        ],
+        metadata=dict(machine.metadata),
+        state=machine.state,
+        created_at=_moment(machine.created_at),
+    )
+
+
+def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
+    """Return what a role last said as JSON shows it."""
+    return schema.RoleStatus(
+        role=facts.role,
+        alive=facts.alive(now=now),
+        revision=facts.revision,
+        started_at=_moment(facts.started_at),
+        reported_at=_moment(facts.reported_at),
+        interface=facts.interface,
+        backend=facts.backend,
+        drift=facts.drift,
+        drift_events=list(facts.drift_events),
+    )
+
+
+def port_of(port: schema.Port) -> model.Port:
+    """Return the value that the JSON shape of a port stands for."""
+    return model.Port(Label(port.name), port.number, port.protocol)
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _maybe_moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else _moment(seconds)

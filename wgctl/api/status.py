@@ -1,0 +1,51 @@
+"""Routes of status: what roles report, and the deployment at a glance."""
+
+from fastapi import APIRouter
+
+from wgctl import __version__
+from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.door import needs
+from wgctl.api.shapes import role_shape
+from wgctl.core.access import Scope
+from wgctl.core.model import Observation
+from wgctl.core.schema import RoleReport, Status
+from wgctl.services.observe import RoleFacts
+
+__all__ = ["node_router", "router"]
+
+router = APIRouter()
+node_router = APIRouter()
+
+
+@router.get("/status", dependencies=[needs(Scope.STATUS_READ)])
+def show_status(store: StoreOf, seen: Seen, now: Now) -> Status:
+    """Return the revision, what there is, and what each role last said."""
+    with store.reading() as deployment:
+        counts, revision = deployment.counts(), deployment.revision
+    return Status(
+        version=__version__,
+        revision=revision,
+        pool=store.pool,
+        store=str(store.path),
+        orgs=counts.orgs,
+        networks=counts.networks,
+        peers=counts.peers,
+        peers_online=seen.online(now=now),
+        roles=[role_shape(facts, now=now) for facts in seen.roles()],
+    )
+
+
+@node_router.post("/reports", dependencies=[needs(Scope.NODE_WRITE)], status_code=204)
+def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
+    """Keep what a role says of itself and of the peers that it sees."""
+    facts = RoleFacts(
+        role=report.role,
+        revision=report.revision,
+        started_at=report.started_at,
+        reported_at=now,
+        interface=report.interface,
+        backend=report.backend,
+        drift=report.drift,
+        drift_events=tuple(report.drift_events),
+    )
+    seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])

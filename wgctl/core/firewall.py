@@ -1,0 +1,287 @@
+"""The second wall between networks, as an nftables table in nft's own JSON.
+
+Says which rules there are and reads a listing back into the same form, so that the two can be
+compared; who runs nft is `wgctl.drivers.nft`. libnftables-json(5) describes the documents.
+
+    prerouting   priority raw   from the tunnel: one network only; our networks come from nowhere else
+    input        priority 0     from the tunnel: resolver, API and echo at a network's ::3
+    output       priority 0     to the tunnel or a ::3: only what our own users send
+    forward      priority 0     between the tunnel and other interfaces: nothing
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from typing import NamedTuple
+
+from peers.addresses import resolver_address
+from wgctl.core.errors import Unavailable
+
+__all__ = [
+    "API_PORT",
+    "Document",
+    "Element",
+    "Ruleset",
+    "change",
+    "parse_listing",
+    "remove",
+    "replace",
+    "ruleset",
+]
+
+API_PORT = 4280
+_DNS_PORT = 53
+_RAW_PRIORITY = -300
+
+_FAMILY = "inet"
+_NETWORK_MASK = "ffff:ffff:ffff::"
+_ERRORS = ["destination-unreachable", "packet-too-big", "parameter-problem", "time-exceeded"]
+_DROP: tuple[object, ...] = ({"counter": None}, {"drop": None})
+_ACCEPT: tuple[object, ...] = ({"accept": None},)
+_KNOWN: object = {
+    "match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}
+}
+
+Document = Mapping[str, object]
+"""What nft reads and writes: `{"nftables": [...]}`."""
+
+
+class Element(NamedTuple):
+    """A member of one of the table's sets: the set's name and one text for each part."""
+
+    set_name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """A table: its sets, chains and rules in canonical JSON, and what its sets hold."""
+
+    table: str
+    rules: tuple[str, ...]
+    elements: frozenset[Element]
+
+
+def ruleset(
+    networks: Iterable[IPv6Network], *, interface: str, own_uids: frozenset[int]
+) -> Ruleset:
+    """Return the table of the tunnel `interface`, which is named after it.
+
+    `networks` are `/48`s. `own_uids` are the users whose processes may send into the tunnel.
+    """
+    return Ruleset(
+        interface,
+        tuple(_canonical(kind, body) for kind, body in _objects(interface, own_uids)),
+        frozenset(element for network in networks for element in _elements(network)),
+    )
+
+
+def replace(wanted: Ruleset) -> Document:
+    """Return the commands that put `wanted` in the place of whatever is there, in one step."""
+    table = _add("table", {"family": _FAMILY, "name": wanted.table})
+    # A table that is not there cannot be deleted: it is added first.
+    return _document(
+        table,
+        {"delete": {"table": {"family": _FAMILY, "name": wanted.table}}},
+        table,
+        *({"add": json.loads(rule)} for rule in wanted.rules),
+        *_members("add", wanted.table, wanted.elements),
+    )
+
+
+def change(table: str, *, added: frozenset[Element], removed: frozenset[Element]) -> Document:
+    """Return the commands that add and remove elements of a table, in one step.
+
+    Both are right also where the element is already there, or already gone.
+    """
+    # Deleting what is not there fails, adding what is there does not.
+    return _document(*_members("add", table, added | removed), *_members("delete", table, removed))
+
+
+def remove(table: str) -> Document:
+    """Return the command that deletes a table."""
+    return _document({"delete": {"table": {"family": _FAMILY, "name": table}}})
+
+
+def parse_listing(document: object) -> Ruleset:
+    """Return the table that `nft -j list table` printed.
+
+    Handles and counters are left out. Raises Unavailable for a listing of another form.
+    """
+    table = ""
+    rules: list[str] = []
+    elements: set[Element] = set()
+    for kind, body in _listed(document):
+        match kind:
+            case "metainfo":
+                continue
+            case "table":
+                table = str(body["name"])
+                continue
+            case "set":
+                elements.update(_set_elements(body))
+        rules.append(_canonical(kind, body))
+    return Ruleset(table, tuple(rules), frozenset(elements))
+
+
+def _objects(interface: str, own_uids: frozenset[int]) -> list[tuple[str, dict[str, object]]]:
+    """Return sets, chains and rules in the order in which nft lists them."""
+    of_table = {"family": _FAMILY, "table": interface}
+    return [
+        ("set", {**of_table, "name": "networks", "type": ["ipv6_addr", "ipv6_addr"]}),
+        ("set", {**of_table, "name": "resolvers", "type": "ipv6_addr"}),
+        ("chain", {**of_table, **_hook("prerouting", _RAW_PRIORITY)}),
+        ("chain", {**of_table, **_hook("input", 0)}),
+        ("chain", {**of_table, "name": "from_tunnel"}),
+        ("chain", {**of_table, **_hook("output", 0)}),
+        ("chain", {**of_table, "name": "to_tunnel"}),
+        ("chain", {**of_table, **_hook("forward", 0)}),
+        *(
+            ("rule", {**of_table, "chain": chain, "expr": list(expressions)})
+            for chain, expressions in _rules(interface, own_uids)
+        ),
+    ]
+
+
+def _rules(interface: str, own_uids: frozenset[int]) -> list[tuple[str, tuple[object, ...]]]:
+    from_tunnel, not_from_tunnel = (_meta(op, "iifname", interface) for op in ("==", "!="))
+    to_tunnel, not_to_tunnel = (_meta(op, "oifname", interface) for op in ("==", "!="))
+    elsewhere = (not_from_tunnel, _meta("!=", "iifname", "lo"))
+    to_resolver = _match("==", _ip6("daddr"), "@resolvers")
+    return [
+        ("prerouting", (from_tunnel, _meta("!=", "nfproto", "ipv6"), *_DROP)),
+        ("prerouting", (from_tunnel, _pair("!=", "saddr", "daddr"), *_DROP)),
+        ("prerouting", (*elsewhere, _pair("==", "saddr", "saddr"), *_DROP)),
+        ("prerouting", (*elsewhere, _pair("==", "daddr", "daddr"), *_DROP)),
+        ("input", (from_tunnel, _jump("from_tunnel"))),
+        ("from_tunnel", (_KNOWN, *_ACCEPT)),
+        (
+            "from_tunnel",
+            (
+                to_resolver,
+                _meta("==", "l4proto", {"set": ["tcp", "udp"]}),
+                _match("==", _field("th", "dport"), _DNS_PORT),
+                *_ACCEPT,
+            ),
+        ),
+        ("from_tunnel", (to_resolver, _match("==", _field("tcp", "dport"), API_PORT), *_ACCEPT)),
+        (
+            "from_tunnel",
+            (to_resolver, _match("==", _field("icmpv6", "type"), "echo-request"), *_ACCEPT),
+        ),
+        ("from_tunnel", _DROP),
+        ("output", (to_tunnel, _jump("to_tunnel"))),
+        ("output", (to_resolver, _jump("to_tunnel"))),
+        ("to_tunnel", (_KNOWN, *_ACCEPT)),
+        ("to_tunnel", (_meta("==", "skuid", {"set": sorted(own_uids)}), *_ACCEPT)),
+        ("to_tunnel", (_match("==", _field("icmpv6", "type"), {"set": _ERRORS}), *_ACCEPT)),
+        ("to_tunnel", _DROP),
+        ("forward", (from_tunnel, not_to_tunnel, *_DROP)),
+        ("forward", (not_from_tunnel, to_tunnel, *_DROP)),
+    ]
+
+
+def _match(op: str, left: object, right: object) -> object:
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def _meta(op: str, key: str, right: object) -> object:
+    return _match(op, {"meta": {"key": key}}, right)
+
+
+def _field(protocol: str, field: str) -> object:
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+def _ip6(field: str) -> object:
+    return _field("ip6", field)
+
+
+def _pair(op: str, first: str, second: str) -> object:
+    """Match two masked addresses against the networks; one field twice asks for any network."""
+    masked = [{"&": [_ip6(field), _NETWORK_MASK]} for field in (first, second)]
+    return _match(op, {"concat": masked}, "@networks")
+
+
+def _jump(chain: str) -> object:
+    return {"jump": {"target": chain}}
+
+
+def _hook(name: str, priority: int) -> dict[str, object]:
+    return {"name": name, "type": "filter", "hook": name, "prio": priority, "policy": "accept"}
+
+
+def _elements(network: IPv6Network) -> tuple[Element, Element]:
+    prefix = str(network.network_address)
+    return (
+        Element("networks", (prefix, prefix)),
+        Element("resolvers", (str(resolver_address(network)),)),
+    )
+
+
+def _members(command: str, table: str, elements: frozenset[Element]) -> list[object]:
+    """Return one command a set, elements in order."""
+    by_set: dict[str, list[object]] = {}
+    for set_name, values in sorted(elements):
+        member = values[0] if len(values) == 1 else {"concat": list(values)}
+        by_set.setdefault(set_name, []).append(member)
+    return [
+        {command: {"element": {"family": _FAMILY, "table": table, "name": name, "elem": members}}}
+        for name, members in by_set.items()
+    ]
+
+
+def _add(kind: str, body: object) -> object:
+    return {"add": {kind: body}}
+
+
+def _document(*commands: object) -> Document:
+    return {"nftables": list(commands)}
+
+
+def _listed(document: object) -> Iterable[tuple[str, Mapping[str, object]]]:
+    match document:
+        case {"nftables": list(items)}:
+            for item in items:
+                match item:
+                    case {**one} if len(one) == 1 and isinstance(
+                        body := next(iter(one.values())), dict
+                    ):
+                        yield next(iter(one)), body
+                    case _:
+                        raise Unavailable(f"nft listed {item!a:.80}, expected one object a line")
+        case _:
+            raise Unavailable(f"nft listed {document!a:.80}, expected its JSON form")
+
+
+def _set_elements(body: Mapping[str, object]) -> Iterable[Element]:
+    members = body.get("elem", [])
+    for member in members if isinstance(members, Sequence) else []:
+        match member:
+            case {"concat": list(values)}:
+                yield Element(str(body["name"]), tuple(str(value) for value in values))
+            case _:
+                yield Element(str(body["name"]), (str(member),))
+
+
+def _canonical(kind: str, body: Mapping[str, object]) -> str:
+    """Return one text for all the ways in which nft may list one object."""
+    kept = {key: _plain(value) for key, value in body.items() if key not in {"handle", "elem"}}
+    return json.dumps({kind: kept}, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    match value:
+        case {"counter": _}:
+            return {"counter": None}
+        case {"set": [only]}:
+            return only
+        case {"set": list(members)}:
+            return {"set": sorted(members, key=str)}
+        case dict():
+            return {key: _plain(inner) for key, inner in value.items()}
+        case list():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value

@@ -1,0 +1,376 @@
+"""DNS messages as octets: a strict gate for what strangers send, and the packing of replies.
+
+Knows headers, questions, OPT and lengths (RFC 1035, 6891); which name has which records is
+`wgctl.core.view`, what a query deserves is `wgctl.core.responder`.
+"""
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple, Self
+
+__all__ = [
+    "NO_RECORDS",
+    "UDP_PAYLOAD_BYTES",
+    "Edns",
+    "Qclass",
+    "Qtype",
+    "Query",
+    "Rcode",
+    "Records",
+    "Relayed",
+    "answer",
+    "encode_name",
+    "limit_bytes",
+    "read_query",
+    "read_relayed",
+    "record",
+    "relay",
+    "upstream_query",
+]
+
+UDP_PAYLOAD_BYTES = 1232
+"""The most that is sent in one datagram: what IPv6 carries everywhere (DNS flag day 2020)."""
+
+
+class Rcode(IntEnum):
+    """What a reply says of its query; 16 and up need EDNS to be said."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+class Qtype(IntEnum):
+    """The types that are treated by name; every other number is a type without records."""
+
+    NS = 2
+    SOA = 6
+    PTR = 12
+    TXT = 16
+    AAAA = 28
+    OPT = 41
+    TKEY = 249
+    TSIG = 250
+    IXFR = 251
+    AXFR = 252
+    MAILB = 253
+    MAILA = 254
+    ANY = 255
+
+
+class Qclass(IntEnum):
+    """The one class that names are kept in."""
+
+    IN = 1
+
+
+class Edns(NamedTuple):
+    """What the sender's OPT record said."""
+
+    payload_bytes: int
+    dnssec_ok: bool
+
+
+class Query(NamedTuple):
+    """A query that may be answered; a tuple, because one is made for every datagram.
+
+    `labels` are in lower case and without the root's; `question` is the name as it was sent, type
+    and class. A `rcode` other than NOERROR says what is wrong with the message; what could not be
+    read then is empty.
+    """
+
+    id: int
+    flags: int
+    labels: tuple[bytes, ...] = ()
+    type: int = 0
+    class_: int = 0
+    question: bytes = b""
+    edns: Edns | None = None
+    rcode: int = Rcode.NOERROR
+
+    @property
+    def recursion_desired(self) -> bool:
+        """Whether the asker wants names of others to be looked up."""
+        return bool(self.flags & _RD)
+
+
+class Records(NamedTuple):
+    """Packed records of one section, and how many there are."""
+
+    count: int
+    octets: bytes
+
+    def __add__(self, other: Self) -> Self:  # type: ignore[override]  # records, not a longer tuple
+        """Return the records of both, in order."""
+        return self._replace(count=self.count + other.count, octets=self.octets + other.octets)
+
+
+class Relayed(NamedTuple):
+    """An upstream's reply: its rcode, and its sections as they were, without the OPT record."""
+
+    rcode: int
+    truncated: bool
+    counts: tuple[int, int, int]
+    octets: bytes
+
+
+NO_RECORDS = Records(0, b"")
+
+_HEADER = struct.Struct("!6H")
+_RECORD_TAIL = struct.Struct("!HHIH")
+_QUESTION_TAIL = struct.Struct("!HH")
+_OPTION = struct.Struct("!HH")
+
+_QR, _AA, _TC, _RD, _RA, _CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
+_OPCODE_MASK = 0x7800
+_RCODE_MASK = 0x000F
+_DO = 0x8000
+
+_MAX_LABEL = 63
+_MAX_NAME = 255
+_POINTER = 0xC0
+_MIN_PAYLOAD_BYTES = 512
+_MAX_STREAM_BYTES = 65535
+# A query needs two at most, OPT and a signature; walking the 6,000 that fit would take 9 ms.
+_MAX_EXTRA_RECORDS = 4
+_QUESTION_NAME = struct.pack("!H", _POINTER << 8 | _HEADER.size)
+
+
+class _Malformed(Exception):
+    """The octets are not what RFC 1035 and 6891 allow."""
+
+
+def read_query(message: bytes) -> Query | None:
+    """Return the query that `message` holds, with its rcode set if it is not to be answered.
+
+    None for what must stay without a reply: less than a header, and replies.
+    """
+    if len(message) < _HEADER.size:
+        return None
+    id_, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(message)
+    if flags & _QR:
+        return None
+    if flags & _OPCODE_MASK:
+        return Query(id_, flags, rcode=Rcode.NOTIMP)
+    if questions != 1:
+        return Query(id_, flags, rcode=Rcode.FORMERR)
+    try:
+        labels, end = _read_name(message.lower(), _HEADER.size)
+        type_, class_ = _QUESTION_TAIL.unpack_from(message, end)
+    except (_Malformed, IndexError, struct.error):
+        return Query(id_, flags, rcode=Rcode.FORMERR)
+    end += _QUESTION_TAIL.size
+    query = Query(id_, flags, labels, type_, class_, message[_HEADER.size : end])
+    if not (answers or authorities or additionals) and end == len(message):
+        return query
+    return _read_extras(query, message, (answers, authorities, additionals))
+
+
+def limit_bytes(query: Query, *, stream: bool) -> int:
+    """Return how long a reply to `query` may be, over a stream or in a datagram."""
+    if stream:
+        return _MAX_STREAM_BYTES
+    if query.edns is None:
+        return _MIN_PAYLOAD_BYTES
+    return min(max(query.edns.payload_bytes, _MIN_PAYLOAD_BYTES), UDP_PAYLOAD_BYTES)
+
+
+def answer(  # noqa: PLR0913  # the parts of a message
+    query: Query,
+    rcode: int,
+    *,
+    limit: int,
+    authoritative: bool = False,
+    forwards: bool = False,
+    answers: Records = NO_RECORDS,
+    authority: Records = NO_RECORDS,
+) -> bytes:
+    """Return the reply to `query`, with its question and OPT as RFC 6891, section 7, wants.
+
+    One that would be longer than `limit` comes without records and with TC set.
+    """
+    opt = _pack_opt(query, rcode)
+    flags = _reply_flags(query, rcode, forwards=forwards) | (_AA if authoritative else 0)
+    total = _HEADER.size + len(query.question) + len(opt)
+    if total + len(answers.octets) + len(authority.octets) > limit:
+        flags, answers, authority = flags | _TC, NO_RECORDS, NO_RECORDS
+    counts = (bool(query.question), answers.count, authority.count, bool(opt))
+    header = _HEADER.pack(query.id, flags, *counts)
+    return header + query.question + answers.octets + authority.octets + opt
+
+
+def encode_name(labels: tuple[bytes, ...]) -> bytes:
+    """Return `labels` as a name on the wire; the caller knows that they fit."""
+    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+
+
+def record(type_: int, data: bytes, *, ttl_s: int, owner: bytes = _QUESTION_NAME) -> bytes:
+    """Return one packed record of class IN; `owner` is the name asked about unless it is given."""
+    return owner + _RECORD_TAIL.pack(type_, Qclass.IN, ttl_s, len(data)) + data
+
+
+def upstream_query(query: Query, *, id_: int) -> bytes:
+    """Return `query` as it is put to an upstream: our id and OPT, nothing else of the asker's."""
+    edns = Edns(UDP_PAYLOAD_BYTES, dnssec_ok=query.edns is not None and query.edns.dnssec_ok)
+    header = _HEADER.pack(id_, _RD | (query.flags & _CD), 1, 0, 0, 1)
+    return header + query.question + _pack_opt(query._replace(edns=edns), Rcode.NOERROR)
+
+
+def read_relayed(message: bytes, *, asked: bytes) -> Relayed | None:
+    """Return what an upstream replied to `asked`, which `upstream_query` made.
+
+    None unless id, opcode and question are those of `asked` and every record has its length.
+    """
+    if len(message) < _HEADER.size:
+        return None
+    id_, flags, questions, *counts = _HEADER.unpack_from(message)
+    question = asked[_HEADER.size : len(asked) - _OPT_BYTES]
+    end = _HEADER.size + len(question)
+    same = id_ == _HEADER.unpack_from(asked)[0] and questions == 1
+    if not same or flags & (_QR | _OPCODE_MASK) != _QR:
+        return None
+    if message[_HEADER.size : end].lower() != question.lower():
+        return None
+    try:
+        opt, cut, counts = _find_opt(message, end, counts)
+    except (_Malformed, IndexError, struct.error):
+        return None
+    rcode = flags & _RCODE_MASK | opt
+    return Relayed(rcode, bool(flags & _TC), (counts[0], counts[1], counts[2]), message[end:cut])
+
+
+def relay(query: Query, relayed: Relayed, *, limit: int) -> bytes:
+    """Return an upstream's reply as the reply to `query`: its id, its question's case, our OPT.
+
+    The question is as long as the one that went up, so that compressed names stay right. AD is
+    not passed on: nobody here has validated anything.
+    """
+    opt = _pack_opt(query, relayed.rcode)
+    flags = _reply_flags(query, relayed.rcode, forwards=True)
+    counts, octets = relayed.counts, relayed.octets
+    if _HEADER.size + len(query.question) + len(octets) + len(opt) > limit:
+        flags, counts, octets = flags | _TC, (0, 0, 0), b""
+    header = _HEADER.pack(query.id, flags, 1, *counts[:2], counts[2] + bool(opt))
+    return header + query.question + octets + opt
+
+
+def _read_name(message: bytes, start: int) -> tuple[tuple[bytes, ...], int]:
+    """Return the uncompressed name at `start` and where it ends.
+
+    A question cannot be compressed: nothing stands before it that a pointer could mean.
+    """
+    labels = []
+    offset = start
+    while length := message[offset]:
+        if length > _MAX_LABEL:
+            raise _Malformed
+        offset += 1
+        labels.append(message[offset : offset + length])
+        offset += length
+    if offset + 1 - start > _MAX_NAME:
+        raise _Malformed
+    return tuple(labels), offset + 1
+
+
+def _read_extras(query: Query, message: bytes, counts: tuple[int, int, int]) -> Query:
+    """Return `query` with what the records behind its question say, the OPT record above all."""
+    answers, authorities, additionals = counts
+    offset = _HEADER.size + len(query.question)
+    # An IXFR query carries the asker's SOA there (RFC 1995, section 3).
+    allowed = 1 if query.type == Qtype.IXFR else 0
+    if answers or authorities > allowed or additionals > _MAX_EXTRA_RECORDS:
+        return query._replace(rcode=Rcode.FORMERR)
+    try:
+        for _ in range(authorities):
+            _, offset = _read_record(message, offset)
+        for _ in range(additionals):
+            start, (head, offset) = offset, _read_record(message, offset)
+            if head.type == Qtype.OPT:
+                query = _take_opt(query, head, message[start:offset])
+    except (_Malformed, IndexError, struct.error):
+        return query._replace(rcode=Rcode.FORMERR)
+    return query if offset == len(message) else query._replace(rcode=Rcode.FORMERR)
+
+
+class _Head(NamedTuple):
+    type: int
+    class_: int
+    ttl: int
+    length: int
+
+
+def _read_record(message: bytes, offset: int) -> tuple[_Head, int]:
+    """Return the fixed part of the record at `offset`, and where the record ends."""
+    offset = _skip_name(message, offset)
+    head = _Head._make(_RECORD_TAIL.unpack_from(message, offset))
+    offset += _RECORD_TAIL.size + head.length
+    if offset > len(message):
+        raise _Malformed
+    return head, offset
+
+
+def _skip_name(message: bytes, start: int) -> int:
+    offset = start
+    while length := message[offset]:
+        if length >= _POINTER:
+            if (length & ~_POINTER) << 8 | message[offset + 1] >= start:
+                raise _Malformed
+            return offset + 2
+        if length > _MAX_LABEL or offset - start > _MAX_NAME:
+            raise _Malformed
+        offset += 1 + length
+    return offset + 1
+
+
+def _take_opt(query: Query, head: _Head, octets: bytes) -> Query:
+    """Return `query` with its OPT record, which must be the only one and stand at the root."""
+    version = head.ttl >> 16 & 0xFF
+    first = query.edns is None
+    taken = query._replace(edns=Edns(head.class_, dnssec_ok=bool(head.ttl & _DO)))
+    if not first or octets[0] or not _options_fit(octets[1 + _RECORD_TAIL.size :]):
+        return taken._replace(rcode=Rcode.FORMERR)
+    return taken._replace(rcode=Rcode.BADVERS) if version else taken
+
+
+def _options_fit(options: bytes) -> bool:
+    offset = 0
+    while offset < len(options):
+        if offset + _OPTION.size > len(options):
+            return False
+        offset += _OPTION.size + _OPTION.unpack_from(options, offset)[1]
+    return offset == len(options)
+
+
+def _find_opt(message: bytes, offset: int, counts: list[int]) -> tuple[int, int, list[int]]:
+    """Return the OPT record's part of the rcode, where the records before it end, and their counts.
+
+    What stands behind an OPT record goes with it: its names could point past the cut.
+    """
+    answers, authorities, additionals = counts
+    for _ in range(answers + authorities):
+        _, offset = _read_record(message, offset)
+    for kept in range(additionals):
+        head, end = _read_record(message, offset)
+        if head.type == Qtype.OPT:
+            return head.ttl >> 24 << 4, offset, [answers, authorities, kept]
+        offset = end
+    return 0, offset, counts
+
+
+def _reply_flags(query: Query, rcode: int, *, forwards: bool) -> int:
+    copied = query.flags & (_OPCODE_MASK | _RD)
+    return _QR | copied | (_RA if forwards else 0) | (rcode & _RCODE_MASK)
+
+
+_OPT_BYTES = 1 + _RECORD_TAIL.size
+
+
+def _pack_opt(query: Query, rcode: int) -> bytes:
+    if query.edns is None:
+        return b""
+    ttl = rcode >> 4 << 24 | (_DO if query.edns.dnssec_ok else 0)
+    return b"\0" + _RECORD_TAIL.pack(Qtype.OPT, UDP_PAYLOAD_BYTES, ttl, 0)

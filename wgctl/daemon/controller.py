@@ -1,0 +1,107 @@
+"""The controller role: the store behind two sockets, one for operators and one for roles.
+
+Opens no network port and programs no kernel.
+"""
+
+import asyncio
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from wgctl.api.context import Bell, Context
+from wgctl.api.nodes import nodes_app
+from wgctl.api.operators import operators_app
+from wgctl.core.errors import Unavailable
+from wgctl.core.model import Role
+from wgctl.core.settings import Settings
+from wgctl.daemon.unix import OPERATORS_GROUP, listen
+from wgctl.services.observe import Observations
+from wgctl.store.store import Store
+
+__all__ = ["STORE_NAME", "run"]
+
+STORE_NAME = "store.sqlite"
+_GRACE_S = 2
+
+_log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raises Unavailable when another controller has the store."""
+    folder = settings.role_dir(Role.CONTROLLER)
+    path = folder / STORE_NAME
+    if not path.exists():
+        raise Unavailable(f"no store at {path}: make one with wgctl init")
+    with _only_one(folder):
+        bell = Bell()
+        store = Store(path, on_commit=lambda _revision: bell.ring())
+        context = Context(
+            store=store, observations=Observations(), bell=bell, now=lambda: int(time.time())
+        )
+        try:
+            asyncio.run(_serve(settings, context))
+        finally:
+            store.close()
+
+
+async def _serve(settings: Settings, context: Context) -> None:
+    settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    context.bell.attach(asyncio.get_running_loop())
+    doors = [
+        (operators_app(context), settings.api_socket, OPERATORS_GROUP),
+        (nodes_app(context), settings.node_socket, None),
+    ]
+    servers = [_server(app) for app, _, _ in doors]
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, _stop, servers, context.bell)
+    sockets = [listen(path, group=group) for _, path, group in doors]
+    _log.info("controller ready", api=str(settings.api_socket), node=str(settings.node_socket))
+    # `_serve`, not `serve`: the latter takes the signals of the process for each server alone.
+    await asyncio.gather(
+        *(server._serve([socket]) for server, socket in zip(servers, sockets, strict=True))  # noqa: SLF001
+    )
+    for _, path, _ in doors:
+        path.unlink(missing_ok=True)
+    _log.info("controller stopped")
+
+
+def _server(app: FastAPI) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            loop="asyncio",
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+
+
+def _stop(servers: list[uvicorn.Server], bell: Bell) -> None:
+    bell.close()
+    for server in servers:
+        server.should_exit = True
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: two writers would each believe the revision theirs."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Unavailable(f"another controller runs on {folder}: stop it first") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""Keeps a role's copy at the state of the feed, for as long as the role lives.
+
+What a change means to the role is its own business; it hears of it after the copy has it.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Never
+
+import structlog
+
+from wgctl.client.node import Node
+from wgctl.core.errors import Invalid, Unavailable
+from wgctl.core.feed import Beat, Commit, Delete, Event, Put, Snapshot
+from wgctl.core.model import Role
+from wgctl.store.copy import Copy
+
+__all__ = ["Changes", "Follower"]
+
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 2.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one commit of the feed brought.
+
+    With `replaced` everything may have changed and `events` is empty.
+    """
+
+    replaced: bool
+    events: tuple[Put | Delete, ...]
+    revision: int
+
+
+class Follower:
+    """Follows the feed into a copy; reconnects for ever, waiting 0.1 s to 2 s with jitter."""
+
+    def __init__(
+        self, copy: Copy, *, role: Role, socket: Path, on_commit: Callable[[Changes], None]
+    ) -> None:
+        """Follow over `socket`; `on_commit` is called in the loop once the copy has a commit."""
+        self._copy = copy
+        self._role = role
+        self._node = Node(socket)
+        self._on_commit = on_commit
+
+    async def run(self) -> Never:
+        """Follow until cancelled."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            started_at = self._copy.position
+            try:
+                await self._follow()
+                reason = "the controller closed the feed"
+            except (Unavailable, Invalid) as error:
+                reason = str(error)
+            if self._copy.position != started_at:
+                wait_s = _FIRST_WAIT_S
+            if wait_s == _FIRST_WAIT_S:
+                _log.warning("feed lost", reason=reason, revision=self._copy.position[1])
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    async def _follow(self) -> None:
+        epoch, since = self._copy.position
+        events = self._node.follow(self._role, epoch=epoch, since=since)
+        async for event in events:
+            match event:
+                case Snapshot(epoch):
+                    self._on_commit(await self._take_snapshot(events, epoch))
+                case Put() | Delete():
+                    self._on_commit(await self._take_changes(event, events, epoch))
+                case Commit(revision):
+                    self._write([], epoch=epoch, revision=revision)
+                    self._on_commit(Changes(replaced=False, events=(), revision=revision))
+                case Beat():
+                    pass
+
+    async def _take_snapshot(self, events: AsyncIterator[Event], epoch: str) -> Changes:
+        """Write rows as they come, so that memory does not grow with the snapshot."""
+        with self._copy.replacing() as replacement:
+            async for event in events:
+                match event:
+                    case Put():
+                        replacement.add(event)
+                    case Commit(revision):
+                        replacement.commit(epoch=epoch, revision=revision)
+                        _log.info("snapshot taken", revision=revision)
+                        return Changes(replaced=True, events=(), revision=revision)
+                    case _:
+                        pass
+        raise Unavailable("the feed ended within a snapshot")
+
+    async def _take_changes(
+        self, first: Put | Delete, events: AsyncIterator[Event], epoch: str
+    ) -> Changes:
+        taken = [first]
+        async for event in events:
+            match event:
+                case Put() | Delete():
+                    taken.append(event)
+                case Commit(revision):
+                    self._write(taken, epoch=epoch, revision=revision)
+                    return Changes(replaced=False, events=tuple(taken), revision=revision)
+                case _:
+                    pass
+        raise Unavailable("the feed ended within a commit")
+
+    def _write(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
+        self._copy.write(events, epoch=epoch, revision=revision)

@@ -1,0 +1,144 @@
+"""What `wgctl init` does once on a host: config file, store, gateway key.
+
+Starts nothing. Either everything is there afterwards or nothing that was not there before.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from pathlib import Path
+
+from peers.addresses import parse_pool
+from peers.endpoint import Endpoint
+from peers.keys import PrivateKey
+from peers.names import parse_label
+from wgctl.core import settings as core_settings
+from wgctl.core.errors import Conflict, Denied, Invalid
+from wgctl.core.model import Role
+from wgctl.core.settings import GatewaySettings, Settings
+from wgctl.daemon.controller import STORE_NAME
+from wgctl.services import gateway
+from wgctl.store.store import Store
+
+__all__ = ["KEY_NAME", "POOL_NAME", "InitReport", "init"]
+
+KEY_NAME = "private.key"
+POOL_NAME = "pool"
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What is there now. `created_config` is false where the file was there before."""
+
+    config_path: Path
+    state_dir: Path
+    created_config: bool
+    public_key: str
+    pool: str
+
+
+def init(config_path: Path, *, region: str | None, endpoint: str | None, pool: str) -> InitReport:
+    """Make the host's state folder, and its config file unless there is one.
+
+    Raises Invalid for bad values, Conflict when the state folder is initialised already, Denied
+    where files cannot be written.
+    """
+    chosen = parse_pool(pool)
+    text, settings = _settings(config_path, region=region, endpoint=endpoint)
+    if settings.state_dir.exists() and any(settings.state_dir.iterdir()):
+        raise Conflict(
+            f"{settings.state_dir} is initialised already: wgctl serve starts what is there"
+        )
+    try:
+        key = _make_state(settings, chosen)
+        if text is not None:
+            _write_config(config_path, text)
+    except PermissionError as error:
+        raise Denied(f"{error.filename}: {error.strerror}: run wgctl init as root") from error
+    return InitReport(
+        config_path=config_path,
+        state_dir=settings.state_dir,
+        created_config=text is not None,
+        public_key=key.public().text(),
+        pool=str(chosen),
+    )
+
+
+def _settings(
+    config_path: Path, *, region: str | None, endpoint: str | None
+) -> tuple[str | None, Settings]:
+    """Return the settings, and the text of the config file if it is to be written."""
+    if config_path.exists():
+        found = core_settings.parse(config_path.read_text(), origin=str(config_path))
+        _require_same(config_path, "region", region, str(found.gateway.region))
+        _require_same(config_path, "endpoint", endpoint, str(found.gateway.endpoint))
+        return None, found
+    if region is None or endpoint is None:
+        raise Invalid(f"no config at {config_path}: expected --region and --endpoint to make one")
+    gateway_settings = GatewaySettings(
+        region=parse_label(region, what="region"), endpoint=Endpoint.parse(endpoint)
+    )
+    made = Settings(gateway=gateway_settings)
+    return core_settings.render(made), made
+
+
+def _require_same(config_path: Path, key: str, asked: str | None, found: str) -> None:
+    if asked is not None and asked != found:
+        raise Invalid(
+            f"{config_path} says {key} {found!a}, the option says {asked!a}: "
+            "change the file, or leave the option out"
+        )
+
+
+def _make_state(settings: Settings, pool: IPv6Network) -> PrivateKey:
+    """Fill a folder beside the state folder and give it the name when it is whole."""
+    settings.state_dir.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".wgctl-init-", dir=settings.state_dir.parent))
+    try:
+        for role in Role:
+            (draft / role).mkdir(mode=0o700)
+        key = PrivateKey.generate()
+        _write(draft / Role.GATEWAY / KEY_NAME, key.text() + "\n", mode=0o600)
+        _write(draft / Role.GATEWAY / POOL_NAME, f"{pool}\n", mode=0o644)
+        _make_store(draft / Role.CONTROLLER / STORE_NAME, settings, pool, key)
+        draft.chmod(0o755)
+        if settings.state_dir.exists():
+            settings.state_dir.rmdir()
+        draft.rename(settings.state_dir)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return key
+
+
+def _make_store(path: Path, settings: Settings, pool: IPv6Network, key: PrivateKey) -> None:
+    now = int(time.time())
+    store = Store.create(path, pool=pool, epoch=secrets.token_hex(16), now=now)
+    try:
+        facts = gateway.GatewayFacts(
+            region=settings.gateway.region,
+            endpoint=settings.gateway.endpoint,
+            public_key=key.public(),
+            mtu_bytes=settings.gateway.mtu,
+            forwards=bool(settings.resolver.upstreams),
+        )
+        gateway.register(store, facts, now=now)
+    finally:
+        store.close()
+
+
+def _write_config(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _write(path, text, mode=0o644)
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
