@@ -15,16 +15,15 @@ from ipaddress import (
     IPv6Network,
     ip_address,
     ip_interface,
-    ip_network,
 )
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from wgconfig import WGConfig
 
 from peers.endpoint import Endpoint
 from peers.errors import InvalidAddress, InvalidConfig
 from peers.keys import PresharedKey, PrivateKey, PublicKey
-from peers.syntax import HOOKS, INTERFACE, PEER, Document, Section, scan
+from peers.syntax import HOOKS, INTERFACE, PEER, Document, Line, Section, scan
 
 __all__ = ["Config", "Interface", "PeerSection", "parse", "render"]
 
@@ -88,12 +87,13 @@ def parse(text: str) -> Config:
     """Read a wg-quick file.
 
     The rules of `peers.syntax.scan` hold. Besides: one [Interface], each public key and each
-    allowed IP once, no bits behind a prefix. `off` and 0 are read as None, but not for an MTU.
-    Raises InvalidConfig, with the number of the line.
+    allowed IP once, no peer with the interface's own key, no bits behind a prefix. `off` and 0 are
+    read as None, but not for an MTU. Raises InvalidConfig, with the number of the line.
     """
     document = scan(text)
     interface, *peers = _grouped(document)
     config = Config(_interface(interface), tuple(map(_peer, peers)), document.comment)
+    _refuse_own_key(config.interface, peers)
     _refuse_second_owner(peers, config.peers)
     return config
 
@@ -114,21 +114,34 @@ def render(config: Config) -> str:
     return text
 
 
+class _Item(NamedTuple):
+    """One of the texts of a value, which commas part, and the line that it is on."""
+
+    text: str
+    line: Line
+
+    def read(self, read: Callable[[str], _Value]) -> _Value:
+        try:
+            return read(self.text)
+        except ValueError as error:
+            raise self.line.unreadable(error) from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Group:
     """A section and, by key, the items of its values; `read` turns an item into a value."""
 
     section: Section
-    items: dict[str, tuple[str, ...]]
+    items: dict[str, tuple[_Item, ...]]
 
     def every(self, key: str, read: Callable[[str], _Value]) -> tuple[_Value, ...]:
-        return tuple(self._read(key, item, read) for item in self.items.get(key, ()))
+        return tuple(item.read(read) for item in self.items.get(key, ()))
 
     def only(self, key: str, read: Callable[[str], _Value]) -> _Value | None:
         return next(iter(self.every(key, read)), None)
 
     def required(self, key: str, read: Callable[[str], _Value]) -> _Value:
-        return self._read(key, self.items[key][0], read)
+        return self.items[key][0].read(read)
 
     def number(self, key: str, allowed: range, *, zero: bool = True) -> int | None:
         """Read a number; with `zero`, 0 and `off` are how wg says that it is not set."""
@@ -146,16 +159,6 @@ class _Group:
     def hooks(self, key: str) -> tuple[str, ...]:
         return tuple(line.value for line in self.section.lines if line.key == key)
 
-    def complaint(self, key: str, item: str, reason: str) -> InvalidConfig:
-        lines = [line for line in self.section.lines if line.key == key]
-        return next(line for line in lines if item in line.value).complaint(reason)
-
-    def _read(self, key: str, item: str, read: Callable[[str], _Value]) -> _Value:
-        try:
-            return read(item)
-        except ValueError as error:
-            raise self.complaint(key, item, str(error)) from error
-
 
 def _grouped(document: Document) -> list[_Group]:
     """Give the sections to wgconfig, the interface first, and take its items back in that order.
@@ -168,7 +171,7 @@ def _grouped(document: Document) -> list[_Group]:
     file.read_from_fileobj(io.StringIO("".join(map(_plain, sections))))
     contents = (file.get_interface(), *file.get_peers(keys_only=False).values())
     return [
-        _Group(section, {key: _items(value) for key, value in content.items()})
+        _Group(section, {key: _items(section, key, value) for key, value in content.items()})
         for section, content in zip(sections, contents, strict=True)
     ]
 
@@ -198,10 +201,12 @@ def _plain(section: Section) -> str:
     return "".join((f"[{section.name}]\n", *lines))
 
 
-def _items(value: object) -> tuple[str, ...]:
-    """Even out wgconfig's values: a number, a text, or a list of texts where there were several."""
-    items = value if isinstance(value, list) else [value]
-    return tuple(str(item) for item in items if item != "")
+def _items(section: Section, key: str, value: object) -> tuple[_Item, ...]:
+    """Even out wgconfig's value: a number, a text, or a list of texts where there were several."""
+    texts = value if isinstance(value, list) else [value]
+    lines = (line for line in section.lines if line.key == key for _ in line.value.split(","))
+    items = (_Item(str(text), line) for text, line in zip(texts, lines, strict=True))
+    return tuple(item for item in items if item.text)
 
 
 def _interface(group: _Group) -> Interface:
@@ -231,14 +236,26 @@ def _peer(group: _Group) -> PeerSection:
     )
 
 
+def _refuse_own_key(interface: Interface, peers: list[_Group]) -> None:
+    """Refuse the interface as its own peer: WireGuard would silently leave that peer out."""
+    own = interface.private_key.public().text()
+    for group in peers:
+        item = group.items["PublicKey"][0]
+        if item.text == own:
+            raise item.line.complaint("the interface's own, expected the other side's")
+
+
 def _refuse_second_owner(groups: list[_Group], peers: tuple[PeerSection, ...]) -> None:
     """Refuse an allowed IP given twice: WireGuard would silently leave it to the last peer."""
-    owned: set[IPv6Network | IPv4Network] = set()
-    for group, peer in zip(groups, peers, strict=True):
-        for item, network in zip(group.items.get("AllowedIPs", ()), peer.allowed_ips, strict=True):
-            if network in owned:
-                raise group.complaint("AllowedIPs", item, f"{network} twice, expected once")
-            owned.add(network)
+    owners: dict[IPv6Network | IPv4Network, int] = {}
+    items = (item for group in groups for item in group.items.get("AllowedIPs", ()))
+    networks = (network for peer in peers for network in peer.allowed_ips)
+    for item, network in zip(items, networks, strict=True):
+        if network in owners:
+            raise item.line.complaint(
+                f"{network} is given on line {owners[network]} already, expected once"
+            )
+        owners[network] = item.line.number
 
 
 def _address(item: str) -> IPv6Interface | IPv4Interface:
@@ -246,21 +263,22 @@ def _address(item: str) -> IPv6Interface | IPv4Interface:
         address = ip_interface(item)
     except ValueError:
         raise InvalidAddress(f"{item} is no address, expected one like fdaa::2/128") from None
-    if address.is_unspecified or address.is_multicast or _mapped(address.ip):
+    # The address alone: ipaddress calls 0.0.0.0 unspecified, but not 0.0.0.0/32.
+    if address.ip.is_unspecified or address.ip.is_multicast or _mapped(address.ip):
         raise InvalidAddress(f"{item}, expected the address of one host")
     return address
 
 
 def _network(item: str) -> IPv6Network | IPv4Network:
     try:
-        network = ip_network(item, strict=False)
+        address = ip_interface(item)
     except ValueError:
         raise InvalidAddress(f"{item} is no prefix, expected one like fdaa::/48") from None
-    if network.network_address != ip_interface(item).ip:
-        raise InvalidAddress(f"{item} has bits set behind its length, expected {network}")
-    if _mapped(network.network_address):
+    if address.ip != address.network.network_address:
+        raise InvalidAddress(f"{item} has bits set behind its length, expected {address.network}")
+    if _mapped(address.ip):
         raise InvalidAddress(f"{item} is IPv4 written as IPv6, expected the IPv4 prefix")
-    return network
+    return address.network
 
 
 def _mapped(address: IPv6Address | IPv4Address) -> bool:

@@ -6,7 +6,7 @@ Leaves what the values mean, and what is wrong between sections, to `peers.confi
 import re
 from dataclasses import dataclass
 
-from peers.errors import InvalidConfig, shown
+from peers.errors import InvalidConfig
 
 __all__ = ["HOOKS", "INTERFACE", "MAX_CHARACTERS", "PEER", "Document", "Line", "Section", "scan"]
 
@@ -63,7 +63,7 @@ _FORMS = {
         "PublicKey": _KEY,
         "PresharedKey": _KEY,
         "AllowedIPs": _PREFIXES,
-        "Endpoint": _Form(re.compile(r"[!-~]+"), "host:port"),
+        "Endpoint": _Form(re.compile(r"[!-+\--~]+"), "host:port"),
         "PersistentKeepalive": _Form(_either_case(r"off|[0-9]{1,5}"), "seconds or off"),
     },
 }
@@ -78,6 +78,7 @@ _KEYS = {section: {key.lower(): key for key in forms} for section, forms in _FOR
 _WORD = re.compile(r"[A-Za-z]{1,32}")
 _KEY_INSIDE = re.compile(r"[A-Za-z0-9+/]{43}")
 _HIDDEN = "..."
+_SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,14 @@ class Line:
     def complaint(self, reason: str) -> InvalidConfig:
         """Return the error that says what is wrong with the value, shown unless private."""
         hidden = _FORM_OF[self.key].private or _KEY_INSIDE.search(self.value)
-        marked = _HIDDEN if hidden else shown(self.value)[1:-1]
+        marked = _HIDDEN if hidden else _escaped(self.value)
         return _complaint(self.number, f"{self.key}: {reason}", f"{self.key} = ", marked)
+
+    def unreadable(self, error: ValueError) -> InvalidConfig:
+        """Return `error` with its place, but not its words where they may quote a private key."""
+        form = _FORM_OF[self.key]
+        quoted = not form.private and _KEY_INSIDE.search(self.value)
+        return self.complaint(f"expected {form.expected}" if quoted else str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +158,25 @@ def _printable_lines(text: str) -> list[str]:
         raise InvalidConfig(f"{len(text)} characters, expected at most {MAX_CHARACTERS}")
     lines = text.removeprefix(_BYTE_ORDER_MARK).replace("\r\n", "\n").split("\n")
     for number, line in enumerate(lines, start=1):
-        for column, character in enumerate(line, start=1):
-            if not character.isprintable() and character != "\t":
-                raise InvalidConfig(
-                    f"line {number}, column {column}: character U+{ord(character):04X}, "
-                    "expected printable text"
-                )
+        if not line.replace("\t", " ").isprintable():
+            raise InvalidConfig(f"line {number}, {_unprintable(line)}, expected printable text")
     return lines
+
+
+def _unprintable(line: str) -> str:
+    column, character = next(
+        (column, character)
+        for column, character in enumerate(line, start=1)
+        if not character.isprintable() and character != "\t"
+    )
+    return f"column {column}: character U+{ord(character):04X}"
 
 
 def _section_name(number: int, content: str) -> str:
     name = _SECTIONS.get(content.lower())
     if name is None:
-        raise _complaint(number, "unknown section, expected [Interface] or [Peer]")
+        marked = _HIDDEN if _KEY_INSIDE.search(content) else _escaped(content)
+        raise _complaint(number, "unknown section, expected [Interface] or [Peer]", "", marked)
     return name
 
 
@@ -193,6 +206,10 @@ def _checked(section: Section) -> Section:
     if _REQUIRED[section.name] not in seen:
         raise section.complaint(f"no {_REQUIRED[section.name]}, expected one")
     return section
+
+
+def _escaped(text: str) -> str:
+    return ascii(text[:_SHOWN_CHARACTERS])[1:-1]
 
 
 def _complaint(number: int, reason: str, before: str = "", marked: str = "") -> InvalidConfig:

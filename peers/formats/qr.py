@@ -18,11 +18,14 @@ _RESET = "\x1b[0m"
 
 _PIXELS_A_MODULE = 8
 
+# The largest code, version 40, with correction M (ISO/IEC 18004, table 7).
+_MAX_BYTES = 2331
+
 
 def terminal(text: str) -> str:
     """Return the code as lines of half blocks with colours of their own, each ended by a line end.
 
-    Raises Invalid when the text is empty or longer than a code holds: 2331 bytes.
+    Raises Invalid unless the text is 1 to 2331 bytes of UTF-8, which is what a code holds.
     """
     out = io.StringIO()
     _code(text).terminal(out, compact=True)
@@ -52,12 +55,13 @@ def _image(text: str, kind: str) -> bytes:
 
 
 def _code(text: str) -> segno.QRCode:
-    if not text:
-        raise Invalid("nothing to put into a QR code, expected some text")
     try:
-        return segno.make_qr(text, error="m")
-    except segno.DataOverflowError as error:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        lone = ord(text[error.start])
+        raise Invalid(f"character U+{lone:04X}, half a pair, expected text") from error
+    if not 1 <= size <= _MAX_BYTES:
         raise Invalid(
-            f"{len(text)} characters do not fit into a QR code, expected at most 2331 bytes; "
-            "hand the text over as a file"
-        ) from error
+            f"{size} bytes, expected 1 to {_MAX_BYTES} in a QR code: hand the text over as a file"
+        )
+    return segno.make_qr(text, error="m", encoding="utf-8")

@@ -11,10 +11,13 @@ import peers.config
 from peers.addresses import resolver_address, reverse_zone
 from peers.config import Config, Interface, PeerSection
 from peers.endpoint import Endpoint
-from peers.errors import InvalidAddress
+from peers.errors import InvalidAddress, InvalidConfig
 from peers.keys import PrivateKey, PublicKey
 
 __all__ = ["Dns", "Tunnel", "render", "tunnel_config"]
+
+# Links that carry IPv6 take packets of 1280 bytes at the least (RFC 8200, section 5).
+_MTU_BYTES = range(1280, 65536)
 
 
 class Dns(Enum):
@@ -32,7 +35,8 @@ class Dns(Enum):
 class Tunnel:
     """What a peer must know: its key and address, its network's /48, and its gateway.
 
-    Raises InvalidAddress unless `address` is in `prefix`.
+    `mtu_bytes` is 1280 to 65535; a `keepalive_s` of 0 sends none. Raises InvalidAddress unless
+    `address` is in `prefix`, and InvalidConfig for an MTU out of range.
     """
 
     private_key: PrivateKey
@@ -46,6 +50,9 @@ class Tunnel:
     def __post_init__(self) -> None:
         if self.address not in self.prefix:
             raise InvalidAddress(f"address {self.address}, expected one in {self.prefix}")
+        if self.mtu_bytes not in _MTU_BYTES:
+            allowed = f"{_MTU_BYTES.start} to {_MTU_BYTES.stop - 1}"
+            raise InvalidConfig(f"MTU {self.mtu_bytes}, expected {allowed}")
 
 
 def tunnel_config(tunnel: Tunnel, *, dns: Dns, hooks: bool = True) -> Config:
@@ -77,7 +84,7 @@ def tunnel_config(tunnel: Tunnel, *, dns: Dns, hooks: bool = True) -> Config:
 def render(tunnel: Tunnel, *, dns: Dns, hooks: bool = True) -> str:
     """Return the text of the config of `tunnel`, its private key in clear.
 
-    Raises InvalidAddress as `tunnel_config` does and InvalidConfig on an MTU out of range.
+    Raises InvalidAddress as `tunnel_config` does and InvalidConfig on a keepalive out of range.
     """
     return peers.config.render(tunnel_config(tunnel, dns=dns, hooks=hooks))
 

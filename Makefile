@@ -1,0 +1,71 @@
+# demo, test, check and bench each install what they need first: Debian packages when one is
+# missing, and a virtual environment that follows the lock file.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# What wgctl runs with, then what its tests and the demo look through.
+DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
+          bind9-dnsutils curl iputils-ping procps
+
+.PHONY: help demo test check bench format lock packages clean
+
+help:
+	@echo "make demo    a private network in namespaces of its own, shown command by command"
+	@echo "make test    every test (as root: some make network namespaces)"
+	@echo "make check   lint, format, types, and the floors of the house"
+	@echo "make bench   the figures"
+	@echo "make format  mend what the formatter can"
+	@echo "make lock    write the lock file anew"
+
+demo: packages $(READY)
+	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
+
+test: packages $(READY)
+	$(BIN)/pytest
+
+check: packages $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: packages $(READY)
+	$(BIN)/python tests/bench/start.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+		--generate-hashes --no-header --no-emit-index-url --upgrade \
+		--output-file requirements.lock pyproject.toml
+
+packages:
+	@missing=""; \
+	for package in $(DEBIAN); do \
+		dpkg-query --show --showformat='$${db:Status-Status}\n' $$package 2>/dev/null \
+			| grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing Debian packages:$$missing"; \
+		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+		$$sudo apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq --yes \
+			--no-install-recommends $$missing >/dev/null; \
+	fi
+
+$(READY): requirements.lock pyproject.toml
+	@echo "installing Python packages of requirements.lock into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

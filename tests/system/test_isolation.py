@@ -1,0 +1,252 @@
+"""Two walls between networks, each of which holds alone: thirty ordered pairs of six orgs.
+
+Every client's own AllowedIPs are opened to fd00::/8, so that only the gateway can stop a packet.
+The last test takes both walls away: there the matrix must fail, or it would prove nothing.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.hosts import Host, Lab, eventually
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+
+ORGS = ("amber", "birch", "cedar", "dunes", "ember", "fjord")
+TCP_PORT = 8080
+PROBER = str(Path(__file__).parent / "prober.py")
+
+
+@dataclass
+class Member:
+    """A client of one org; its neighbour in the same org answers what it asks."""
+
+    org: str
+    host: Host
+    address: str
+    resolver: str
+
+
+@dataclass
+class Matrix:
+    """Six orgs with two members each, behind one gateway."""
+
+    lab: Lab
+    first: dict[str, Member]
+    second: dict[str, Member]
+    roles: dict[str, subprocess.Popen[bytes]]
+
+    def across(self) -> list[tuple[str, str, bool]]:
+        """Return what each org's first member got through to in each other org."""
+        return self._probe(
+            {org: [self._foreign(other, by=org) for other in ORGS if other != org] for org in ORGS}
+        )
+
+    def inside(self) -> list[tuple[str, str, bool]]:
+        """Return what each org's first member got through to in its own org."""
+        return self._probe({org: [self._own(org)] for org in ORGS})
+
+    def _foreign(self, org: str, *, by: str) -> dict[str, Any]:
+        own, target = self.first[by], self.first[org]
+        return {
+            "name": f"{by} to {org}",
+            "ping": [target.address],
+            "tcp": [target.address, TCP_PORT],
+            "dns-AAAA": [own.resolver, f"{org}-0._peer.internal", "AAAA"],
+            "dns-PTR": [own.resolver, reverse(target.address), "PTR"],
+            "dns-foreign-resolver": [target.resolver, "_api.internal", "AAAA"],
+            "ping-foreign-resolver": [target.resolver],
+            "tcp-foreign-resolver": [target.resolver, 53],
+        }
+
+    def _own(self, org: str) -> dict[str, Any]:
+        own, target = self.first[org], self.second[org]
+        return {
+            "name": f"inside {org}",
+            "ping": [target.address],
+            "tcp": [target.address, TCP_PORT],
+            "dns-AAAA": [own.resolver, f"{org}-1._peer.internal", "AAAA"],
+            "dns-PTR": [own.resolver, reverse(target.address), "PTR"],
+            "ping-resolver": [own.resolver],
+            "tcp-resolver": [own.resolver, 53],
+        }
+
+    def _probe(self, targets: dict[str, list[dict[str, Any]]]) -> list[tuple[str, str, bool]]:
+        running = {
+            org: subprocess.Popen(
+                self.first[org].host.argv(sys.executable, PROBER),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for org in targets
+        }
+        results: list[tuple[str, str, bool]] = []
+        for org, process in running.items():
+            out, _ = process.communicate(json.dumps(targets[org]), timeout=60)
+            results += [(name, way, got) for name, way, got in json.loads(out)]
+        return results
+
+
+def reverse(address: str) -> str:
+    import ipaddress
+
+    return ipaddress.IPv6Address(address).reverse_pointer
+
+
+def open_wide(config: Path) -> None:
+    """Let the client send anywhere in fd00::/8, and take packets from anywhere in it."""
+    lines = config.read_text().splitlines()
+    config.write_text(
+        "\n".join("AllowedIPs = fd00::/8" if "AllowedIPs" in line else line for line in lines)
+        + "\n"
+    )
+
+
+def join(lab: Lab, org: str, number: int) -> Member:
+    host = lab.client()
+    config = lab.config_path(f"{org[:3]}{number}")
+    enrolment = lab.gateway.add_peer(org, f"{org}-{number}", config=config, more=["--dns", "none"])
+    open_wide(config)
+    host.tunnel_up(config)
+    host.start(
+        sys.executable,
+        "-m",
+        "http.server",
+        "--bind",
+        "::",
+        str(TCP_PORT),
+        log=lab.folder / f"{org}-{number}.log",
+    )
+    tunnel = enrolment["tunnel"]
+    return Member(org, host, tunnel["address"], tunnel["resolver"])
+
+
+@pytest.fixture(scope="module")
+def matrix(lab: Lab) -> Iterator[Matrix]:
+    gateway = lab.gateway
+    gateway.write_config()
+    gateway.init()
+    roles = {
+        role: gateway.run_role(role)
+        for role in ("controller", "gateway", "resolver", "internal-api")
+    }
+    gateway.wait_ready("gateway", "resolver", "internal-api")
+    for org in ORGS:
+        gateway.wgctl("org", "add", org)
+    first = {org: join(lab, org, 0) for org in ORGS}
+    second = {org: join(lab, org, 1) for org in ORGS}
+    made = Matrix(lab, first, second, roles)
+    eventually(lambda: all(got for *_, got in made.inside()), within_s=40, what="all inside")
+    yield made
+    gateway.wgctl("down", check=False)
+
+
+def stop_gateway_role(matrix: Matrix) -> None:
+    """Without this the role would mend the wall that a test takes away."""
+    process = matrix.roles.pop("gateway", None)
+    if process is not None:
+        process.terminate()
+        process.wait(15)
+
+
+def start_gateway_role(matrix: Matrix) -> None:
+    matrix.roles["gateway"] = matrix.lab.gateway.run_role("gateway")
+    eventually(lambda: has_table(matrix), what="the nftables table is back")
+    eventually(lambda: not has_pool_route(matrix), what="the routes are back")
+    matrix.lab.gateway.wait_ready("gateway")
+
+
+def has_table(matrix: Matrix) -> bool:
+    gateway = matrix.lab.gateway
+    tables = gateway.host.run("nft", "list", "tables").stdout
+    return f"table inet {gateway.interface}" in tables
+
+
+def remove_table(matrix: Matrix) -> None:
+    gateway = matrix.lab.gateway
+    gateway.host.run("nft", "delete", "table", "inet", gateway.interface)
+
+
+def routes(matrix: Matrix) -> list[str]:
+    return matrix.lab.gateway.host.run("ip", "-6", "route", "show").stdout.splitlines()
+
+
+def has_pool_route(matrix: Matrix) -> bool:
+    return any(route.startswith("fdaa::/16 dev") for route in routes(matrix))
+
+
+def replace_routes(matrix: Matrix) -> None:
+    """Replace the routes between networks by one for the whole pool."""
+    gateway = matrix.lab.gateway
+    for line in routes(matrix):
+        words = line.split()
+        if line.startswith("unreachable fdaa::/16"):
+            gateway.host.run("ip", "-6", "route", "del", "unreachable", "fdaa::/16", *words[2:6])
+        elif "from" in words and words[0].startswith("fdaa:"):
+            gateway.host.run("ip", "-6", "route", "del", *words[:5])
+    gateway.host.run("ip", "-6", "route", "add", "fdaa::/16", "dev", gateway.interface)
+
+
+def assert_blocked(results: list[tuple[str, str, bool]]) -> None:
+    assert len({name for name, *_ in results}) == len(ORGS) * (len(ORGS) - 1)
+    assert [result for result in results if result[2]] == []
+
+
+def assert_open(results: list[tuple[str, str, bool]]) -> None:
+    assert len({name for name, *_ in results}) == len(ORGS)
+    assert [result for result in results if not result[2]] == []
+
+
+def test_networks_are_open_inside_and_closed_across(matrix: Matrix) -> None:
+    assert_open(matrix.inside())
+    assert_blocked(matrix.across())
+
+
+def test_routes_alone_hold(matrix: Matrix) -> None:
+    stop_gateway_role(matrix)
+    remove_table(matrix)
+
+    assert not has_table(matrix)
+    assert_open(matrix.inside())
+    assert_blocked(matrix.across())
+
+
+def test_firewall_alone_holds(matrix: Matrix) -> None:
+    start_gateway_role(matrix)
+    stop_gateway_role(matrix)
+    replace_routes(matrix)
+
+    assert has_pool_route(matrix)
+    assert has_table(matrix)
+    assert_open(matrix.inside())
+    assert_blocked(matrix.across())
+
+
+def test_without_both_walls_packets_cross(matrix: Matrix) -> None:
+    stop_gateway_role(matrix)
+    if not has_pool_route(matrix):
+        replace_routes(matrix)
+    if has_table(matrix):
+        remove_table(matrix)
+
+    crossed = [(name, way) for name, way, got in matrix.across() if got]
+
+    pairs = [f"{one} to {other}" for one in ORGS for other in ORGS if one != other]
+    assert {name for name, way in crossed if way == "ping"} == set(pairs)
+    assert {name for name, way in crossed if way == "tcp"} == set(pairs)
+
+
+def test_the_gateway_role_mends_both_walls(matrix: Matrix) -> None:
+    gateway = matrix.lab.gateway
+    gateway.host.run("ip", "-6", "route", "del", "fdaa::/16", "dev", gateway.interface, check=False)
+    start_gateway_role(matrix)
+
+    assert_open(matrix.inside())
+    assert_blocked(matrix.across())
