@@ -90,10 +90,11 @@ class Host:
         self.run("wg-quick", "down", str(config))
 
     def dig(self, name: str, *more: str, at: str) -> str:
-        """Return what dig prints in short form."""
-        return self.run(
+        """Return the records that dig prints in short form; nothing when there is no answer."""
+        printed = self.run(
             "dig", f"@{at}", "+short", "+time=2", "+tries=2", name, *more, check=False
-        ).stdout.strip()
+        ).stdout
+        return "\n".join(line for line in printed.splitlines() if not line.startswith(";"))
 
     def dig_status(self, name: str, *more: str, at: str) -> str:
         """Return the RCODE that dig got, or `TIMEOUT`."""

@@ -288,4 +288,4 @@ def test_down_takes_everything_away(scene: Scene) -> None:
     assert gateway.wgctl("down").returncode == 0
     unreachable = gateway.wgctl("peer", "list", "--org", "acme", check=False)
     assert unreachable.returncode == 7
-    assert "wgctl serve" in unreachable.stderr
+    assert f"start it with wgctl --config {gateway.config} serve" in unreachable.stderr

@@ -1,5 +1,6 @@
 """Lists in parts: a limit, and a cursor that names the last item of the part before."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
@@ -12,6 +13,8 @@ __all__ = ["Cursor", "Limit", "page", "parse_cursor"]
 
 _Value = TypeVar("_Value")
 _Shape = TypeVar("_Shape")
+
+_ID = re.compile(r"[0-9]{1,18}")  # Below 2**63, the largest that a row's id can be.
 
 Cursor = Annotated[str, Query(max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -35,6 +38,6 @@ def parse_cursor(text: str) -> tuple[str, int]:
     if not text:
         return ("", 0)
     name, dot, number = text.rpartition(".")
-    if not dot or not number.isascii() or not number.isdigit():
+    if not dot or not _ID.fullmatch(number):
         raise Invalid(f"cursor {text!a}, expected the `next` of the part before")
     return (name, int(number))

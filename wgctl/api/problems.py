@@ -56,7 +56,8 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
         raise error
     codes = REFUSALS[Invalid]
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
+    # The name of an unknown field is whatever the asker wrote.
+    place = ascii(".".join(str(part) for part in first["loc"][1:]))[1:-1]
     said = str(first["msg"]).removeprefix("Value error, ")
     return problem(codes.status, codes.name, f"{place}: {said}" if place else said)
 

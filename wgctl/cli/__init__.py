@@ -1,1 +1,97 @@
-"""cli."""
+"""The command line: one file per noun parses, prints and exits; deciding is done elsewhere.
+
+    main            runs a command, turns what it raised into a message and an exit code
+    command         the kinds of click command: what all of them take, near misses, laziness
+    options         --org, --network, --config, --json; names as arguments
+    session         what one call was told: which config, which form, which controller
+    preferences     the user's own file
+    failure         an exception as a message and an exit code
+    output          tables and JSON; notes beside them
+    wording         how times and amounts read
+    duration        how spans of time are typed
+    consent         the question before something goes away
+    files           the one file that a command leaves behind
+    handout         a peer's tunnel as text, file or QR code
+    completion      scripts for shells
+
+    org network peer app machine gateway      the nouns
+    init serve status dns doctor              the verbs of a host
+
+`wgctl --help` has 150 ms: nothing here loads a noun, or a library beyond click, before it is used.
+"""
+
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from wgctl.cli.command import Entry, Root
+from wgctl.cli.failure import failure_of, report
+
+__all__ = ["main", "root"]
+
+root = Root(
+    "wgctl",
+    help="Private networks over WireGuard that an organisation runs itself.",
+    entries={
+        "init": Entry("init", "Set up this host: store, gateway key, config file."),
+        "serve": Entry("serve", "Run every role of this host."),
+        "run": Entry("serve", "Run one role of this host."),
+        "down": Entry("serve", "Take away what the gateway made in the kernel."),
+        "org": Entry("org", "Orgs: tenants that own everything else."),
+        "network": Entry("network", "Networks: isolated private networks of an org."),
+        "peer": Entry("peer", "Peers: laptops, phones and servers with a tunnel."),
+        "app": Entry("app", "Apps: services with a name in a network."),
+        "machine": Entry("machine", "Machines: running instances of an app."),
+        "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
+        "status": Entry("status", "Show roles, revision, interface, peers and store."),
+        "dns": Entry("dns", "Ask a network's resolver for a name."),
+        "doctor": Entry("doctor", "Check this host, and say what cures it."),
+        "completion": Entry("completion", "Print the completion script for a shell."),
+    },
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments`, by default the process's own, name; return its exit code.
+
+    0 ok, 1 failed, and the codes of `wgctl.core.errors.REFUSALS`; 130 after an interrupt.
+    A reader that closes our stdout early ends us quietly with 1, by click.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Loading what `peer add` needs sets off about 100 collections that find nothing: 40 to 50 ms.
+    gc.set_threshold(50_000, 20, 20)
+    # We have no pydantic plugins; looking for some in every installed package takes 30 ms.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = root.main(given, prog_name="wgctl", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last door: everything becomes an exit code
+        if os.environ.get("WGCTL_DEBUG") == "1":
+            traceback.print_exc()
+        _give_up_stdout()
+        failure = failure_of(error)
+        report(failure, as_json="--json" in given)
+        return failure.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _terminated(signum: int, _frame: FrameType | None) -> None:
+    # An exception, so that a file that is half made goes away again.
+    raise SystemExit(128 + signum)
+
+
+def _give_up_stdout() -> None:
+    """Point stdout at nothing if it is broken: at exit Python would complain, and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

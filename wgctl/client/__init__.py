@@ -1,1 +1,6 @@
-"""client."""
+"""HTTP out: what operators and roles ask of a controller and of a resolver.
+
+api        operators' requests over `api.sock`, as shapes of `wgctl.core.schema`
+node       a role's requests over `node.sock`: register, report, follow
+resolver   one DNS question, asked in the name of a network
+"""

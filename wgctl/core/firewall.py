@@ -3,14 +3,14 @@
 Says which rules there are and reads a listing back into the same form, so that the two can be
 compared; who runs nft is `wgctl.drivers.nft`. libnftables-json(5) describes the documents.
 
-    prerouting   priority raw   from the tunnel: one network only; our networks come from nowhere else
-    input        priority 0     from the tunnel: resolver, API and echo at a network's ::3
-    output       priority 0     to the tunnel or a ::3: only what our own users send
-    forward      priority 0     between the tunnel and other interfaces: nothing
+    prerouting   from the tunnel: inside one network only; elsewhere: nothing of our networks
+    input        from the tunnel: resolver, API and echo at a network's ::3
+    output       to the tunnel or to a ::3: only what our own users send
+    forward      between the tunnel and other interfaces: nothing
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import NamedTuple
@@ -127,7 +127,7 @@ def parse_listing(document: object) -> Ruleset:
 
 def _objects(interface: str, own_uids: frozenset[int]) -> list[tuple[str, dict[str, object]]]:
     """Return sets, chains and rules in the order in which nft lists them."""
-    of_table = {"family": _FAMILY, "table": interface}
+    of_table: dict[str, object] = {"family": _FAMILY, "table": interface}
     return [
         ("set", {**of_table, "name": "networks", "type": ["ipv6_addr", "ipv6_addr"]}),
         ("set", {**of_table, "name": "resolvers", "type": "ipv6_addr"}),
@@ -240,24 +240,25 @@ def _document(*commands: object) -> Document:
     return {"nftables": list(commands)}
 
 
-def _listed(document: object) -> Iterable[tuple[str, Mapping[str, object]]]:
+def _listed(document: object) -> Iterator[tuple[str, Mapping[str, object]]]:
     match document:
         case {"nftables": list(items)}:
-            for item in items:
-                match item:
-                    case {**one} if len(one) == 1 and isinstance(
-                        body := next(iter(one.values())), dict
-                    ):
-                        yield next(iter(one)), body
-                    case _:
-                        raise Unavailable(f"nft listed {item!a:.80}, expected one object a line")
+            yield from (_one(item) for item in items)
         case _:
-            raise Unavailable(f"nft listed {document!a:.80}, expected its JSON form")
+            raise Unavailable(f"nft listed {ascii(document)[:80]}, expected its JSON form")
 
 
-def _set_elements(body: Mapping[str, object]) -> Iterable[Element]:
+def _one(item: object) -> tuple[str, Mapping[str, object]]:
+    if isinstance(item, dict) and len(item) == 1:
+        kind, body = next(iter(item.items()))
+        if isinstance(body, dict):
+            return str(kind), body
+    raise Unavailable(f"nft listed {ascii(item)[:80]}, expected one object with its kind")
+
+
+def _set_elements(body: Mapping[str, object]) -> Iterator[Element]:
     members = body.get("elem", [])
-    for member in members if isinstance(members, Sequence) else []:
+    for member in members if isinstance(members, list) else []:
         match member:
             case {"concat": list(values)}:
                 yield Element(str(body["name"]), tuple(str(value) for value in values))

@@ -1,4 +1,4 @@
-"""What a host's tunnel is to be, what it is, and the steps from one to the other.
+"""What a host's tunnel is to be, and the steps that make it so.
 
 Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who does it when is
 `wgctl.daemon.gateway`. The order of the steps is part of the decision:
@@ -7,205 +7,40 @@ Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who d
     taken away    peers, routes, addresses
     link          made, sized and up, its key and port
     added         addresses, routes, peers; an allowed IP leaves its old peer before it moves
-    last          an unreachable route that is not wanted
+    last          unreachable routes that are not wanted
 """
 
-import base64
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Interface, IPv6Network
-from typing import assert_never
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Interface, IPv6Network
 
+from peers.addresses import resolver_address
 from peers.keys import PrivateKey
 from wgctl.core import firewall
-from wgctl.core.firewall import Element, Ruleset
+from wgctl.core.firewall import Ruleset
 from wgctl.core.model import Network, Peer
+from wgctl.core.tunnel import (
+    AddAddress,
+    AddRoute,
+    ChangeFirewall,
+    Device,
+    FirewallStep,
+    Host,
+    Link,
+    MakeLink,
+    RemoveAddress,
+    RemovePeer,
+    RemoveRoute,
+    ReplaceFirewall,
+    Route,
+    SetDevice,
+    SetLink,
+    SetPeer,
+    Step,
+    Tunnel,
+    route_metric,
+)
 
-__all__ = [
-    "ROUTE_PROTOCOL",
-    "AddAddress",
-    "AddRoute",
-    "AllowedIPs",
-    "ChangeFirewall",
-    "Device",
-    "DeviceStep",
-    "FirewallStep",
-    "Host",
-    "Link",
-    "LinkStep",
-    "MakeLink",
-    "RemoveAddress",
-    "RemovePeer",
-    "RemoveRoute",
-    "ReplaceFirewall",
-    "Route",
-    "SetDevice",
-    "SetLink",
-    "SetPeer",
-    "Step",
-    "Tunnel",
-    "describe",
-    "desired",
-    "diff",
-]
-
-ROUTE_PROTOCOL = 119
-"""Marks our routes: no routing daemon in iproute2's rt_protos has this number."""
-
-AllowedIPs = frozenset[IPv6Network | IPv4Network]
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What this host's settings say of its tunnel.
-
-    `own_uids` are the users whose processes may send into the tunnel.
-    """
-
-    interface: str
-    pool: IPv6Network
-    private_key: PrivateKey
-    listen_port: int
-    mtu_bytes: int
-    own_uids: frozenset[int]
-
-    @property
-    def metric(self) -> int:
-        """The metric of this interface's routes, 1 to 1000.
-
-        Two tunnels of a host, whose pools may be the same, each have their own unreachable route.
-        It is below 1024, the metric of a route that somebody adds without one.
-        """
-        return 1 + zlib.crc32(self.interface.encode()) % 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A network interface, with its addresses of global scope."""
-
-    mtu_bytes: int
-    up: bool
-    addresses: frozenset[IPv6Interface]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route of ours, to the tunnel or (`unreachable`) to nowhere.
-
-    `source` None: whatever the source; else only packets from there take it.
-    """
-
-    destination: IPv6Network
-    source: IPv6Network | None
-    metric: int
-    unreachable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A WireGuard device: its peers by the 32 bytes of their public key.
-
-    `private_key` None: it has none yet. Endpoints are no part of this: peers roam.
-    """
-
-    private_key: PrivateKey | None
-    listen_port: int
-    peers: Mapping[bytes, AllowedIPs]
-
-
-@dataclass(frozen=True, slots=True)
-class Tunnel:
-    """All that a host holds of one tunnel; None for a part that is not there."""
-
-    firewall: Ruleset | None
-    routes: frozenset[Route]
-    link: Link | None
-    device: Device | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceFirewall:
-    """Put this table in the place of whatever is there."""
-
-    ruleset: Ruleset
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeFirewall:
-    """Add and remove elements of the table's sets, at one stroke."""
-
-    added: frozenset[Element]
-    removed: frozenset[Element]
-
-
-@dataclass(frozen=True, slots=True)
-class AddRoute:
-    """Add a route."""
-
-    route: Route
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveRoute:
-    """Remove a route."""
-
-    route: Route
-
-
-@dataclass(frozen=True, slots=True)
-class MakeLink:
-    """Make the WireGuard device and its link, which is down and empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetLink:
-    """Give the link this MTU and set it up."""
-
-    mtu_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class AddAddress:
-    """Give the link an address."""
-
-    address: IPv6Interface
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveAddress:
-    """Take an address from the link."""
-
-    address: IPv6Interface
-
-
-@dataclass(frozen=True, slots=True)
-class SetDevice:
-    """Set the device's key and port; None leaves one as it is."""
-
-    private_key: PrivateKey | None
-    listen_port: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SetPeer:
-    """Let a peer have exactly these allowed IPs, and be made if it is not there."""
-
-    key: bytes
-    allowed_ips: AllowedIPs
-
-
-@dataclass(frozen=True, slots=True)
-class RemovePeer:
-    """Take a peer, with its session, from the device."""
-
-    key: bytes
-
-
-FirewallStep = ReplaceFirewall | ChangeFirewall
-LinkStep = SetLink | AddAddress | RemoveAddress | AddRoute | RemoveRoute
-DeviceStep = SetDevice | SetPeer | RemovePeer
-Step = FirewallStep | MakeLink | LinkStep | DeviceStep
+__all__ = ["desired", "diff"]
 
 
 def desired(networks: Iterable[Network], peers: Iterable[Peer], *, host: Host, now: int) -> Tunnel:
@@ -216,19 +51,20 @@ def desired(networks: Iterable[Network], peers: Iterable[Peer], *, host: Host, n
     """
     prefixes = {network.id: network.prefix for network in networks}
     own_key = host.private_key.public()
+    metric = route_metric(host.interface)
     return Tunnel(
         firewall.ruleset(prefixes.values(), interface=host.interface, own_uids=host.own_uids),
         frozenset(
             {
-                Route(host.pool, None, host.metric, unreachable=True),
-                *(Route(prefix, prefix, host.metric) for prefix in prefixes.values()),
+                Route(host.pool, None, metric, unreachable=True),
+                *(Route(prefix, prefix, metric) for prefix in prefixes.values()),
             }
         ),
         Link(
             host.mtu_bytes,
             up=True,
             addresses=frozenset(
-                IPv6Interface(firewall.resolver_address(prefix)) for prefix in prefixes.values()
+                IPv6Interface(resolver_address(prefix)) for prefix in prefixes.values()
             ),
         ),
         Device(
@@ -266,35 +102,6 @@ def diff(desired: Tunnel, actual: Tunnel) -> tuple[Step, ...]:
         *_peer_steps(desired.device, actual.device),
         *(RemoveRoute(route) for route in _in_order(surplus) if route.unreachable),
     )
-
-
-def describe(step: Step) -> str:  # noqa: PLR0911  # one line a kind of step
-    """Say what a step does, in a few words for a log; never a private key."""
-    match step:
-        case ReplaceFirewall(ruleset):
-            return f"table {ruleset.table} written"
-        case ChangeFirewall(added, removed):
-            return f"firewall: {len(added)} elements added, {len(removed)} removed"
-        case AddRoute(route):
-            return f"route to {route.destination} added"
-        case RemoveRoute(route):
-            return f"route to {route.destination} removed"
-        case MakeLink():
-            return "link and device made"
-        case SetLink(mtu_bytes):
-            return f"link set up with MTU {mtu_bytes}"
-        case AddAddress(address):
-            return f"address {address} added"
-        case RemoveAddress(address):
-            return f"address {address} removed"
-        case SetDevice():
-            return "key or port of the device set"
-        case SetPeer(key, allowed_ips):
-            listed = ", ".join(sorted(map(str, allowed_ips))) or "nothing"
-            return f"peer {_text(key)} set to {listed}"
-        case RemovePeer(key):
-            return f"peer {_text(key)} removed"
-    assert_never(step)
 
 
 def _firewall_steps(desired: Ruleset | None, actual: Ruleset | None) -> Iterator[FirewallStep]:
@@ -373,7 +180,3 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
 
 def _in_order(routes: Iterable[Route]) -> list[Route]:
     return sorted(routes, key=lambda route: (route.destination, str(route.source), route.metric))
-
-
-def _text(key: bytes) -> str:
-    return base64.b64encode(key).decode("ascii")

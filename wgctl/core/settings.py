@@ -64,6 +64,8 @@ def _upstream(text: object) -> object:
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError(f"{path} is relative, expected a path that begins with /")
+    if not str(path).isprintable():
+        raise ValueError(f"{str(path)!a} holds an unprintable character, expected a plain path")
     return path
 
 
@@ -91,9 +93,7 @@ class GatewaySettings(_Section):
 class ResolverSettings(_Section):
     """`[resolver]`: where names beyond `.internal` are asked; empty: nowhere."""
 
-    upstreams: tuple[
-        Annotated[Endpoint, BeforeValidator(_upstream), PlainSerializer(str)], ...
-    ] = ()
+    upstreams: tuple[_Upstream, ...] = ()
 
 
 class Settings(_Section):
@@ -165,7 +165,4 @@ upstreams = [{upstreams}]
 
 
 def _quoted(path: Path) -> str:
-    text = str(path)
-    if not text.isprintable():
-        raise Invalid(f"{text!a} holds an unprintable character, expected a plain path")
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -6,7 +6,7 @@ Knows headers, questions, OPT and lengths (RFC 1035, 6891); which name has which
 
 import struct
 from enum import IntEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 __all__ = [
     "NO_RECORDS",
@@ -18,9 +18,9 @@ __all__ = [
     "Rcode",
     "Records",
     "Relayed",
-    "answer",
+    "Reply",
     "encode_name",
-    "limit_bytes",
+    "pack_reply",
     "read_query",
     "read_relayed",
     "record",
@@ -101,12 +101,20 @@ class Query(NamedTuple):
 class Records(NamedTuple):
     """Packed records of one section, and how many there are."""
 
-    count: int
+    total: int
     octets: bytes
 
-    def __add__(self, other: Self) -> Self:  # type: ignore[override]  # records, not a longer tuple
-        """Return the records of both, in order."""
-        return self._replace(count=self.count + other.count, octets=self.octets + other.octets)
+
+NO_RECORDS = Records(0, b"")
+
+
+class Reply(NamedTuple):
+    """What is said to a query."""
+
+    rcode: int
+    authoritative: bool = False
+    answers: Records = NO_RECORDS
+    authority: Records = NO_RECORDS
 
 
 class Relayed(NamedTuple):
@@ -117,8 +125,6 @@ class Relayed(NamedTuple):
     counts: tuple[int, int, int]
     octets: bytes
 
-
-NO_RECORDS = Records(0, b"")
 
 _HEADER = struct.Struct("!6H")
 _RECORD_TAIL = struct.Struct("!HHIH")
@@ -154,10 +160,9 @@ def read_query(message: bytes) -> Query | None:
     id_, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(message)
     if flags & _QR:
         return None
-    if flags & _OPCODE_MASK:
-        return Query(id_, flags, rcode=Rcode.NOTIMP)
-    if questions != 1:
-        return Query(id_, flags, rcode=Rcode.FORMERR)
+    if flags & _OPCODE_MASK or questions != 1:
+        rcode = Rcode.NOTIMP if flags & _OPCODE_MASK else Rcode.FORMERR
+        return Query(id_, flags, rcode=rcode)
     try:
         labels, end = _read_name(message.lower(), _HEADER.size)
         type_, class_ = _QUESTION_TAIL.unpack_from(message, end)
@@ -170,37 +175,21 @@ def read_query(message: bytes) -> Query | None:
     return _read_extras(query, message, (answers, authorities, additionals))
 
 
-def limit_bytes(query: Query, *, stream: bool) -> int:
-    """Return how long a reply to `query` may be, over a stream or in a datagram."""
-    if stream:
-        return _MAX_STREAM_BYTES
-    if query.edns is None:
-        return _MIN_PAYLOAD_BYTES
-    return min(max(query.edns.payload_bytes, _MIN_PAYLOAD_BYTES), UDP_PAYLOAD_BYTES)
+def pack_reply(query: Query, reply: Reply, *, stream: bool, forwards: bool) -> bytes:
+    """Return `reply` to `query` with its question, and with OPT where it had one (RFC 6891).
 
-
-def answer(  # noqa: PLR0913  # the parts of a message
-    query: Query,
-    rcode: int,
-    *,
-    limit: int,
-    authoritative: bool = False,
-    forwards: bool = False,
-    answers: Records = NO_RECORDS,
-    authority: Records = NO_RECORDS,
-) -> bytes:
-    """Return the reply to `query`, with its question and OPT as RFC 6891, section 7, wants.
-
-    One that would be longer than `limit` comes without records and with TC set.
+    One that is too long for the datagram, or for the `stream`, comes without records and with TC.
     """
-    opt = _pack_opt(query, rcode)
-    flags = _reply_flags(query, rcode, forwards=forwards) | (_AA if authoritative else 0)
-    total = _HEADER.size + len(query.question) + len(opt)
-    if total + len(answers.octets) + len(authority.octets) > limit:
-        flags, answers, authority = flags | _TC, NO_RECORDS, NO_RECORDS
-    counts = (bool(query.question), answers.count, authority.count, bool(opt))
-    header = _HEADER.pack(query.id, flags, *counts)
-    return header + query.question + answers.octets + authority.octets + opt
+    opt = _pack_opt(query, reply.rcode)
+    flags = _reply_flags(query, reply.rcode, forwards=forwards)
+    if reply.authoritative:
+        flags |= _AA
+    (answers, answered), (authorities, said) = reply.answers, reply.authority
+    length = _HEADER.size + len(query.question) + len(answered) + len(said) + len(opt)
+    if length > _limit_bytes(query, stream=stream):
+        flags, answers, answered, authorities, said = flags | _TC, 0, b"", 0, b""
+    header = _HEADER.pack(query.id, flags, bool(query.question), answers, authorities, bool(opt))
+    return header + query.question + answered + said + opt
 
 
 def encode_name(labels: tuple[bytes, ...]) -> bytes:
@@ -233,7 +222,7 @@ def read_relayed(message: bytes, *, asked: bytes) -> Relayed | None:
     same = id_ == _HEADER.unpack_from(asked)[0] and questions == 1
     if not same or flags & (_QR | _OPCODE_MASK) != _QR:
         return None
-    if message[_HEADER.size : end].lower() != question.lower():
+    if not _same_question(message[_HEADER.size : end], question):
         return None
     try:
         opt, cut, counts = _find_opt(message, end, counts)
@@ -243,7 +232,7 @@ def read_relayed(message: bytes, *, asked: bytes) -> Relayed | None:
     return Relayed(rcode, bool(flags & _TC), (counts[0], counts[1], counts[2]), message[end:cut])
 
 
-def relay(query: Query, relayed: Relayed, *, limit: int) -> bytes:
+def relay(query: Query, relayed: Relayed, *, stream: bool) -> bytes:
     """Return an upstream's reply as the reply to `query`: its id, its question's case, our OPT.
 
     The question is as long as the one that went up, so that compressed names stay right. AD is
@@ -252,7 +241,8 @@ def relay(query: Query, relayed: Relayed, *, limit: int) -> bytes:
     opt = _pack_opt(query, relayed.rcode)
     flags = _reply_flags(query, relayed.rcode, forwards=True)
     counts, octets = relayed.counts, relayed.octets
-    if _HEADER.size + len(query.question) + len(octets) + len(opt) > limit:
+    length = _HEADER.size + len(query.question) + len(octets) + len(opt)
+    if length > _limit_bytes(query, stream=stream):
         flags, counts, octets = flags | _TC, (0, 0, 0), b""
     header = _HEADER.pack(query.id, flags, 1, *counts[:2], counts[2] + bool(opt))
     return header + query.question + octets + opt
@@ -274,6 +264,14 @@ def _read_name(message: bytes, start: int) -> tuple[tuple[bytes, ...], int]:
     if offset + 1 - start > _MAX_NAME:
         raise _Malformed
     return tuple(labels), offset + 1
+
+
+def _limit_bytes(query: Query, *, stream: bool) -> int:
+    if stream:
+        return _MAX_STREAM_BYTES
+    if query.edns is None:
+        return _MIN_PAYLOAD_BYTES
+    return min(max(query.edns.payload_bytes, _MIN_PAYLOAD_BYTES), UDP_PAYLOAD_BYTES)
 
 
 def _read_extras(query: Query, message: bytes, counts: tuple[int, int, int]) -> Query:
@@ -343,6 +341,12 @@ def _options_fit(options: bytes) -> bool:
             return False
         offset += _OPTION.size + _OPTION.unpack_from(options, offset)[1]
     return offset == len(options)
+
+
+def _same_question(one: bytes, other: bytes) -> bool:
+    """Whether both ask for the same name in whatever case, the same type and the same class."""
+    tail = _QUESTION_TAIL.size
+    return one[:-tail].lower() == other[:-tail].lower() and one[-tail:] == other[-tail:]
 
 
 def _find_opt(message: bytes, offset: int, counts: list[int]) -> tuple[int, int, list[int]]:

@@ -1,6 +1,6 @@
 """What `wgctl init` does once on a host: config file, store, gateway key.
 
-Starts nothing. Either everything is there afterwards or nothing that was not there before.
+Starts nothing. Either everything is there afterwards, or no file that was not there before.
 """
 
 import os
@@ -8,6 +8,8 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from pathlib import Path
@@ -48,15 +50,14 @@ def init(config_path: Path, *, region: str | None, endpoint: str | None, pool: s
     where files cannot be written.
     """
     chosen = parse_pool(pool)
-    text, settings = _settings(config_path, region=region, endpoint=endpoint)
-    if settings.state_dir.exists() and any(settings.state_dir.iterdir()):
-        raise Conflict(
-            f"{settings.state_dir} is initialised already: wgctl serve starts what is there"
-        )
     try:
-        key = _make_state(settings, chosen)
-        if text is not None:
-            _write_config(config_path, text)
+        text, settings = _settings(config_path, region=region, endpoint=endpoint)
+        if settings.state_dir.exists() and any(settings.state_dir.iterdir()):
+            raise Conflict(
+                f"{settings.state_dir} is initialised already: wgctl serve starts what is there"
+            )
+        with _config_written(config_path, text):
+            key = _make_state(settings, chosen)
     except PermissionError as error:
         raise Denied(f"{error.filename}: {error.strerror}: run wgctl init as root") from error
     return InitReport(
@@ -131,14 +132,32 @@ def _make_store(path: Path, settings: Settings, pool: IPv6Network, key: PrivateK
         store.close()
 
 
-def _write_config(path: Path, text: str) -> None:
+@contextmanager
+def _config_written(path: Path, text: str | None) -> Iterator[None]:
+    """Write `text`, unless it is None, and take it away again when the block fails.
+
+    It comes before the state: a config alone is kept by the next `wgctl init`, a state alone is
+    refused by it.
+    """
+    if text is None:
+        yield
+        return
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     _write(path, text, mode=0o644)
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()
+        raise

@@ -18,6 +18,7 @@ from wgctl.daemon import logs
 
 __all__ = ["serve"]
 
+_TICK_S = 0.1
 _STOP_S = 10.0
 _LONGEST_WAIT_S = 5.0
 _STEADY_S = 10.0
@@ -36,36 +37,30 @@ class _Child:
     start_at: float = field(default_factory=time.monotonic)
 
 
-class _StopRequestedError(Exception):
-    """A signal asked the supervisor to stop."""
-
-
 def serve(config_path: Path) -> int:
     """Run every role with the config at `config_path` until SIGTERM or SIGINT; return 0."""
     logs.configure("serve")
     children = [_Child(role, _command(role, config_path)) for role in Role]
+    stopping: list[int] = []
+
+    # Notes the signal and no more: an exception might come between a child's start and its record.
+    def note(signum: int, _frame: FrameType | None) -> None:
+        stopping.append(signum)
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, _request_stop)
+        signal.signal(signum, note)
     try:
-        while True:
+        while not stopping:
             for child in children:
                 _tend(child)
-            time.sleep(0.1)
-    except _StopRequestedError:
-        pass
+            time.sleep(_TICK_S)
     finally:
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, signal.SIG_IGN)
         _stop(children)
     return 0
 
 
 def _command(role: Role, config_path: Path) -> list[str]:
     return [sys.executable, "-m", "wgctl", "--config", str(config_path), "run", role.value]
-
-
-def _request_stop(_signum: int, _frame: FrameType | None) -> None:
-    raise _StopRequestedError
 
 
 def _tend(child: _Child) -> None:

@@ -25,16 +25,16 @@ def listen(path: Path, *, group: str | None) -> socket.socket:
         raise Unavailable(f"another controller answers at {path}: stop it first")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
     try:
-        listener.bind(str(path))
-    finally:
-        os.umask(mask)
-    group_id = _group_id(group)
-    if group_id is not None:
-        os.chown(path, -1, group_id)
-        path.chmod(0o660)
-    listener.listen(_BACKLOG)
+        _bind(listener, path)
+        group_id = _group_id(group)
+        if group_id is not None:
+            os.chown(path, -1, group_id)
+            path.chmod(0o660)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
@@ -45,6 +45,14 @@ def _answers(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
 
 
 def _group_id(group: str | None) -> int | None:

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from peers.names import Label
+from wgctl.core.errors import NotFound
 from wgctl.core.model import App, Machine, MachineState, Network, Peer, Port
 from wgctl.store.org import NewMachineRow, OrgDoor
 from wgctl.store.store import Store
@@ -65,7 +66,8 @@ def listed(store: Store, org: str, *, network: str | None, app: str | None) -> l
         if app is not None and not any(
             known.name == app for one in within for known in door.apps(network=one)
         ):
-            door.app(within[0], app)
+            place = f"org {org!a}" if network is None else f"network {network!a} of org {org!a}"
+            raise NotFound(f"no app {app!a} in {place}: wgctl app list shows what there is")
         return [facts for facts in found if app is None or facts.app.name == app]
 
 

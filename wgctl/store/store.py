@@ -16,8 +16,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 
 from peers.addresses import FIRST_GATEWAY
 from wgctl.core.errors import Unavailable
@@ -61,12 +62,10 @@ class Store:
         self._writer = threading.Lock()
         self._engine = _engine(path)
         try:
-            _upgrade(self._engine)
-            with self._engine.connect() as connection:
-                kept = connection.execute(select(deployment.c.pool)).scalar_one()
-        except DatabaseError as error:
-            raise Unavailable(f"the store at {path} cannot be read: {error.orig}") from error
-        self.pool = IPv6Network(kept)
+            self.pool = self._open()
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     @classmethod
     def create(cls, path: Path, *, pool: IPv6Network, epoch: str, now: int) -> "Store":
@@ -115,12 +114,32 @@ class Store:
         if recorder.changed:
             self._on_commit(recorder.revision)
 
+    def _open(self) -> IPv6Network:
+        try:
+            with self._translated():
+                _upgrade(self._engine)
+                with self._engine.connect() as connection:
+                    kept = connection.execute(select(deployment.c.pool)).scalar_one()
+        except NoResultFound as error:
+            raise Unavailable(
+                f"the store at {self.path} is empty: restore it, or remove it and run wgctl init"
+            ) from error
+        except CommandError as error:
+            raise Unavailable(
+                f"the store at {self.path} was made by a newer wgctl ({error}): install that one"
+            ) from error
+        return IPv6Network(kept)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            raise Unavailable(f"the store at {self.path}: {error.orig}") from error
+        except DatabaseError as error:
+            # SQLite's own kinds: OperationalError for a file that cannot be used, DatabaseError
+            # itself for one that is damaged. The other kinds blame the statement.
+            if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+                raise
+            raise Unavailable(f"the store at {self.path} cannot be used: {error.orig}") from error
 
 
 def _engine(path: Path) -> Engine:

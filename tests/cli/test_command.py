@@ -1,0 +1,144 @@
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+
+from tests.cli.conftest import Deployment, Wgctl
+from wgctl import __version__
+from wgctl.cli import root
+from wgctl.cli.command import Verb
+
+# A word of each kind of loading that `wgctl --help` has no time for.
+HEAVY = ("pydantic", "httpx2", "rich", "cryptography", "segno", "asyncio", "wgctl.cli.peer")
+
+
+def _verbs() -> list[tuple[str, click.Command]]:
+    context = click.Context(root)
+    found = []
+    for word in root.list_commands(context):
+        command = root.get_command(context, word)
+        assert command is not None
+        below = command.commands if isinstance(command, click.Group) else {}
+        found += [(f"{word} {verb}", below[verb]) for verb in below] or [(word, command)]
+    return found
+
+
+VERBS = _verbs()
+NAMES = [name for name, _ in VERBS]
+
+
+@pytest.mark.parametrize(("name", "verb"), VERBS, ids=NAMES)
+def test_every_command_takes_json_and_config(name: str, verb: click.Command) -> None:
+    assert isinstance(verb, Verb)
+    assert {"--json", "--config"} <= {opt for param in verb.params for opt in param.opts}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_shows_an_example_before_the_options(bare: Wgctl, name: str, flag: str) -> None:
+    shown = bare(*name.split(), flag)
+
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"Usage: wgctl {name}")
+    assert 0 < shown.stdout.index("\n  wgctl ") < shown.stdout.index("Options:")
+
+
+def test_every_noun_of_the_table_is_there_under_its_name() -> None:
+    assert {name.split()[0] for name in NAMES} == set(root.list_commands(click.Context(root)))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "wgctl", "--help"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+
+    assert "click" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["pee"], "no command 'pee': did you mean peer? See wgctl --help"),
+        (["peer", "ad"], "no command 'ad': did you mean add? See wgctl peer --help"),
+        (["org", "zzz"], "no command 'zzz': expected add, list, show, remove. See wgctl org"),
+        (["org", "list", "--jsn"], "No such option '--jsn'"),
+        (["org", "show"], "Missing argument 'SLUG'. See wgctl org show --help"),
+        (["peer", "add", "a", "--dns", "some"], "'some' is not one of 'split', 'full', 'none'"),
+        (["run", "everything"], "'everything' is not one of 'controller'"),
+        (["\x1b[31m"], "no command '\\x1b[31m'"),
+    ],
+)
+def test_a_wrong_word_is_a_usage_error(bare: Wgctl, arguments: list[str], told: str) -> None:
+    result = bare(*arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("wgctl: ")
+    assert told in result.stderr
+
+
+def test_no_word_at_all_shows_the_words_on_stderr(bare: Wgctl) -> None:
+    result = bare("peer")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "rekey" in result.stderr
+
+
+def test_the_version_is_the_packages(bare: Wgctl) -> None:
+    assert bare("--version").stdout == f"wgctl {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json", "org", "list"],
+        ["org", "--json", "list"],
+        ["org", "list", "--json"],
+    ],
+)
+def test_json_may_stand_anywhere(wgctl: Wgctl, org: str, arguments: list[str]) -> None:
+    assert org in [found["slug"] for found in wgctl(*arguments).document]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_config_may_stand_before_and_after_the_command(
+    bare: Wgctl,
+    deployment: Deployment,
+    before: bool,  # noqa: FBT001 - a case
+) -> None:
+    words, option = ["org", "list"], ["--config", str(deployment.config)]
+
+    assert bare(*(option + words if before else words + option)).exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [["org", "show", "no-such", "--json"], ["--json", "nope"]])
+def test_errors_are_json_where_it_was_asked_for(wgctl: Wgctl, arguments: list[str]) -> None:
+    result = wgctl(*arguments)
+
+    assert result.stdout == ""
+    assert set(json.loads(result.stderr)["error"]) == {"type", "detail"}
+
+
+def test_a_traceback_is_shown_only_to_who_asks_for_it(bare: Wgctl) -> None:
+    assert "Traceback" not in bare("org", "list").stderr
+    assert "Traceback" in bare("org", "list", env={"WGCTL_DEBUG": "1"}).stderr
+
+
+def test_a_reader_that_had_enough_is_no_error(deployment: Deployment) -> None:
+    told = subprocess.run(
+        f"{sys.executable} -m wgctl org list | true; exit ${{PIPESTATUS[0]}}",
+        shell=True,  # noqa: S602 - a shell makes the pipe
+        executable="/bin/bash",
+        env=deployment.environment,
+        capture_output=True,
+        check=False,
+    )
+
+    assert told.stderr == b""
+    assert told.returncode in {0, 1}

@@ -1,0 +1,89 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from wgctl.cli.files import new_file
+from wgctl.core.errors import Invalid
+
+
+def test_a_finished_file_is_whole_and_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with new_file(tmp_path / "a.conf") as file:
+            file.finish(b"secret")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "a.conf").read_bytes() == b"secret"
+    assert (tmp_path / "a.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_unfinished_file_goes_away(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a.conf"):
+        assert (tmp_path / "a.conf").stat().st_size == 0
+
+    assert not (tmp_path / "a.conf").exists()
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_failure_takes_the_file_with_it(tmp_path: Path, kind: type[BaseException]) -> None:
+    with pytest.raises(kind), new_file(tmp_path / "a.conf"):
+        raise kind
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    with pytest.raises(OSError, match="No space left"), new_file(tmp_path / "a.conf") as file:
+        os.dup2(os.open(full, os.O_WRONLY), file._descriptor)  # noqa: SLF001 - stands for the disk
+        file.finish(b"secret")
+
+    assert not file.finished
+
+
+def _file(path: Path) -> None:
+    path.write_text("kept")
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.parent / "elsewhere")
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("there", [_file, _link, _folder])
+def test_what_is_there_is_refused_and_kept(tmp_path: Path, there: object) -> None:
+    path = tmp_path / "a.conf"
+    assert callable(there)
+    there(path)
+    before = path.lstat()
+
+    with pytest.raises(Invalid, match="exists already: choose another name, or remove it"):
+        with new_file(path):
+            pytest.fail("the file was opened")
+
+    assert path.lstat() == before
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("parent", ["missing", "file"])
+def test_a_missing_folder_is_named(tmp_path: Path, parent: str) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(Invalid, match=f"{parent} is no folder"):
+        with new_file(tmp_path / parent / "a.conf"):
+            pytest.fail("the file was opened")
+
+
+def test_a_file_that_took_the_name_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.conf"
+
+    with new_file(path):
+        path.rename(tmp_path / "moved")
+        path.write_text("another's")
+
+    assert path.read_text() == "another's"

@@ -1,0 +1,97 @@
+import pytest
+
+from tests.cli.conftest import Wgctl
+
+
+@pytest.fixture
+def web(acme: Wgctl) -> Wgctl:
+    """An org with an app `web` and a peer `server`."""
+    acme("peer", "add", "server")
+    acme("app", "add", "web")
+    return acme
+
+
+def test_a_machine_is_what_the_options_say(web: Wgctl) -> None:
+    added = web(
+        *("machine", "add", "web", "web-1", "--peer", "server", "--region", "fra"),
+        *("--process-group", "worker", "--port", "http=8080", "--port", "dns=53/udp"),
+        *("--metadata", "version=2", "--metadata", "vm=all", "--json"),
+    ).document
+
+    assert added["name"] == "web-1"
+    assert (added["region"], added["process_group"]) == ("fra", "worker")
+    assert added["ports"] == [
+        {"name": "http", "number": 8080, "protocol": "tcp"},
+        {"name": "dns", "number": 53, "protocol": "udp"},
+    ]
+    assert added["metadata"] == {"version": "2", "vm": "all"}
+    assert added["state"] == "started"
+
+
+def test_what_is_left_out_is_chosen(web: Wgctl) -> None:
+    added = web("machine", "add", "web", "--peer", "server", "--json").document
+
+    assert added["name"]
+    assert (added["region"], added["process_group"], added["ports"]) == ("ams", "app", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["--port", "http"], "--port 'http', expected NAME=PORT"),
+        (["--port", "http=0"], "expected NAME=PORT"),
+        (["--port", "http=65536"], "expected NAME=PORT"),
+        (["--port", "http=٣"], "expected NAME=PORT"),
+        (["--port", "http=80/sctp"], "expected NAME=PORT"),
+        (["--port", "http=80/"], "expected NAME=PORT"),
+        (["--port", "=80"], "expected NAME=PORT"),
+        (["--port", "HTTP=80"], "port 'HTTP': upper-case letters"),
+        (["--port", "http=80", "--port", "http=81"], "port 'http' twice"),
+        (["--metadata", "version"], "--metadata 'version', expected KEY=VALUE"),
+        (["--metadata", "V=1"], "metadata key 'V': upper-case letters"),
+        (["--metadata", "v=1.2"], "metadata value '1.2': expected only"),
+        (["--metadata", "v=1", "--metadata", "v=2"], "metadata key 'v' twice"),
+        ([f"--port=p{number}={number}" for number in range(1, 66)], "65 of them, expected at most"),
+    ],
+)
+def test_options_that_break_a_rule_change_nothing(web: Wgctl, words: list[str], rule: str) -> None:
+    result = web("machine", "add", "web", "--peer", "server", *words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert rule in result.stderr
+    assert web("machine", "list", "--json").document == []
+
+
+def test_a_machine_needs_a_peer(web: Wgctl) -> None:
+    assert web("machine", "add", "web").exit_code == 2
+    assert web("machine", "add", "web", "--peer", "nobody").exit_code == 4
+    assert web("machine", "add", "db", "--peer", "server").exit_code == 4
+
+
+def test_a_machine_stops_and_starts(web: Wgctl) -> None:
+    web("machine", "add", "web", "web-1", "--peer", "server")
+
+    assert "state     stopped" in web("machine", "stop", "web-1").stdout
+    assert "started   0" in web("app", "show", "web").stdout
+    assert web("machine", "start", "web-1", "--json").document["state"] == "started"
+    assert "started   1" in web("app", "show", "web").stdout
+
+
+def test_the_list_is_of_all_apps_or_of_one(web: Wgctl) -> None:
+    web("app", "add", "db")
+    web("machine", "add", "web", "web-1", "--peer", "server")
+    web("machine", "add", "db", "db-1", "--peer", "server")
+
+    everything = web("machine", "list").stdout.splitlines()[1:]
+    of_one = web("machine", "list", "db").stdout.splitlines()[1:]
+
+    assert [line.split()[0] for line in everything] == ["db-1", "web-1"]
+    assert [line.split()[0] for line in of_one] == ["db-1"]
+    assert web("machine", "list", "nope").exit_code == 4
+
+
+def test_a_removed_machine_is_gone(web: Wgctl) -> None:
+    web("machine", "add", "web", "web-1", "--peer", "server")
+
+    assert web("machine", "remove", "web-1", "-y", "--json").document == {"removed": "web-1"}
+    assert web("machine", "show", "web-1").exit_code == 4

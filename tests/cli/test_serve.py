@@ -1,0 +1,51 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.cli.conftest import CONFIG, Wgctl
+from wgctl.cli.serve import ROLES
+from wgctl.core.model import Role
+
+
+def test_the_words_for_roles_are_the_roles() -> None:
+    assert list(ROLES) == [role.value for role in Role]
+
+
+def test_a_role_without_its_state_says_what_makes_it(bare: Wgctl, tmp_path: Path) -> None:
+    path = tmp_path / "wgctl.toml"
+    path.write_text(CONFIG.format(folder=tmp_path))
+
+    told = subprocess.run(
+        [sys.executable, "-m", "wgctl", "--config", str(path), "run", "controller"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 7
+    assert "wgctl init" in told.stderr
+
+
+def test_a_role_runs_until_it_is_told_to_stop(bare: Wgctl, tmp_path: Path) -> None:
+    path = tmp_path / "wgctl.toml"
+    path.write_text(CONFIG.format(folder=tmp_path))
+    bare("--config", str(path), "init")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wgctl", "--config", str(path), "run", "controller"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "run" / "api.sock").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
+    finally:
+        process.kill()

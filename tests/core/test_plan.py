@@ -1,0 +1,328 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peers.keys import PrivateKey
+from peers.names import Label
+from wgctl.core.model import Network, Peer
+from wgctl.core.plan import desired, diff
+from wgctl.core.tunnel import (
+    AddAddress,
+    AddRoute,
+    ChangeFirewall,
+    Device,
+    Host,
+    Link,
+    MakeLink,
+    RemovePeer,
+    RemoveRoute,
+    ReplaceFirewall,
+    Route,
+    SetDevice,
+    SetLink,
+    SetPeer,
+    Step,
+    Tunnel,
+    route_metric,
+)
+from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
+from wgctl.services.reconcile import Parts, read, take
+
+NOW = 1_000_000
+KEYS = [PrivateKey.generate().public() for _ in range(6)]
+HOST = Host(
+    interface="wgctl0",
+    pool=IPv6Network("fdaa::/16"),
+    private_key=PrivateKey.generate(),
+    listen_port=51820,
+    mtu_bytes=1420,
+    own_uids=frozenset({0}),
+)
+NOTHING = Tunnel(None, frozenset(), None, None)
+
+
+def network(id_: int) -> Network:
+    prefix = IPv6Network(((0xFDAA << 112) | id_ << 80, 48))
+    return Network(id_, 1, Label(f"n{id_}"), prefix, 0)
+
+
+def peer(id_: int, *, of: int = 1, key: int = 0, expires_at: int | None = None) -> Peer:
+    address = network(of).prefix[(16 << 64) + 2 + id_]
+    name = Label(f"p{id_}")
+    return Peer(id_, 1, of, 1, name, "operator", KEYS[key], address, 0, expires_at)
+
+
+def wanted(networks: Sequence[Network], peers: Sequence[Peer] = (), *, now: int = NOW) -> Tunnel:
+    return desired(networks, peers, host=HOST, now=now)
+
+
+def kernel_of(tunnel: Tunnel) -> Kernel:
+    return Kernel(
+        firewall=tunnel.firewall,
+        routes=set(tunnel.routes),
+        link=tunnel.link,
+        device=tunnel.device,
+    )
+
+
+def taken(steps: Sequence[Step], tunnel: Tunnel) -> Tunnel:
+    """The tunnel after `steps`, in memory, which behaves as the kernel does."""
+    kernel = kernel_of(tunnel)
+    parts = Parts(MemoryLinks(kernel), MemoryWireGuard(kernel), MemoryFirewall(kernel))
+    take(parts, steps)
+    return read(parts)
+
+
+def allowed(device: Device | None) -> dict[bytes, list[str]]:
+    assert device is not None
+    return {key: sorted(map(str, ips)) for key, ips in device.peers.items()}
+
+
+ips = st.integers(2, 7).map(lambda n: IPv6Network(network(1).prefix[(16 << 64) + n]))
+peer_tables = st.dictionaries(st.sampled_from([key.raw for key in KEYS]), st.frozensets(ips)).map(
+    # On a device an allowed IP is one peer's.
+    lambda table: {
+        key: held - frozenset().union(*list(table.values())[:place])
+        for place, (key, held) in enumerate(table.items())
+    }
+)
+devices = st.builds(
+    Device,
+    st.sampled_from([None, HOST.private_key, PrivateKey.generate()]),
+    st.sampled_from([0, 51820, 9]),
+    peer_tables,
+)
+network_lists = st.lists(st.integers(1, 6).map(network), unique_by=lambda one: one.id)
+wishes = st.builds(wanted, network_lists).flatmap(
+    lambda tunnel: st.builds(
+        lambda peers: replace(tunnel, device=Device(HOST.private_key, HOST.listen_port, peers)),
+        peer_tables,
+    )
+)
+links = st.builds(
+    Link,
+    st.sampled_from([1280, 1420]),
+    st.booleans(),
+    st.frozensets(st.integers(1, 6).map(lambda n: IPv6Interface(network(n).resolver))),
+)
+routes = st.frozensets(
+    st.builds(
+        Route,
+        st.integers(1, 6).map(lambda n: network(n).prefix),
+        st.none() | st.just(network(1).prefix),
+        st.sampled_from([route_metric("wgctl0"), 9]),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+rulesets = st.builds(
+    lambda networks, uid: (
+        desired(networks, (), host=replace(HOST, own_uids=frozenset({uid})), now=NOW).firewall
+    ),
+    network_lists,
+    st.sampled_from([0, 1]),
+)
+whole_states = st.builds(Tunnel, st.none() | rulesets, routes, links, devices)
+bare_states = st.builds(
+    Tunnel,
+    st.none() | rulesets,
+    routes.map(lambda found: frozenset(route for route in found if route.unreachable)),
+    st.none(),
+    st.none(),
+)
+states = whole_states | bare_states
+
+
+@given(wishes)
+def test_what_is_as_it_should_be_needs_no_step(tunnel: Tunnel) -> None:
+    assert diff(tunnel, tunnel) == ()
+
+
+@given(wishes, states)
+def test_the_steps_lead_from_what_is_to_what_is_to_be(tunnel: Tunnel, found: Tunnel) -> None:
+    assert taken(diff(tunnel, found), found) == tunnel
+
+
+@given(wishes, states)
+def test_the_walls_are_up_before_the_link_is(tunnel: Tunnel, found: Tunnel) -> None:
+    steps = diff(tunnel, found)
+
+    walls = [
+        place
+        for place, step in enumerate(steps)
+        if isinstance(step, ReplaceFirewall | ChangeFirewall)
+        or (isinstance(step, AddRoute) and step.route.unreachable)
+    ]
+    opened = [
+        place
+        for place, step in enumerate(steps)
+        if isinstance(step, MakeLink | SetLink | SetPeer | AddAddress)
+        or (isinstance(step, AddRoute) and not step.route.unreachable)
+    ]
+    assert max(walls, default=-1) < min(opened, default=len(steps))
+
+
+@given(wishes, states)
+def test_a_wall_that_is_wanted_is_never_taken_away(tunnel: Tunnel, found: Tunnel) -> None:
+    removed = {step.route for step in diff(tunnel, found) if isinstance(step, RemoveRoute)}
+
+    assert not removed & tunnel.routes
+
+
+@given(wishes, whole_states)
+def test_an_allowed_ip_leaves_its_old_peer_before_the_new_one_gets_it(
+    tunnel: Tunnel, found: Tunnel
+) -> None:
+    assert found.device is not None
+    held = dict(found.device.peers)
+
+    for step in diff(tunnel, found):
+        match step:
+            case RemovePeer(key):
+                del held[key]
+            case SetPeer(key, gets):
+                others = [ip for other, theirs in held.items() if other != key for ip in theirs]
+                assert gets.isdisjoint(others)
+                held[key] = gets
+
+
+@given(wishes, whole_states)
+def test_a_peer_that_is_right_is_not_touched(tunnel: Tunnel, found: Tunnel) -> None:
+    assert tunnel.device is not None
+    assert found.device is not None
+    right = {
+        key for key, theirs in tunnel.device.peers.items() if found.device.peers.get(key) == theirs
+    }
+
+    touched = {step.key for step in diff(tunnel, found) if isinstance(step, SetPeer | RemovePeer)}
+    assert not touched & right
+
+
+def test_an_empty_host_gets_everything_in_order() -> None:
+    steps = diff(wanted([network(1)], [peer(1)]), NOTHING)
+
+    assert [type(step).__name__ for step in steps] == [
+        "ReplaceFirewall",
+        "AddRoute",
+        "MakeLink",
+        "SetLink",
+        "SetDevice",
+        "AddAddress",
+        "AddRoute",
+        "SetPeer",
+    ]
+
+
+def test_two_peers_that_swap_addresses_both_let_go_first() -> None:
+    one, other = peer(1, key=0), peer(2, key=1)
+    before = wanted([network(1)], [one, other])
+    after = wanted(
+        [network(1)],
+        [replace(one, address=other.address), replace(other, address=one.address)],
+    )
+
+    steps = diff(after, before)
+
+    assert taken(steps, before) == after
+    let_go, gained = steps[:2], steps[2:]
+    assert {str(step)[-7:] for step in let_go} == {"nothing"}
+    assert len(gained) == 2
+
+
+def test_a_peer_whose_address_is_free_to_take_needs_one_step() -> None:
+    before = wanted([network(1)], [peer(1)])
+    after = wanted([network(1)], [replace(peer(1), address=peer(4).address)])
+
+    assert diff(after, before) == (SetPeer(KEYS[0].raw, frozenset({IPv6Network(peer(4).address)})),)
+
+
+def test_a_new_key_of_a_peer_takes_the_old_one_away_first() -> None:
+    before, after = (wanted([network(1)], [peer(1, key=key)]) for key in (0, 1))
+    ip = frozenset({IPv6Network(peer(1).address)})
+
+    assert diff(after, before) == (RemovePeer(KEYS[0].raw), SetPeer(KEYS[1].raw, ip))
+
+
+def test_a_clamped_key_is_the_same_key() -> None:
+    """wireguard-go gives back a key with RFC 7748's bits set."""
+    raw = bytearray(HOST.private_key.raw)
+    raw[0] |= 7
+    loose = PrivateKey.from_bytes(bytes(raw))
+    before = wanted([network(1)])
+    after = replace(before, device=Device(loose, HOST.listen_port, {}))
+
+    assert diff(after, before) == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "port", "step"),
+    [
+        (PrivateKey.generate(), 51820, SetDevice(HOST.private_key, None)),
+        (HOST.private_key, 9, SetDevice(None, 51820)),
+        (None, 0, SetDevice(HOST.private_key, 51820)),
+    ],
+)
+def test_of_key_and_port_only_the_wrong_one_is_set(
+    key: PrivateKey | None, port: int, step: Step
+) -> None:
+    right = wanted([network(1)])
+
+    assert diff(right, replace(right, device=Device(key, port, {}))) == (step,)
+
+
+def test_a_part_that_is_not_wanted_is_left_alone() -> None:
+    found = wanted([network(1)], [peer(1)])
+
+    assert diff(replace(NOTHING, routes=found.routes), found) == ()
+
+
+def test_a_peer_has_exactly_its_own_address() -> None:
+    tunnel = wanted([network(1)], [peer(1), peer(2, key=1)])
+
+    assert allowed(tunnel.device) == {
+        KEYS[0].raw: [f"{peer(1).address}/128"],
+        KEYS[1].raw: [f"{peer(2).address}/128"],
+    }
+
+
+def test_a_network_has_its_resolvers_address_and_a_route_for_its_own_packets() -> None:
+    tunnel = wanted([network(1)])
+    metric = route_metric("wgctl0")
+    prefix = network(1).prefix
+
+    assert tunnel.link is not None
+    assert tunnel.link.addresses == {IPv6Interface(f"{prefix[3]}/128")}
+    assert tunnel.routes == {
+        Route(HOST.pool, None, metric, unreachable=True),
+        Route(prefix, prefix, metric),
+    }
+
+
+def test_without_networks_the_walls_still_stand() -> None:
+    tunnel = wanted([])
+
+    assert tunnel.routes == {Route(HOST.pool, None, route_metric("wgctl0"), unreachable=True)}
+    assert tunnel.firewall is not None
+    assert tunnel.firewall.elements == frozenset()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        peer(1, expires_at=NOW),
+        peer(1, of=2),
+        replace(peer(1), public_key=HOST.private_key.public()),
+        replace(peer(1), address=IPv6Address("fdaa:0:2:10::2")),
+        replace(peer(1), address=IPv6Address("2001:db8::1")),
+    ],
+    ids=["expired", "no network", "the gateway's key", "another network's address", "not ours"],
+)
+def test_a_peer_that_must_not_be_there_is_left_out_and_the_others_stay(bad: Peer) -> None:
+    tunnel = wanted([network(1)], [bad, peer(2, key=1, expires_at=NOW + 1)])
+
+    assert tunnel.device is not None
+    assert set(tunnel.device.peers) == {KEYS[1].raw}

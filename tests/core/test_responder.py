@@ -1,0 +1,490 @@
+"""What each kind of query gets: the place to look first.
+
+The sample network has one app with two started machines on two peers, one without any, a peer
+whose time is over, and a list too long for a datagram. dnspython reads every reply.
+"""
+
+import struct
+from ipaddress import IPv6Address, IPv6Network
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.reversename
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peers.keys import PublicKey
+from peers.names import Label
+from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.responder import Forward, respond
+from wgctl.core.view import build
+
+KEY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+NOW = 1_000_000
+
+
+def peer(number: int, name: str, *, expires_at: int | None = None) -> Peer:
+    address = IPv6Address(f"fdaa:0:18:10::{number:x}")
+    return Peer(number, 1, 1, 1, Label(name), "operator", KEY, address, 0, expires_at)
+
+
+def machine(number: int, app_id: int, peer_id: int, state: MachineState) -> Machine:
+    name, region = Label(f"m{number}"), Label("ams")
+    return Machine(number, 1, 1, app_id, peer_id, name, region, Label("app"), (), {}, state, 0)
+
+
+NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:18::/48"), 0)
+PEERS = [peer(2, "alice"), peer(3, "bob"), peer(4, "gone", expires_at=NOW)]
+APPS = [App(1, 1, 1, Label("web"), 0), App(2, 1, 1, Label("idle"), 0)]
+MACHINES = [
+    machine(1, 1, 3, MachineState.STARTED),
+    machine(2, 1, 2, MachineState.STARTED),
+    machine(3, 1, 4, MachineState.STARTED),
+    machine(4, 2, 2, MachineState.STOPPED),
+]
+VIEW = build(NETWORK, PEERS, APPS, MACHINES, revision=7, now=NOW)
+CROWD = build(
+    NETWORK,
+    [peer(number, f"peer{number:03}") for number in range(2, 402)],
+    [App(1, 1, 1, Label("web"), 0)],
+    [machine(number, 1, number, MachineState.STARTED) for number in range(2, 102)],
+    revision=7,
+    now=NOW,
+)
+
+NET = "8.1.0.0.0.0.0.0.a.a.d.f.ip6.arpa"
+NUMBERS = "_api.internal. hostmaster.internal. 7 3600 600 86400 5"
+ELSEWHERE = "_api.internal. hostmaster.internal. 1 3600 600 86400 5"
+INTERNAL_SOA = f"internal. 5 IN SOA {NUMBERS}"
+REVERSE_SOA = f"{NET}. 5 IN SOA {NUMBERS}"
+ULA_SOA = f"d.f.ip6.arpa. 5 IN SOA {ELSEWHERE}"
+
+
+def reverse(address: str) -> str:
+    return dns.reversename.from_address(address).to_text(omit_final_dot=True)
+
+
+ALICE, API = reverse("fdaa:0:18:10::2"), reverse("fdaa:0:18::3")
+GONE, FOREIGN = reverse("fdaa:0:18:10::4"), reverse("fdaa:0:19:10::2")
+WEB = ["web.internal. 5 IN AAAA fdaa:0:18:10::2", "web.internal. 5 IN AAAA fdaa:0:18:10::3"]
+OK, NX, NO = "NOERROR", "NXDOMAIN", "REFUSED"
+
+# name, type, rcode, answer section, SOA in the authority section
+NAMES: list[tuple[str, str, str, list[str], str]] = [
+    # What exists.
+    ("web.internal", "AAAA", OK, WEB, ""),
+    ("alice._peer.internal", "AAAA", OK, ["alice._peer.internal. 5 IN AAAA fdaa:0:18:10::2"], ""),
+    ("_api.internal", "AAAA", OK, ["_api.internal. 5 IN AAAA fdaa:0:18::3"], ""),
+    ("_apps.internal", "TXT", OK, ['_apps.internal. 5 IN TXT "idle,web"'], ""),
+    ("_peer.internal", "TXT", OK, ['_peer.internal. 5 IN TXT "alice,bob"'], ""),
+    (ALICE, "PTR", OK, [f"{ALICE}. 5 IN PTR alice._peer.internal."], ""),
+    (API, "PTR", OK, [f"{API}. 5 IN PTR _api.internal."], ""),
+    ("internal", "SOA", OK, [INTERNAL_SOA], ""),
+    ("internal", "NS", OK, ["internal. 5 IN NS _api.internal."], ""),
+    (NET, "SOA", OK, [REVERSE_SOA], ""),
+    (NET, "NS", OK, [f"{NET}. 5 IN NS _api.internal."], ""),
+    # The case of the question comes back, the case of the records' own names is ours.
+    (
+        "WeB.iNtErNaL",
+        "AAAA",
+        OK,
+        [line.replace("web.internal", "WeB.iNtErNaL") for line in WEB],
+        "",
+    ),
+    (ALICE.upper(), "PTR", OK, [f"{ALICE.upper()}. 5 IN PTR alice._peer.internal."], ""),
+    # The name exists, the type does not (RFC 4074: an A query must not hide the AAAA).
+    ("web.internal", "A", OK, [], INTERNAL_SOA),
+    ("web.internal", "TXT", OK, [], INTERNAL_SOA),
+    ("web.internal", "HTTPS", OK, [], INTERNAL_SOA),
+    ("web.internal", "TYPE1000", OK, [], INTERNAL_SOA),
+    ("web.internal", "CNAME", OK, [], INTERNAL_SOA),
+    ("web.internal", "DS", OK, [], INTERNAL_SOA),
+    ("idle.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("_peer.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("_apps.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("internal", "AAAA", OK, [], INTERNAL_SOA),
+    (ALICE, "AAAA", OK, [], REVERSE_SOA),
+    # Nothing at the name, something below it.
+    (ALICE.split(".", 1)[1], "PTR", OK, [], REVERSE_SOA),
+    (f"0.1.0.0.{NET}", "NS", OK, [], REVERSE_SOA),
+    ("a.a.d.f.ip6.arpa", "PTR", OK, [], ULA_SOA),
+    ("d.f.ip6.arpa", "PTR", OK, [], ULA_SOA),
+    # One set of records is enough for ANY (RFC 8482).
+    ("web.internal", "ANY", OK, WEB, ""),
+    ("internal", "ANY", OK, [INTERNAL_SOA], ""),
+    ("idle.internal", "ANY", OK, [], INTERNAL_SOA),
+    # No such name, and nothing below what holds no names (RFC 8020).
+    ("nope.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("x.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("_tcp.web.internal", "SRV", NX, [], INTERNAL_SOA),
+    ("nope._peer.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("gone._peer.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("alice.internal", "AAAA", NX, [], INTERNAL_SOA),
+    (GONE, "PTR", NX, [], REVERSE_SOA),
+    (f"x.{NET}", "PTR", NX, [], REVERSE_SOA),
+    # One label with a dot in it is not three labels.
+    (r"web\.internal", "AAAA", NO, [], ""),
+    (r"alice\._peer.internal", "AAAA", NX, [], INTERNAL_SOA),
+    (r"\000.internal", "AAAA", NX, [], INTERNAL_SOA),
+    # Another network's reverse zone, an unused one, and names that must not leave.
+    (FOREIGN, "PTR", NX, [], ULA_SOA),
+    (reverse("fdaa:0:19::3"), "PTR", NX, [], ULA_SOA),
+    (reverse("fd12:3456:789a::1"), "PTR", NX, [], ULA_SOA),
+    ("printer.local", "AAAA", NX, [], f"local. 5 IN SOA {ELSEWHERE}"),
+    ("localhost", "A", OK, [], f"localhost. 5 IN SOA {ELSEWHERE}"),
+    ("a.b.onion", "A", NX, [], f"onion. 5 IN SOA {ELSEWHERE}"),
+    ("x.home.arpa", "A", NX, [], f"home.arpa. 5 IN SOA {ELSEWHERE}"),
+    (reverse("10.1.2.3"), "PTR", NX, [], f"10.in-addr.arpa. 5 IN SOA {ELSEWHERE}"),
+    (reverse("172.31.0.1"), "PTR", NX, [], f"31.172.in-addr.arpa. 5 IN SOA {ELSEWHERE}"),
+    (reverse("100.64.0.1"), "PTR", NX, [], f"64.100.in-addr.arpa. 5 IN SOA {ELSEWHERE}"),
+    (reverse("fe80::1"), "PTR", NX, [], f"8.e.f.ip6.arpa. 5 IN SOA {ELSEWHERE}"),
+    # Names of others, without upstreams.
+    ("example.com", "A", NO, [], ""),
+    (".", "NS", NO, [], ""),
+    ("arpa", "SOA", NO, [], ""),
+    ("internal.example.com", "AAAA", NO, [], ""),
+    ("xinternal", "AAAA", NO, [], ""),
+    (reverse("172.32.0.1"), "PTR", NO, [], ""),
+    # Whole zones are nobody's.
+    ("internal", "AXFR", NO, [], ""),
+    (NET, "IXFR", NO, [], ""),
+    ("example.com", "AXFR", NO, [], ""),
+    # No questions about names.
+    ("internal", "MAILB", "NOTIMP", [], ""),
+    ("internal", "TKEY", "NOTIMP", [], ""),
+    ("internal", "TSIG", "FORMERR", [], ""),
+    ("internal", "OPT", "FORMERR", [], ""),
+]
+
+
+def asked(message: dns.message.Message) -> dns.message.Message:
+    return replied(message.to_wire())
+
+
+def replied(wire: bytes, *, stream: bool = False) -> dns.message.Message:
+    reply = respond(wire, view=VIEW, forwards=False, stream=stream)
+    assert isinstance(reply, bytes)
+    return dns.message.from_wire(reply)
+
+
+def lines(section: list[dns.rrset.RRset]) -> list[str]:
+    return [line for rrset in section for line in rrset.to_text().splitlines()]
+
+
+@pytest.mark.parametrize(("name", "type_", "rcode", "answers", "soa"), NAMES)
+def test_each_name_and_type_has_its_reply(
+    name: str, type_: str, rcode: str, answers: list[str], soa: str
+) -> None:
+    query = dns.message.make_query(name, type_)
+    reply = asked(query)
+
+    assert dns.rcode.to_text(reply.rcode()) == rcode
+    assert sorted(lines(reply.answer)) == sorted(answers)
+    assert lines(reply.authority) == ([soa] if soa else [])
+    assert reply.additional == []
+    authoritative = bool(answers or soa)
+    flags = dns.flags.QR | dns.flags.RD | (dns.flags.AA if authoritative else 0)
+    assert reply.flags & ~0xF == flags
+    assert reply.id == query.id
+    assert reply.question[0].name.to_text() == dns.name.from_text(name).to_text()
+
+
+def flagged(name: str, *, flags: int) -> bytes:
+    query = dns.message.make_query(name, "AAAA")
+    query.flags = dns.flags.Flag(flags)
+    return query.to_wire()
+
+
+def header(*, flags: int = 0x0100, counts: tuple[int, int, int, int] = (1, 0, 0, 0)) -> bytes:
+    return struct.pack("!6H", 0x1234, flags, *counts)
+
+
+def opt(
+    *,
+    version: int = 0,
+    flags: int = 0,
+    options: bytes = b"",
+    owner: bytes = b"\0",
+    size: int = 4096,
+) -> bytes:
+    ttl = version << 16 | flags
+    return owner + struct.pack("!HHIH", 41, size, ttl, len(options)) + options
+
+
+QUESTION = b"\3web\x08internal\0" + struct.pack("!HH", 28, 1)
+QUERY = header() + QUESTION
+WITH_OPT = header(counts=(1, 0, 0, 1)) + QUESTION
+LONG = b"".join(bytes([63]) + b"a" * 63 for _ in range(3))
+A_RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + bytes(4)
+UNKNOWN_OPTION = struct.pack("!HH", 65001, 3) + b"abc"
+
+# what, octets, rcode of the reply (None: silence)
+MESSAGES: list[tuple[str, bytes, str | None]] = [
+    ("plain", QUERY, OK),
+    ("no octets", b"", None),
+    ("half a header", header()[:11], None),
+    ("a reply", header(flags=0x8100) + QUESTION, None),
+    ("a reply, other opcode", header(flags=0xA900) + QUESTION, None),
+    ("header alone", header(), "FORMERR"),
+    ("no question", header(counts=(0, 0, 0, 0)), "FORMERR"),
+    ("two questions", header(counts=(2, 0, 0, 0)) + QUESTION * 2, "FORMERR"),
+    ("65,535 questions", header(counts=(65535, 0, 0, 0)) + QUESTION, "FORMERR"),
+    ("question cut in the name", QUERY[:-8], "FORMERR"),
+    ("question cut in the class", QUERY[:-1], "FORMERR"),
+    ("octets after the message", QUERY + b"\0", "FORMERR"),
+    ("name that points at itself", header() + b"\xc0\x0c\0\x1c\0\1", "FORMERR"),
+    ("name that points forward", header() + b"\xc0\x20\0\x1c\0\1" + bytes(40), "FORMERR"),
+    ("label type 01", header() + b"\x41" + b"a" * 65 + b"\0\0\x1c\0\1", "FORMERR"),
+    ("label type 10", header() + b"\x81" + b"a" * 129 + b"\0\0\x1c\0\1", "FORMERR"),
+    ("name of 255 octets", header() + LONG + b"\x3d" + b"a" * 61 + b"\0\0\x1c\0\1", NO),
+    ("name of 256 octets", header() + LONG + b"\x3e" + b"a" * 62 + b"\0\0\x1c\0\1", "FORMERR"),
+    ("label of octets over 127", header() + b"\2\xff\xfe\x08internal\0\0\x1c\0\1", NX),
+    ("an answer", header(counts=(1, 1, 0, 0)) + QUESTION + A_RECORD, "FORMERR"),
+    ("an authority", header(counts=(1, 0, 1, 0)) + QUESTION + A_RECORD, "FORMERR"),
+    ("an additional record", WITH_OPT + A_RECORD, OK),
+    ("five additional records", header(counts=(1, 0, 0, 5)) + QUESTION + A_RECORD * 5, "FORMERR"),
+    ("additional record missing", WITH_OPT, "FORMERR"),
+    ("additional record that points at itself", WITH_OPT + b"\xc0\x1e" + A_RECORD[2:], "FORMERR"),
+    ("additional record cut", WITH_OPT + A_RECORD[:-1], "FORMERR"),
+    ("class CHAOS", QUERY[:-1] + b"\3", NO),
+    ("class ANY", QUERY[:-1] + b"\xff", NO),
+    ("class NONE", QUERY[:-1] + b"\xfe", NO),
+    ("type 0", QUERY[:-4] + b"\0\0\0\1", OK),
+    ("opcode IQUERY", header(flags=0x0800), "NOTIMP"),
+    ("opcode STATUS", header(flags=0x1000), "NOTIMP"),
+    ("opcode NOTIFY", header(flags=0x2000) + QUESTION, "NOTIMP"),
+    ("opcode UPDATE", header(flags=0x2800) + QUESTION, "NOTIMP"),
+    ("opcode 15", header(flags=0x7800), "NOTIMP"),
+    ("reserved bit Z", flagged("web.internal", flags=0x0140), OK),
+    ("AD and CD", flagged("web.internal", flags=0x0130), OK),
+    ("TC, AA and RA", flagged("web.internal", flags=0x0680), OK),
+    ("rcode in a query", flagged("web.internal", flags=0x0105), OK),
+    ("EDNS", WITH_OPT + opt(), OK),
+    ("EDNS, DO", WITH_OPT + opt(flags=0x8000), OK),
+    ("EDNS, unknown flag", WITH_OPT + opt(flags=0x0080), OK),
+    ("EDNS, unknown option", WITH_OPT + opt(options=UNKNOWN_OPTION), OK),
+    ("EDNS, payload of 0", WITH_OPT + opt(size=0), OK),
+    ("EDNS 1", WITH_OPT + opt(version=1), "BADVERS"),
+    ("EDNS 255, unknown option", WITH_OPT + opt(version=255, options=UNKNOWN_OPTION), "BADVERS"),
+    ("option cut", WITH_OPT + opt(options=UNKNOWN_OPTION[:-1]), "FORMERR"),
+    ("option header cut", WITH_OPT + opt(options=b"\0\0\0"), "FORMERR"),
+    ("OPT not at the root", WITH_OPT + opt(owner=b"\3abc\0"), "FORMERR"),
+    ("two OPTs", header(counts=(1, 0, 0, 2)) + QUESTION + opt() * 2, "FORMERR"),
+    ("two OPTs, EDNS 1", header(counts=(1, 0, 0, 2)) + QUESTION + opt(version=1) * 2, "FORMERR"),
+    ("OPT as an authority", header(counts=(1, 0, 1, 0)) + QUESTION + opt(), "FORMERR"),
+]
+
+
+@pytest.mark.parametrize(
+    ("octets", "rcode"), [case[1:] for case in MESSAGES], ids=[case[0] for case in MESSAGES]
+)
+def test_each_message_has_its_rcode_or_silence(octets: bytes, rcode: str | None) -> None:
+    """The probes of RFC 8906, section 8, and what a strict gate must refuse."""
+    reply = respond(octets, view=VIEW, forwards=False, stream=False)
+
+    if rcode is None:
+        assert reply is None
+        return
+    assert isinstance(reply, bytes)
+    message = dns.message.from_wire(reply)
+    assert dns.rcode.to_text(message.rcode()) == rcode
+    assert reply[:2] == octets[:2]
+    # Opcode and RD are copied; TC, RA, Z, AD and CD of the query are not.
+    asked_flags, flags = octets[2] << 8 | octets[3], reply[2] << 8 | reply[3]
+    assert flags & ~0x040F == 0x8000 | asked_flags & 0x7900
+
+
+@pytest.mark.parametrize(
+    ("octets", "rcode"), [case[1:] for case in MESSAGES], ids=[case[0] for case in MESSAGES]
+)
+def test_a_reply_has_opt_just_when_its_query_has(octets: bytes, rcode: str | None) -> None:
+    """RFC 6891, section 6.1.1 and 7: also when the reply is an error."""
+    if rcode is None:
+        return
+    reply = replied(octets)
+
+    additional = octets[10:12] != bytes(2)
+    assert (reply.edns == 0) == (additional and b"\0\x29" in octets)
+    if reply.edns == 0:
+        assert reply.payload == 1232
+        assert reply.options == ()
+
+
+def test_of_the_edns_flags_only_do_comes_back() -> None:
+    assert replied(WITH_OPT + opt(flags=0xFFFF)).ednsflags == dns.flags.DO
+    assert replied(WITH_OPT + opt(flags=0x7FFF)).ednsflags == 0
+
+
+@pytest.mark.parametrize("payload", [None, 512, 4096])
+@pytest.mark.parametrize(("name", "type_"), [("web.internal", "AAAA"), ("_peer.internal", "TXT")])
+def test_what_no_datagram_holds_comes_truncated_with_question_and_opt(
+    payload: int | None, name: str, type_: str
+) -> None:
+    query = dns.message.make_query(name, type_, use_edns=payload is not None, payload=payload or 0)
+    short, whole = (
+        respond(query.to_wire(), view=CROWD, forwards=False, stream=stream)
+        for stream in (False, True)
+    )
+
+    assert isinstance(short, bytes)
+    assert isinstance(whole, bytes)
+    truncated, complete = dns.message.from_wire(short), dns.message.from_wire(whole)
+    assert truncated.flags == dns.flags.QR | dns.flags.AA | dns.flags.TC | dns.flags.RD
+    assert truncated.question == query.question
+    assert (truncated.answer, truncated.authority) == ([], [])
+    assert truncated.edns == complete.edns == query.edns
+    assert not complete.flags & dns.flags.TC
+    assert len(complete.answer) == 1
+
+
+def test_a_datagram_never_exceeds_what_its_asker_takes_nor_1232_octets() -> None:
+    crowd = [peer(number, f"p{number}") for number in range(2, 60)]
+    apps = [App(number, 1, 1, Label(f"app{number}"), 0) for number in range(1, 50)]
+    machines = [
+        machine(app.id * 100 + one.id, app.id, one.id, MachineState.STARTED)
+        for app in apps
+        for one in crowd[: app.id]
+    ]
+    view = build(NETWORK, crowd, apps, machines, revision=1, now=NOW)
+    whole = {512: 0, 1232: 0}
+    for app in apps:
+        for payload, limit in ((100, 512), (512, 512), (1232, 1232), (65535, 1232)):
+            query = dns.message.make_query(f"{app.name}.internal", "AAAA", payload=payload)
+            reply = respond(query.to_wire(), view=view, forwards=False, stream=False)
+
+            assert isinstance(reply, bytes)
+            assert len(reply) <= limit
+            if not dns.message.from_wire(reply).flags & dns.flags.TC:
+                whole[limit] = max(whole[limit], app.id)
+    assert whole == {512: 16, 1232: 42}
+
+
+def test_the_strings_of_a_list_join_without_separator() -> None:
+    query = dns.message.make_query("_peer.internal", "TXT")
+    wire = respond(query.to_wire(), view=CROWD, forwards=False, stream=True)
+
+    assert isinstance(wire, bytes)
+    [rrset] = dns.message.from_wire(wire).answer
+    [data] = rrset
+    assert [len(string) for string in data.strings[:-1]] == [255] * (len(data.strings) - 1)
+    assert b"".join(data.strings).decode().split(",") == [f"peer{n:03}" for n in range(2, 402)]
+
+
+def test_an_asker_in_no_network_hears_nothing() -> None:
+    assert respond(QUERY, view=None, forwards=True, stream=False) is None
+    assert respond(header(counts=(0, 0, 0, 0)), view=None, forwards=True, stream=False) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["example.com", ".", "arpa", "internal.example.com", "1.1.in-addr.arpa"]
+)
+def test_names_of_others_go_to_the_upstreams(name: str) -> None:
+    query = dns.message.make_query(name, "AAAA")
+    forward = respond(query.to_wire(), view=VIEW, forwards=True, stream=False)
+
+    assert isinstance(forward, Forward)
+    assert forward.query.id == query.id
+
+
+@pytest.mark.parametrize("case", [case for case in NAMES if case[2] != NO])
+def test_our_names_and_private_ones_never_leave(
+    case: tuple[str, str, str, list[str], str],
+) -> None:
+    name, type_, rcode, _, _ = case
+    wire = dns.message.make_query(name, type_).to_wire()
+    reply = respond(wire, view=VIEW, forwards=True, stream=False)
+
+    assert isinstance(reply, bytes)
+    message = dns.message.from_wire(reply)
+    assert dns.rcode.to_text(message.rcode()) == rcode
+    assert message.flags & dns.flags.RA
+
+
+def test_without_recursion_desired_nothing_is_forwarded() -> None:
+    wire = flagged("example.com", flags=0)
+    reply = respond(wire, view=VIEW, forwards=True, stream=False)
+
+    assert isinstance(reply, bytes)
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.REFUSED
+
+
+@pytest.mark.parametrize("type_", ["AXFR", "IXFR", "OPT", "MAILB"])
+def test_what_is_no_question_about_a_name_is_not_forwarded(type_: str) -> None:
+    wire = dns.message.make_query("example.com", type_).to_wire()
+
+    assert isinstance(respond(wire, view=VIEW, forwards=True, stream=False), bytes)
+
+
+def test_another_networks_names_look_like_names_that_do_not_exist() -> None:
+    """The replies differ by nothing but the name that was asked."""
+    pairs = [
+        ("carol._peer.internal", "nobod._peer.internal"),
+        ("shop.internal", "nope.internal"),
+        (reverse("fdaa:0:19:10::2"), reverse("fdaa:0:77:10::2")),
+        (reverse("fdaa:0:19::3"), reverse("fdaa:0:77::3")),
+        ("9.1.0.0.0.0.0.0.a.a.d.f.ip6.arpa", "7.7.0.0.0.0.0.0.a.a.d.f.ip6.arpa"),
+    ]
+    for theirs, unused in pairs:
+        for type_ in ("AAAA", "PTR", "SOA", "ANY"):
+            assert around_question(theirs, type_) == around_question(unused, type_)
+
+
+def around_question(name: str, type_: str) -> tuple[bytes, bytes]:
+    query = dns.message.make_query(name, type_, id=1).to_wire()
+    reply = respond(query, view=VIEW, forwards=False, stream=False)
+    assert isinstance(reply, bytes)
+    return reply[:12], reply[len(query) :]
+
+
+def check(octets: bytes) -> None:
+    for forwards in (False, True):
+        for stream in (False, True):
+            reply = respond(octets, view=VIEW, forwards=forwards, stream=stream)
+            if isinstance(reply, bytes):
+                dns.message.from_wire(reply)
+                assert reply[:2] == octets[:2]
+                assert reply[2] & 0x80
+                assert len(reply) <= (65535 if stream else 1232)
+            if len(octets) < 12 or octets[2] & 0x80:
+                assert reply is None
+
+
+@given(st.binary(max_size=600))
+def test_no_octets_make_it_raise(octets: bytes) -> None:
+    check(octets)
+
+
+@given(st.binary(max_size=80), st.integers(0, 2), st.integers(0, 6))
+def test_no_octets_behind_a_header_make_it_raise(octets: bytes, questions: int, extra: int) -> None:
+    check(header(counts=(questions, 0, 0, extra)) + octets)
+    check(header(counts=(1, 0, 0, extra)) + QUESTION + octets)
+
+
+@given(
+    st.sampled_from([octets for _, octets, _ in MESSAGES if len(octets) > 12]),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
+)
+def test_no_change_of_an_octet_makes_it_raise(
+    octets: bytes, changes: list[tuple[int, int]]
+) -> None:
+    changed = bytearray(octets)
+    for at, value in changes:
+        changed[at % len(changed)] = value
+    check(bytes(changed))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=63), max_size=20))
+def test_every_name_that_may_be_asked_gets_a_reply_with_its_question(labels: list[bytes]) -> None:
+    name = b"".join(bytes([len(label)]) + label for label in [*labels, b"internal"]) + b"\0"
+    octets = header() + name + b"\0\x1c\0\1"
+    reply = respond(octets, view=VIEW, forwards=False, stream=False)
+
+    assert isinstance(reply, bytes)
+    if len(name) <= 255:
+        assert reply[3] & 15 in {0, 3}
+        assert reply[12 : 12 + len(name) + 4] == octets[12:]
+    else:
+        assert reply[3] & 15 == 1

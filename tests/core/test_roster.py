@@ -1,0 +1,154 @@
+from dataclasses import replace
+from ipaddress import IPv6Network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peers.keys import PrivateKey
+from peers.names import Label
+from wgctl.core.feed import Delete, Kind, Put
+from wgctl.core.model import Network, Peer
+from wgctl.core.plan import diff
+from wgctl.core.roster import Change, Roster
+from wgctl.core.tunnel import Host, RemovePeer, SetPeer, Step, Tunnel
+from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
+from wgctl.services.reconcile import Parts, read, take
+
+KEYS = [PrivateKey.generate().public() for _ in range(4)]
+HOST = Host(
+    interface="wgctl0",
+    pool=IPv6Network("fdaa::/16"),
+    private_key=PrivateKey.generate(),
+    listen_port=51820,
+    mtu_bytes=1420,
+    own_uids=frozenset({0}),
+)
+
+
+def network(id_: int) -> Network:
+    prefix = IPv6Network(((0xFDAA << 112) | id_ << 80, 48))
+    return Network(id_, 1, Label(f"n{id_}"), prefix, 0)
+
+
+def peer(id_: int, *, of: int = 1, expires_at: int | None = None) -> Peer:
+    address = network(of).prefix[(16 << 64) + 2 + id_]
+    name = Label(f"p{id_}")
+    return Peer(id_, 1, of, 1, name, "operator", KEYS[id_], address, 0, expires_at)
+
+
+def steps(change: Change | None) -> tuple[Step, ...]:
+    assert change is not None
+    return diff(change.after, change.before)
+
+
+def put(row: Network | Peer) -> Put:
+    return Put(Kind.NETWORK if isinstance(row, Network) else Kind.PEER, row)
+
+
+def settled(tunnel: Tunnel) -> Parts:
+    """A kernel that holds `tunnel`."""
+    kernel = Kernel(tunnel.firewall, set(tunnel.routes), tunnel.link, tunnel.device)
+    return Parts(MemoryLinks(kernel), MemoryWireGuard(kernel), MemoryFirewall(kernel))
+
+
+network_ids, peer_ids = st.integers(1, 3), st.integers(0, 3)
+expiries = st.none() | st.integers(0, 30)
+events = st.one_of(
+    network_ids.map(lambda id_: put(network(id_))),
+    st.builds(
+        lambda id_, of, at: put(peer(id_, of=of, expires_at=at)), peer_ids, network_ids, expiries
+    ),
+    network_ids.map(lambda id_: Delete(Kind.NETWORK, id_)),
+    peer_ids.map(lambda id_: Delete(Kind.PEER, id_)),
+    st.just(Delete(Kind.ORG, 1)),
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.lists(events, max_size=4)), max_size=8))
+def test_changes_one_by_one_lead_to_the_whole(
+    commits: list[tuple[int, list[Put | Delete]]],
+) -> None:
+    """Also while time goes on: peers expire between commits."""
+    roster = Roster(HOST)
+    parts, now = settled(roster.whole(now=0)), 0
+
+    for passed, commit in commits:
+        now += passed
+        take(parts, steps(roster.change(commit, now=now)))
+
+    assert read(parts) == roster.whole(now=now)
+
+
+def test_a_change_names_nothing_that_it_does_not_touch() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1), network(2)], [peer(0), peer(1), peer(2, of=2)])
+    roster.whole(now=0)
+
+    change = roster.change([put(replace(peer(0), public_key=KEYS[3]))], now=0)
+
+    assert [type(step) for step in steps(change)] == [RemovePeer, SetPeer]
+
+
+def test_peers_that_come_and_go_leave_their_network_alone() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0)])
+    roster.whole(now=0)
+
+    gone = steps(roster.change([Delete(Kind.PEER, 0)], now=0))
+    come = steps(roster.change([put(peer(1))], now=0))
+
+    assert [type(step) for step in (*gone, *come)] == [RemovePeer, SetPeer]
+
+
+def test_a_row_that_is_written_again_as_it_was_needs_no_step() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0)])
+    roster.whole(now=0)
+
+    change = roster.change([put(network(1)), put(replace(peer(0), name=Label("other")))], now=0)
+
+    assert steps(change) == ()
+
+
+def test_a_network_takes_its_peers_along_and_brings_them_back() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0), peer(1)])
+    roster.whole(now=0)
+
+    gone = steps(roster.change([Delete(Kind.NETWORK, 1)], now=0))
+    back = steps(roster.change([put(network(1))], now=0))
+
+    assert {step.key for step in gone if isinstance(step, RemovePeer)} == {k.raw for k in KEYS[:2]}
+    assert {step.key for step in back if isinstance(step, SetPeer)} == {k.raw for k in KEYS[:2]}
+
+
+def test_a_peer_expires_once_and_at_its_second() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0, expires_at=10), peer(1)])
+    roster.whole(now=0)
+
+    assert roster.expire(now=9) is None
+    assert steps(roster.expire(now=10)) == (RemovePeer(KEYS[0].raw),)
+    assert roster.expire(now=11) is None
+
+
+def test_a_peer_that_got_more_time_stays() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0, expires_at=10)])
+    roster.whole(now=0)
+    roster.change([put(peer(0, expires_at=20))], now=5)
+
+    at_first = roster.expire(now=10)
+
+    assert at_first is None or steps(at_first) == ()
+    assert steps(roster.expire(now=20)) == (RemovePeer(KEYS[0].raw),)
+
+
+def test_a_replacement_forgets_what_was_there() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0, expires_at=10)])
+
+    roster.replace([network(2)], [peer(1, of=2)])
+
+    assert roster.peer_ids() == {KEYS[1].raw: 1}
+    assert roster.expire(now=100) is None

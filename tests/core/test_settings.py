@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peers.endpoint import Endpoint
+from peers.errors import Invalid
+from peers.names import Label
+from wgctl.core.settings import Backend, GatewaySettings, ResolverSettings, Settings, parse, render
+
+_LEAST = """\
+[gateway]
+region = "ams"
+endpoint = "203.0.113.7:51820"
+"""
+
+
+def test_what_is_left_out_is_as_documented() -> None:
+    settings = parse(_LEAST, origin="x")
+
+    assert settings == Settings(
+        state_dir=Path("/var/lib/wgctl"),
+        runtime_dir=Path("/run/wgctl"),
+        gateway=GatewaySettings(
+            region=Label("ams"),
+            endpoint=Endpoint.parse("203.0.113.7:51820"),
+            listen_port=51820,
+            interface="wgctl0",
+            backend=Backend.AUTO,
+            mtu=1420,
+        ),
+        resolver=ResolverSettings(upstreams=()),
+    )
+
+
+_printable = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters="/"), min_size=1
+).filter(str.isprintable)
+_paths = st.lists(_printable, min_size=1, max_size=4).map(lambda parts: Path("/", *parts))
+_endpoints = st.builds(
+    lambda host, port: Endpoint.parse(f"{host}:{port}"),
+    st.sampled_from(["203.0.113.7", "[2001:db8::1]", "vpn.example.com"]),
+    st.integers(1, 65535),
+)
+
+
+@given(
+    st.builds(
+        Settings,
+        state_dir=_paths,
+        runtime_dir=_paths,
+        gateway=st.builds(
+            GatewaySettings,
+            region=st.sampled_from(["ams", "eu-1"]),
+            endpoint=_endpoints,
+            listen_port=st.integers(1, 65535),
+            interface=st.sampled_from(["wgctl0", "Wg_1.a-b"]),
+            backend=st.sampled_from(Backend),
+            mtu=st.integers(1280, 65535),
+        ),
+        resolver=st.builds(ResolverSettings, upstreams=st.lists(_endpoints, max_size=3).map(tuple)),
+    )
+)
+def test_what_is_rendered_is_read_back(settings: Settings) -> None:
+    assert parse(render(settings), origin="x") == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("9.9.9.9", "9.9.9.9:53"),
+        ("9.9.9.9:5353", "9.9.9.9:5353"),
+        ("2620:fe::fe", "[2620:fe::fe]:53"),
+        ("[2620:fe::fe]:5353", "[2620:fe::fe]:5353"),
+        ("dns.example.com", "dns.example.com:53"),
+    ],
+)
+def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> None:
+    settings = parse(f'{_LEAST}[resolver]\nupstreams = ["{text}"]', origin="x")
+
+    assert settings.resolver.upstreams == (Endpoint.parse(endpoint),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("region = ", "not TOML"),
+        ("", "gateway: Field required"),
+        ("colour = 1\n" + _LEAST, "unknown key 'colour'"),
+        (_LEAST + "listenport = 1", "unknown key 'gateway.listenport'"),
+        (_LEAST + '"\\u001b" = 1', r"unknown key 'gateway.\\x1b'"),
+        (_LEAST + "[resolver]\nupstream = []", "unknown key 'resolver.upstream'"),
+        (_LEAST + "listen_port = 0", "gateway.listen_port: .* greater than or equal to 1"),
+        (_LEAST + "listen_port = 65536", "gateway.listen_port: .* less than or equal to 65535"),
+        (_LEAST + "mtu = 1279", "gateway.mtu: "),
+        (_LEAST + 'backend = "magic"', "gateway.backend: .*'auto', 'kernel' or 'userspace'"),
+        (_LEAST + 'interface = "../x"', "gateway.interface: interface"),
+        (_LEAST + 'interface = "lo"', "gateway.interface: .*system's own"),
+        ('[gateway]\nregion = "Ams"\nendpoint = "a:1"', "gateway.region: region 'Ams'"),
+        ('[gateway]\nregion = "ams"\nendpoint = "a:0"', "gateway.endpoint: "),
+        ('[gateway]\nregion = 5\nendpoint = "a:1"', "gateway.region: "),
+        ('[gateway]\nregion = "ams"\nendpoint = 5', "gateway.endpoint: "),
+        ('state_dir = "var"\n' + _LEAST, "state_dir: var is relative"),
+        ('runtime_dir = "/a\\u0000b"\n' + _LEAST, r"runtime_dir: '/a\\x00b' holds an unprint"),
+        (_LEAST + "[resolver]\nupstreams = [5]", "resolver.upstreams.0: "),
+        (_LEAST + '[resolver]\nupstreams = ["9.9.9.9:x"]', "resolver.upstreams.0: "),
+        ("gateway = 5", "gateway: "),
+    ],
+)
+def test_a_refusal_names_the_file_the_key_and_the_rule(text: str, said: str) -> None:
+    with pytest.raises(Invalid, match=said) as refused:
+        parse(text, origin="/etc/wgctl.toml")
+    assert str(refused.value).startswith("/etc/wgctl.toml: ")
+
+
+@pytest.mark.parametrize("path", ["relative", "/a\nb", "/a\x1b[2J"])
+def test_a_path_that_no_file_can_say_is_refused(path: str) -> None:
+    gateway = parse(_LEAST, origin="x").gateway
+
+    with pytest.raises(ValueError, match="expected a"):
+        Settings(state_dir=Path(path), gateway=gateway)
+
+
+def test_the_sockets_are_in_the_runtime_folder_and_roles_keep_apart() -> None:
+    settings = parse('runtime_dir = "/r"\nstate_dir = "/s"\n' + _LEAST, origin="x")
+
+    assert settings.api_socket == Path("/r/api.sock")
+    assert settings.node_socket == Path("/r/node.sock")
+    assert settings.resolver_socket == Path("/r/resolver.sock")
+    assert settings.role_dir("gateway") == Path("/s/gateway")

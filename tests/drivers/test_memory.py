@@ -1,0 +1,272 @@
+"""The contract of the drivers' Protocols, held to memory and to the real kernel alike."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import IPv6Interface, IPv6Network
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from peers.keys import PrivateKey
+from wgctl.core import firewall
+from wgctl.core.errors import Unavailable
+from wgctl.core.firewall import Element
+from wgctl.core.ports import Firewall, Links, Seen, WireGuard
+from wgctl.core.tunnel import (
+    AddAddress,
+    AddRoute,
+    ChangeFirewall,
+    Link,
+    RemoveAddress,
+    RemovePeer,
+    RemoveRoute,
+    ReplaceFirewall,
+    Route,
+    SetDevice,
+    SetLink,
+    SetPeer,
+    route_metric,
+)
+from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
+from wgctl.drivers.netlink import Netlink
+from wgctl.drivers.nft import Nft
+from wgctl.drivers.wireguard_go import WireguardGo
+
+Result = TypeVar("Result")
+
+POOL = IPv6Network("fdaa::/16")
+NETWORKS = [IPv6Network("fdaa:0:1::/48"), IPv6Network("fdaa:0:2::/48")]
+ONE, OTHER = (PrivateKey.generate().public().raw for _ in range(2))
+IP, OTHER_IP = (frozenset({IPv6Network(f"fdaa:0:1:10::{n}/128")}) for n in (2, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Three drivers of one kernel, and the thread to call them in."""
+
+    interface: str
+    links: Links
+    wireguard: WireGuard
+    firewall: Firewall
+    thread: ThreadPoolExecutor
+
+    def run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return self.thread.submit(work, *arguments).result()
+
+    def link(self) -> Link:
+        link, _ = self.run(self.links.read)
+        assert link is not None
+        return link
+
+    def routes(self) -> frozenset[Route]:
+        return self.run(self.links.read)[1]
+
+    def peers(self) -> dict[bytes, object]:
+        device = self.run(self.wireguard.read)
+        assert device is not None
+        return dict(device.peers)
+
+
+@pytest.fixture(params=["memory", pytest.param("kernel", marks=pytest.mark.network)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "memory":
+        kernel = Kernel()
+        with ThreadPoolExecutor(1) as thread:
+            yield Place(
+                "memory0",
+                MemoryLinks(kernel),
+                MemoryWireGuard(kernel),
+                MemoryFirewall(kernel),
+                thread,
+            )
+        return
+    namespace = request.getfixturevalue("namespace")
+    name = namespace.interface
+    links = Netlink(name, metric=route_metric(name))
+    yield Place(name, links, WireguardGo(name, log=tmp_path / "log"), Nft(name), namespace.thread)
+    namespace.run(links.close)
+
+
+@pytest.fixture
+def up(place: Place) -> Place:
+    """A place with a link that is up."""
+    place.run(place.wireguard.create)
+    place.run(place.links.apply, SetLink(1400))
+    return place
+
+
+def test_nothing_is_there_at_first(place: Place) -> None:
+    assert place.run(place.links.index) is None
+    assert place.run(place.links.read) == (None, frozenset())
+    assert place.run(place.wireguard.alive) is False
+    assert place.run(place.wireguard.read) is None
+    assert place.run(place.firewall.read) is None
+
+
+def test_a_new_link_is_down_and_empty(place: Place) -> None:
+    place.run(place.wireguard.create)
+
+    assert place.run(place.links.index) is not None
+    assert (place.link().up, place.link().addresses) == (False, frozenset())
+    assert place.routes() == frozenset()
+    assert place.run(place.wireguard.alive)
+    assert place.peers() == {}
+
+
+def test_a_link_set_up_has_its_mtu_and_no_address_of_its_own(up: Place) -> None:
+    assert up.link() == Link(1400, up=True, addresses=frozenset())
+
+
+def test_addresses_come_and_go_and_twice_is_once(up: Place) -> None:
+    one, other = (IPv6Interface(network[3]) for network in NETWORKS)
+
+    for step in (AddAddress(one), AddAddress(other), AddAddress(other)):
+        up.run(up.links.apply, step)
+    for _ in range(2):
+        up.run(up.links.apply, RemoveAddress(one))
+
+    assert up.link().addresses == {other}
+
+
+def test_routes_come_and_go_and_twice_is_once(up: Place) -> None:
+    metric = route_metric(up.interface)
+    to_nowhere = Route(POOL, None, metric, unreachable=True)
+    one, other = (Route(network, network, metric) for network in NETWORKS)
+
+    for route in (to_nowhere, one, other, other, to_nowhere):
+        up.run(up.links.apply, AddRoute(route))
+    for _ in range(2):
+        up.run(up.links.apply, RemoveRoute(one))
+
+    assert up.routes() == {to_nowhere, other}
+
+
+def test_a_route_to_a_link_that_is_down_is_refused(place: Place) -> None:
+    place.run(place.wireguard.create)
+
+    with pytest.raises(Unavailable):
+        place.run(place.links.apply, AddRoute(Route(NETWORKS[0], NETWORKS[0], 7)))
+
+
+def test_a_link_that_goes_takes_its_routes_but_not_the_one_to_nowhere(up: Place) -> None:
+    metric = route_metric(up.interface)
+    to_nowhere = Route(POOL, None, metric, unreachable=True)
+    up.run(up.links.apply, AddRoute(to_nowhere))
+    up.run(up.links.apply, AddRoute(Route(NETWORKS[0], NETWORKS[0], metric)))
+
+    up.run(up.links.remove)
+    up.run(up.links.remove)
+
+    assert up.run(up.links.read) == (None, frozenset({to_nowhere}))
+
+
+def test_what_belongs_to_a_link_that_is_not_there_is_refused_and_gone_is_gone(place: Place) -> None:
+    address = IPv6Interface(NETWORKS[0][3])
+
+    for step in (SetLink(1420), AddAddress(address), AddRoute(Route(NETWORKS[0], None, 7))):
+        with pytest.raises(Unavailable):
+            place.run(place.links.apply, step)
+    place.run(place.links.apply, RemoveAddress(address))
+    place.run(place.links.apply, RemoveRoute(Route(NETWORKS[0], None, 7)))
+
+
+def test_a_device_keeps_its_key_and_port_and_each_alone_can_change(up: Place) -> None:
+    key, next_key = PrivateKey.generate(), PrivateKey.generate()
+
+    up.run(up.wireguard.apply, [SetDevice(key, 0)])
+    up.run(up.wireguard.apply, [SetDevice(next_key, None)])
+    up.run(up.wireguard.apply, [SetDevice(None, None)])
+    device = up.run(up.wireguard.read)
+
+    assert device is not None
+    assert device.private_key == next_key
+
+
+def test_peers_come_and_go_and_twice_is_once(up: Place) -> None:
+    set_both = [SetPeer(ONE, IP), SetPeer(OTHER, OTHER_IP), SetPeer(OTHER, OTHER_IP)]
+
+    up.run(up.wireguard.apply, set_both)
+    up.run(up.wireguard.apply, [RemovePeer(ONE), RemovePeer(ONE)])
+
+    assert up.peers() == {OTHER: OTHER_IP}
+
+
+def test_a_set_peer_has_just_the_allowed_ips_of_the_last_step(up: Place) -> None:
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP | OTHER_IP)])
+    up.run(up.wireguard.apply, [SetPeer(ONE, OTHER_IP)])
+
+    assert up.peers() == {ONE: OTHER_IP}
+
+
+def test_an_allowed_ip_given_to_a_second_peer_moves_there(up: Place) -> None:
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP), SetPeer(OTHER, IP)])
+
+    assert up.peers() == {ONE: frozenset(), OTHER: IP}
+
+
+def test_a_peer_that_was_never_heard_is_seen_without_times(up: Place) -> None:
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP)])
+
+    assert up.run(up.wireguard.observe) == {ONE: Seen(None, None, 0, 0)}
+
+
+def test_a_device_that_is_removed_takes_its_link_along(up: Place) -> None:
+    up.run(up.wireguard.remove)
+    up.run(up.wireguard.remove)
+
+    assert up.run(up.links.index) is None
+    assert up.run(up.wireguard.alive) is False
+    with pytest.raises(Unavailable):
+        up.run(up.wireguard.apply, [RemovePeer(ONE)])
+
+
+def test_a_device_made_again_is_another_link(up: Place) -> None:
+    before = up.run(up.links.index)
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP)])
+
+    up.run(up.wireguard.remove)
+    up.run(up.wireguard.create)
+
+    assert up.run(up.links.index) != before
+    assert up.peers() == {}
+
+
+def test_a_written_table_reads_back_the_same(place: Place) -> None:
+    wanted = firewall.ruleset(NETWORKS, interface=place.interface, own_uids=frozenset({0, 998}))
+
+    place.run(place.firewall.apply, ReplaceFirewall(wanted))
+    place.run(place.firewall.apply, ReplaceFirewall(wanted))
+
+    assert place.run(place.firewall.read) == wanted
+
+
+def test_elements_come_and_go_and_twice_is_once(place: Place) -> None:
+    first, both, second = (
+        firewall.ruleset(networks, interface=place.interface, own_uids=frozenset({0}))
+        for networks in (NETWORKS[:1], NETWORKS, NETWORKS[1:])
+    )
+    none: frozenset[Element] = frozenset()
+    added = both.elements - first.elements
+    removed = both.elements - second.elements
+
+    place.run(place.firewall.apply, ReplaceFirewall(first))
+    for _ in range(2):
+        place.run(place.firewall.apply, ChangeFirewall(added, none))
+    for _ in range(2):
+        place.run(place.firewall.apply, ChangeFirewall(none, removed))
+
+    assert place.run(place.firewall.read) == second
+
+
+def test_elements_without_their_table_are_refused_and_a_removed_table_is_gone(place: Place) -> None:
+    wanted = firewall.ruleset(NETWORKS, interface=place.interface, own_uids=frozenset({0}))
+    place.run(place.firewall.apply, ReplaceFirewall(wanted))
+
+    place.run(place.firewall.remove)
+    place.run(place.firewall.remove)
+
+    assert place.run(place.firewall.read) is None
+    with pytest.raises(Unavailable):
+        place.run(place.firewall.apply, ChangeFirewall(wanted.elements, frozenset()))

@@ -1,0 +1,189 @@
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peers.keys import PrivateKey
+from wgctl.core.errors import Unavailable
+from wgctl.core.ports import Seen
+from wgctl.core.tunnel import Device, DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.drivers import uapi
+
+SECRET = PrivateKey.generate()
+ONE, OTHER = b"\x11" * 32, b"\x12" * 32
+IP, OTHER_IP = IPv6Network("fdaa:0:1:10::2/128"), IPv4Network("10.0.0.1/32")
+
+DESCRIBED = f"""\
+private_key={SECRET.raw.hex()}
+listen_port=51820
+public_key={ONE.hex()}
+preshared_key={"0" * 64}
+protocol_version=1
+endpoint=[2001:db8::1%3]:1234
+last_handshake_time_sec=1700000000
+last_handshake_time_nsec=5
+tx_bytes=12
+rx_bytes=34
+persistent_keepalive_interval=0
+allowed_ip={IP}
+allowed_ip={OTHER_IP}
+public_key={OTHER.hex()}
+last_handshake_time_sec=0
+tx_bytes=0
+rx_bytes=0
+errno=0
+
+"""
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Callable[[bytes], Path]]:
+    """Start a device that reads one request and gives the answer it was told."""
+    threads: list[threading.Thread] = []
+
+    def start(answer: bytes) -> Path:
+        path = tmp_path / "wt0.sock"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with listener, connection:
+                request = b""
+                while not request.endswith(b"\n\n"):
+                    request += connection.recv(1000)
+                connection.sendall(answer)
+
+        threads.append(threading.Thread(target=serve, daemon=True))
+        threads[-1].start()
+        return path
+
+    yield start
+    for thread in threads:
+        thread.join(10)
+
+
+def test_a_description_is_read_whole() -> None:
+    reply = uapi.parse(DESCRIBED)
+
+    assert reply.device == Device(
+        SECRET, 51820, {ONE: frozenset({IP, OTHER_IP}), OTHER: frozenset()}
+    )
+    assert reply.seen == {
+        ONE: Seen("[2001:db8::1%3]:1234", 1700000000, received_bytes=34, sent_bytes=12),
+        OTHER: Seen(None, None, 0, 0),
+    }
+
+
+def test_a_device_without_a_key_has_none() -> None:
+    zero = "0" * 64
+
+    assert uapi.parse("errno=0\n\n").device == Device(None, 0, {})
+    assert uapi.parse(f"private_key={zero}\nerrno=0\n\n").device.private_key is None
+
+
+@given(
+    st.binary(min_size=32, max_size=32).filter(any),
+    st.integers(0, 65535),
+    st.dictionaries(
+        st.binary(min_size=32, max_size=32),
+        st.frozensets(st.ip_addresses(v=6).map(IPv6Network), max_size=3),
+        max_size=3,
+    ),
+)
+def test_what_is_set_is_what_a_device_describes(
+    key: bytes, port: int, peers: dict[bytes, frozenset[IPv6Network | IPv4Network]]
+) -> None:
+    """The words of a set are those of a description."""
+    private_key = PrivateKey.from_bytes(key)
+    steps = [SetDevice(private_key, port), *(SetPeer(key, ips) for key, ips in peers.items())]
+
+    described = uapi.render(steps).removeprefix("set=1\n").rstrip("\n") + "\nerrno=0\n\n"
+
+    assert uapi.parse(described).device == Device(private_key, port, peers)
+
+
+@pytest.mark.parametrize(
+    ("steps", "lines"),
+    [
+        ([], ["set=1"]),
+        ([SetDevice(None, 9)], ["set=1", "listen_port=9"]),
+        ([SetDevice(None, None)], ["set=1"]),
+        ([RemovePeer(ONE)], ["set=1", f"public_key={ONE.hex()}", "remove=true"]),
+        (
+            [SetPeer(ONE, frozenset({IP})), SetDevice(None, 9)],
+            [
+                "set=1",
+                "listen_port=9",
+                f"public_key={ONE.hex()}",
+                "replace_allowed_ips=true",
+                f"allowed_ip={IP}",
+            ],
+        ),
+    ],
+)
+def test_a_set_holds_just_its_steps(steps: list[DeviceStep], lines: list[str]) -> None:
+    assert uapi.render(steps) == "\n".join([*lines, "", ""])
+
+
+def test_no_set_replaces_the_peers_of_a_device_or_names_an_endpoint() -> None:
+    text = uapi.render([SetDevice(SECRET, 1), SetPeer(ONE, frozenset({IP})), RemovePeer(OTHER)])
+
+    assert "replace_peers" not in text
+    assert "endpoint" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "listen_port=1\n\n",
+        "errno=5\n\n",
+        "listen_port=x\nerrno=0\n\n",
+        "public_key=zz\nerrno=0\n\n",
+        f"public_key={ONE.hex()}\nallowed_ip=x/y\nerrno=0\n\n",
+        "private_key=00ff\nerrno=0\n\n",
+    ],
+)
+def test_a_description_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(Unavailable, match="the device"):
+        uapi.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"errno=-98\n\n", "choose another listen_port"),
+        (b"errno=98\n\n", "choose another listen_port"),
+        (b"errno=22\n\n", "Invalid argument"),
+        (b"nonsense\n\n", "refused a change"),
+        (b"errno=0", "hung up"),
+    ],
+)
+def test_a_refused_set_says_why(device: Callable[[bytes], Path], answer: bytes, says: str) -> None:
+    with pytest.raises(Unavailable, match=says) as caught:
+        uapi.set_(device(answer), [SetDevice(SECRET, 51820)])
+
+    assert SECRET.raw.hex() not in str(caught.value)
+
+
+def test_a_taken_set_says_nothing(device: Callable[[bytes], Path]) -> None:
+    uapi.set_(device(b"errno=0\n\n"), [SetDevice(SECRET, 51820)])
+
+
+def test_a_socket_that_nobody_listens_on_is_dead(tmp_path: Path) -> None:
+    path = tmp_path / "wt0.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left_behind:
+        left_behind.bind(str(path))
+
+    assert not uapi.answers(path)
+    assert not uapi.answers(tmp_path / "none.sock")
+    assert uapi.owner(path) is None
+    with pytest.raises(Unavailable, match="no WireGuard device answers there"):
+        uapi.get(path)

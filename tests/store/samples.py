@@ -1,0 +1,66 @@
+"""Stores, gateways and keys for the tests of every floor that stands on the store."""
+
+from pathlib import Path
+
+import pysqlite3.dbapi2
+from sqlalchemy import URL, Engine, create_engine
+
+from peers.addresses import DEFAULT_POOL
+from peers.endpoint import Endpoint
+from peers.keys import PublicKey
+from peers.names import Label
+from wgctl.core.model import Gateway
+from wgctl.services import gateway, peer
+from wgctl.services.gateway import GatewayFacts
+from wgctl.services.peer import NewPeer, PeerFacts
+from wgctl.store.store import Store
+
+NOW = 1_800_000_000
+
+# The smallest numbers are points of low order.
+_FIRST_KEY = 1_000
+
+
+def key(number: int) -> PublicKey:
+    """Return the public key `number`; each number has its own."""
+    return PublicKey.from_bytes((_FIRST_KEY + number).to_bytes(32, "little"))
+
+
+def create(folder: Path, *, epoch: str = "epoch-a") -> Store:
+    return Store.create(folder / "store.sqlite", pool=DEFAULT_POOL, epoch=epoch, now=NOW)
+
+
+def engine(path: Path) -> Engine:
+    """Open the file at `path` beside a store.
+
+    With the store's own SQLite: of two libraries in one process, each takes the other's locks away.
+    """
+    return create_engine(URL.create("sqlite", database=str(path)), module=pysqlite3.dbapi2)
+
+
+def register(store: Store, *, number: int = 0, forwards: bool = False) -> Gateway:
+    """Add the gateway whose key is the `number`th from the end, or bring its record up to date."""
+    facts = GatewayFacts(
+        region=Label("ams"),
+        endpoint=Endpoint.parse("203.0.113.7:51820"),
+        public_key=key(10**9 + number),
+        mtu_bytes=1420,
+        forwards=forwards,
+    )
+    return gateway.register(store, facts, now=NOW)
+
+
+def new_peer(
+    number: int, *, network: str = "default", expires_in_s: int | None = None, full: bool = False
+) -> NewPeer:
+    return NewPeer(
+        network=Label(network),
+        name=Label(f"peer-{number}"),
+        public_key=key(number),
+        expires_in_s=expires_in_s,
+        needs_forwarding=full,
+    )
+
+
+def add_peer(store: Store, org: str, number: int, *, network: str = "default") -> PeerFacts:
+    return peer.add(store, org, new_peer(number, network=network), now=NOW)[0]

@@ -1,0 +1,103 @@
+import tempfile
+from pathlib import Path
+
+import pysqlite3
+import pytest
+from hypothesis import given, settings
+
+from peers.names import Label
+from tests.store.samples import NOW, add_peer, create, register
+from tests.store.walk import EVERYTHING, Rows, Step, apply, rows_of, steps, take
+from wgctl.core.errors import Conflict
+from wgctl.core.feed import NEEDS, Kind
+from wgctl.services import app, org
+from wgctl.store.changes import KEPT_REVISIONS
+from wgctl.store.store import Store
+
+
+@settings(max_examples=15)
+@given(steps(most=25))
+def test_the_changes_since_any_revision_lead_to_what_is_there_now(walked: list[Step]) -> None:
+    """The feed's one law: whoever applies them to what was, has what is."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = create(Path(folder))
+        seen: dict[int, Rows] = {}
+        for step in walked:
+            take(store, step)
+            revision, rows = rows_of(store, EVERYTHING)
+            assert seen.setdefault(revision, rows) == rows
+        with store.reading() as deployment:
+            for since, then in seen.items():
+                changes = deployment.changes(since=since, until=revision, kinds=EVERYTHING)
+
+                assert apply(then, list(changes)) == rows
+        store.close()
+
+
+@pytest.mark.parametrize("kinds", NEEDS.values(), ids=NEEDS)
+def test_a_role_is_told_what_it_needs_and_nothing_else(
+    store: Store, kinds: frozenset[Kind]
+) -> None:
+    add_peer(store, "acme", 1)
+    app.add(store, "acme", "default", Label("web"), now=NOW)
+    org.remove(store, "acme")
+    with store.reading() as deployment:
+        everything = list(deployment.changes(since=0, until=99, kinds=EVERYTHING))
+        told = list(deployment.changes(since=0, until=99, kinds=kinds))
+
+    assert told == [change for change in everything if change.kind in kinds]
+    assert {change.kind for change in told} == kinds - {Kind.MACHINE}
+
+
+def test_revisions_are_consecutive_and_each_has_a_change(store: Store) -> None:
+    for number in range(5):
+        org.add(store, Label(f"o{number}"), now=NOW)
+        with pytest.raises(Conflict):
+            org.add(store, Label(f"o{number}"), now=NOW)
+    with store.reading() as deployment:
+        revision = deployment.revision
+        found = [
+            bool(list(deployment.changes(since=one - 1, until=one, kinds=EVERYTHING)))
+            for one in range(1, revision + 1)
+        ]
+
+    assert revision == 3 + 5
+    assert all(found)
+
+
+def test_changes_end_where_they_were_asked_to(store: Store) -> None:
+    with store.reading() as deployment:
+        first = list(deployment.changes(since=0, until=1, kinds=EVERYTHING))
+        none = list(deployment.changes(since=3, until=3, kinds=EVERYTHING))
+
+    assert [change.kind for change in first] == [Kind.GATEWAY]
+    assert none == []
+
+
+def test_history_is_kept_for_so_many_revisions_and_no_more(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    register(store)
+    store.close()
+    _pretend_revision(store.path, KEPT_REVISIONS + 998)
+    store = Store(store.path)
+    org.add(store, Label("before"), now=NOW)
+    with store.reading() as deployment:
+        assert deployment.kept_since == 0
+        assert list(deployment.changes(since=0, until=1, kinds=EVERYTHING))
+    org.add(store, Label("after"), now=NOW)
+    with store.reading() as deployment:
+        kept_since, revision = deployment.kept_since, deployment.revision
+        gone = list(deployment.changes(since=0, until=kept_since, kinds=EVERYTHING))
+        kept = list(deployment.changes(since=kept_since, until=revision, kinds=EVERYTHING))
+    store.close()
+
+    assert revision - kept_since == KEPT_REVISIONS
+    assert gone == []
+    assert [change.kind for change in kept] == [Kind.ORG, Kind.NETWORK] * 2
+
+
+def _pretend_revision(path: Path, revision: int) -> None:
+    connection = pysqlite3.connect(str(path))
+    connection.execute("UPDATE deployment SET revision = ?", (revision,))
+    connection.commit()
+    connection.close()

@@ -1,0 +1,230 @@
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peers.names import Label
+from tests.store.samples import NOW, create, key
+from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
+from wgctl.core.feed import Delete, Kind, Put, Row
+from wgctl.core.model import App, Network, Org, Peer
+from wgctl.store.copy import Copy
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "copy.sqlite"
+
+
+@pytest.fixture
+def copy(path: Path) -> Iterator[Copy]:
+    opened = Copy(path)
+    yield opened
+    opened.close()
+
+
+def _held(copy: Copy) -> Rows:
+    """Return every row of `copy`, found in each of the ways that roles use."""
+    networks = list(copy.networks())
+    rows: list[tuple[Kind, Row]] = [
+        *((Kind.ORG, row) for row in copy.orgs()),
+        *((Kind.GATEWAY, row) for row in copy.gateways()),
+        *((Kind.NETWORK, row) for row in networks),
+    ]
+    for network in networks:
+        peers, apps, machines = copy.network_rows(network.id)
+        rows += [(Kind.PEER, row) for row in peers]
+        rows += [(Kind.APP, row) for row in apps]
+        rows += [(Kind.MACHINE, row) for row in machines]
+    held = {(kind, row.id): row for kind, row in rows}
+
+    assert len(held) == len(rows)
+    assert list(copy.peers()) == [row for kind, row in sorted(rows, key=_id) if kind is Kind.PEER]
+    return held
+
+
+def _id(place: tuple[Kind, Row]) -> int:
+    return place[1].id
+
+
+@settings(max_examples=15)
+@given(steps(most=20), st.lists(st.integers(1, 6), min_size=1))
+def test_a_copy_that_follows_holds_what_a_snapshot_says(
+    walked: list[Step], strides: list[int]
+) -> None:
+    """However many commits come at once, and wherever the file is closed between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, copy = create(Path(folder)), Copy(Path(folder) / "copy")
+        while walked:
+            stride = strides[len(walked) % len(strides)]
+            for step in walked[:stride]:
+                take(store, step)
+            walked = walked[stride:]
+            revision, rows = rows_of(store, EVERYTHING)
+            with store.reading() as deployment:
+                changes = deployment.changes(
+                    since=copy.position[1], until=revision, kinds=EVERYTHING
+                )
+                copy.write(changes, epoch="epoch-a", revision=revision)
+
+            assert _held(copy) == rows
+            assert copy.position == ("epoch-a", revision)
+            _require_found(copy, rows)
+            copy.close()
+            copy = Copy(Path(folder) / "copy")
+        copy.close()
+        store.close()
+
+
+def _require_found(copy: Copy, rows: Rows) -> None:
+    for row in rows.values():
+        match row:
+            case Network():
+                assert copy.network(row.id) == copy.network_of(row.prefix) == row
+            case Peer():
+                assert copy.peer(row.id) == copy.peer_by_key(row.public_key) == row
+                assert copy.peer_at(row.address) == row
+            case Org():
+                assert copy.org(row.id) == row
+            case _:
+                pass
+
+
+def test_an_empty_copy_stands_at_the_beginning(copy: Copy) -> None:
+    assert copy.position == ("", 0)
+    assert _held(copy) == {}
+    assert (copy.org(1), copy.network(1), copy.peer(1)) == (None, None, None)
+    assert copy.peer_by_key(key(1)) is None
+    assert copy.peer_at(IPv6Address("fdaa::1")) is None
+    assert copy.network_of(IPv6Network("fdaa::/48")) is None
+
+
+def test_another_kinds_row_with_the_same_id_is_not_found(copy: Copy) -> None:
+    copy.write([Put(Kind.APP, App(1, 1, 1, Label("web"), NOW))], epoch="e", revision=1)
+
+    assert (copy.org(1), copy.network(1), copy.peer(1)) == (None, None, None)
+
+
+def test_events_that_fail_half_way_leave_rows_and_position(copy: Copy) -> None:
+    def failing() -> Iterator[Put | Delete]:
+        yield _put(2)
+        yield Delete(Kind.ORG, 1)
+        raise ZeroDivisionError
+
+    copy.write([_put(1)], epoch="e", revision=1)
+    before = _held(copy)
+
+    with pytest.raises(ZeroDivisionError):
+        copy.write(failing(), epoch="e", revision=2)
+    assert _held(copy) == before
+    assert copy.position == ("e", 1)
+
+
+def test_a_replacement_shows_nothing_until_it_is_committed(copy: Copy, path: Path) -> None:
+    copy.write([_put(1)], epoch="e", revision=1)
+    with copy.replacing() as replacement:
+        for number in range(2, 2_503):
+            replacement.add(_put(number))
+        staged = [org.id for org in copy.orgs()]
+        replacement.commit(epoch="f", revision=9)
+    copy.close()
+    reopened = Copy(path)
+    found, position = [org.id for org in reopened.orgs()], reopened.position
+    reopened.close()
+
+    assert staged == [1]
+    assert found == list(range(2, 2_503))
+    assert position == ("f", 9)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_replacement_without_a_commit_changes_nothing(copy: Copy, *, failing: bool) -> None:
+    def replace() -> None:
+        with copy.replacing() as replacement:
+            for number in range(2, 1_503):
+                replacement.add(_put(number))
+            if failing:
+                raise ZeroDivisionError
+
+    copy.write([_put(1)], epoch="e", revision=1)
+    if failing:
+        with pytest.raises(ZeroDivisionError):
+            replace()
+    else:
+        replace()
+
+    assert [org.id for org in copy.orgs()] == [1]
+    assert copy.position == ("e", 1)
+
+
+def test_nothing_of_an_abandoned_replacement_is_in_the_next(copy: Copy) -> None:
+    copy.stage([_put(1)])
+    with copy.replacing() as replacement:
+        replacement.add(_put(2))
+        replacement.commit(epoch="e", revision=1)
+
+    assert [org.id for org in copy.orgs()] == [2]
+
+
+def test_a_walk_over_more_rows_than_one_batch_meets_each_once(copy: Copy) -> None:
+    copy.write([_put(number) for number in range(1, 2_502)], epoch="e", revision=1)
+
+    assert [org.id for org in copy.orgs()] == list(range(1, 2_502))
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from wgctl.core.feed import Delete, Kind, Put
+from wgctl.core.model import Org
+from wgctl.store.copy import Copy
+
+copy = Copy(Path(sys.argv[1]))
+revision = copy.position[1]
+while True:
+    revision += 1
+    rows = [Put(Kind.ORG, Org(number, f"r{revision}", 1)) for number in range(1, 40)]
+    if revision % 5 == 0:
+        with copy.replacing() as replacement:
+            for row in rows:
+                replacement.add(row)
+            replacement.commit(epoch="e", revision=revision)
+    else:
+        copy.write(rows, epoch="e", revision=revision)
+    print(revision, flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_of_writes_leaves_a_whole_commit(path: Path) -> None:
+    acknowledged = 0
+    for kill_after in (1, 7, 20):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(path)],
+            stdout=subprocess.PIPE,
+            cwd=_ROOT,
+            text=True,
+        )
+        assert writer.stdout is not None
+        for _ in range(kill_after):
+            acknowledged = int(writer.stdout.readline())
+        writer.kill()
+        rest = writer.communicate(timeout=30)[0].split()
+        acknowledged = int(rest[-1]) if rest else acknowledged
+        copy = Copy(path)
+        (epoch, revision), slugs = copy.position, [org.slug for org in copy.orgs()]
+        copy.close()
+
+        assert (epoch, revision) in {("e", acknowledged), ("e", acknowledged + 1)}
+        assert slugs == [f"r{revision}"] * 39
+
+
+def _put(number: int) -> Put:
+    return Put(Kind.ORG, Org(number, Label(f"org-{number}"), NOW))

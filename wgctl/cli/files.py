@@ -1,0 +1,71 @@
+"""The one file that a command leaves behind: whole under its name, or not there at all.
+
+Knows nothing of what is in it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wgctl.core.errors import Denied, Invalid
+
+__all__ = ["NewFile", "new_file"]
+
+_MODE = 0o600
+
+
+class NewFile:
+    """A file that was made, is still empty, and may be read by its owner alone."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """Take over `descriptor`, open for writing on the file at `path`."""
+        self.path = path
+        self.finished = False
+        self._descriptor = descriptor
+
+    def finish(self, content: bytes) -> None:
+        """Write the content to the disk, and keep the file."""
+        with open(self._descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.fsync(self._descriptor)
+        self.finished = True
+
+    def discard(self) -> None:
+        """Remove the file, unless another one has its name by now."""
+        try:
+            there = self.path.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if os.path.samestat(there, os.fstat(self._descriptor)):
+            self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """Make an empty file at `path`, and remove it again unless it is finished.
+
+    The name is taken from the start, so that nothing has been asked for when it cannot be. A file
+    under another name that is renamed in the end would replace whatever came there meanwhile, or
+    need a link, which not every file system has. Raises Invalid when there is something at `path`
+    or its folder is missing, and Denied when it may not be written.
+    """
+    made = NewFile(path, _open(path))
+    try:
+        yield made
+    finally:
+        if not made.finished:
+            made.discard()
+        os.close(made._descriptor)  # noqa: SLF001 - the same file's own class
+
+
+def _open(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, _MODE)
+    except FileExistsError:
+        raise Invalid(f"{path} exists already: choose another name, or remove it") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise Invalid(f"{path}: {path.parent} is no folder: make it first") from None
+    except PermissionError as error:
+        raise Denied(f"{path}: no permission to write in {path.parent}") from error

@@ -1,0 +1,201 @@
+"""`wgctl machine`: running instances of an app, each on a peer.
+
+Starts and stops no process: a stopped machine is one that its app's name does not answer with.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from peers.errors import shown
+from peers.names import Label, parse_label, parse_metadata_key, parse_metadata_value
+from wgctl.cli import consent, wording
+from wgctl.cli.command import Noun
+from wgctl.cli.options import (
+    LabelType,
+    name_argument,
+    network_filter,
+    network_option,
+    org_option,
+)
+from wgctl.cli.output import Columns, note, print_json, print_list, print_one
+from wgctl.cli.session import Session, pass_session
+from wgctl.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from wgctl.core import schema
+
+__all__ = ["machine"]
+
+_PORT = re.compile(r"([^=]+)=([1-9][0-9]{0,4})(?:/(tcp|udp))?")
+_MAX_PORT = 65535
+_MAX_MANY = 64  # the API's own limit for ports and for metadata
+
+_Value = TypeVar("_Value")
+
+_COLUMNS: Columns["schema.Machine"] = {
+    "name": lambda machine: machine.name,
+    "app": lambda machine: machine.app,
+    "network": lambda machine: machine.network,
+    "peer": lambda machine: machine.peer,
+    "address": lambda machine: str(machine.address),
+    "region": lambda machine: machine.region,
+    "group": lambda machine: machine.process_group,
+    "state": lambda machine: machine.state,
+    "ports": lambda machine: _words(f"{p.name}={p.number}/{p.protocol}" for p in machine.ports),
+    "metadata": lambda machine: _words(f"{k}={v}" for k, v in machine.metadata.items()),
+    "created": lambda machine: wording.date(machine.created_at),
+}
+
+machine = Noun("machine", help="Machines: running instances of an app, each on a peer.")
+
+
+@machine.command(
+    examples=[
+        "wgctl machine add web --org acme --peer server-1",
+        "wgctl machine add web web-2 --org acme --peer server-2 --region fra --port http=8080/tcp",
+    ]
+)
+@name_argument("app", name="app")
+@click.argument("name", type=LabelType("machine"), required=False)
+@click.option("--peer", type=LabelType("peer"), required=True, help="The peer that it runs on.")
+@click.option("--region", type=LabelType("region"), help="Default: that of the peer's gateway.")
+@click.option(
+    "--process-group",
+    type=LabelType("process group"),
+    default="app",
+    show_default=True,
+    help="What it does in the app.",
+)
+@click.option("--port", "ports", multiple=True, metavar="NAME=PORT[/tcp|/udp]", help="A port.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A fact to find it by.")
+@org_option
+@network_option
+@pass_session
+def add(session: Session, /, org: Label, **given: Any) -> None:
+    """Add a started machine to APP; without a NAME it gets one."""
+    new = _new_machine(**given)
+    with session.client() as client:
+        added = client.add_machine(org, new)
+    note(f"machine {added.name} of app {added.app} added")
+    print_one(added, _COLUMNS, as_json=session.as_json)
+
+
+@machine.command(name="list", examples=["wgctl machine list web --org acme"])
+@click.argument("app", type=LabelType("app"), required=False)
+@org_option
+@network_filter
+@pass_session
+def list_(session: Session, app: Label | None, org: Label, network: Label | None) -> None:
+    """List the machines of an org, or of one APP."""
+    with session.client() as client:
+        found = client.machines(org, network=network, app=app)
+    print_list(found, _COLUMNS, as_json=session.as_json)
+
+
+@machine.command(examples=["wgctl machine show web-2 --org acme"])
+@name_argument("machine")
+@org_option
+@network_option
+@pass_session
+def show(session: Session, name: Label, org: Label, network: Label) -> None:
+    """Show one machine."""
+    with session.client() as client:
+        found = client.machine(org, network, name)
+    print_one(found, _COLUMNS, as_json=session.as_json)
+
+
+@machine.command(examples=["wgctl machine stop web-2 --org acme"])
+@name_argument("machine")
+@org_option
+@network_option
+@pass_session
+def stop(session: Session, name: Label, org: Label, network: Label) -> None:
+    """Take a machine out of the answers to its app's name."""
+    _set_state(session, org, network, name=name, state="stopped")
+
+
+@machine.command(examples=["wgctl machine start web-2 --org acme"])
+@name_argument("machine")
+@org_option
+@network_option
+@pass_session
+def start(session: Session, name: Label, org: Label, network: Label) -> None:
+    """Put a machine into the answers to its app's name again."""
+    _set_state(session, org, network, name=name, state="started")
+
+
+@machine.command(examples=["wgctl machine remove web-2 --org acme"])
+@name_argument("machine")
+@org_option
+@network_option
+@consent.yes_option
+@pass_session
+def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bool) -> None:
+    """Remove a machine."""
+    with session.client() as client:
+        if not yes:
+            found = client.machine(org, network, name)
+            consent.ask(f"machine {found.name} of app {found.app} in {org}/{network}")
+        client.remove_machine(org, network, name)
+    note(f"machine {name} of {org}/{network} removed")
+    if session.as_json:
+        print_json({"removed": name})
+
+
+def _set_state(session: Session, org: Label, network: Label, *, name: Label, state: str) -> None:
+    from wgctl.core.model import MachineState
+
+    with session.client() as client:
+        found = client.set_machine_state(org, network, name, state=MachineState(state))
+    note(f"machine {name} {state}")
+    print_one(found, _COLUMNS, as_json=session.as_json)
+
+
+def _new_machine(
+    *, ports: tuple[str, ...], metadata: tuple[str, ...], **given: Any
+) -> "schema.NewMachine":
+    named = _unique("port", (_port(text) for text in ports))
+    facts = _unique("metadata key", (_fact(text) for text in metadata))
+    from wgctl.core import schema
+    from wgctl.core.model import Protocol
+
+    return schema.NewMachine(
+        ports=[
+            schema.Port(name=name, number=number, protocol=Protocol(protocol))
+            for name, (number, protocol) in named.items()
+        ],
+        metadata={str(key): str(value) for key, value in facts.items()},
+        **given,
+    )
+
+
+def _port(text: str) -> tuple[Label, tuple[int, str]]:
+    match = _PORT.fullmatch(text)
+    if match is None or int(match[2]) > _MAX_PORT:
+        raise Invalid(f"--port {shown(text)}, expected NAME=PORT or NAME=PORT/udp: http=8080/tcp")
+    return parse_label(match[1], what="port"), (int(match[2]), match[3] or "tcp")
+
+
+def _fact(text: str) -> tuple[Label, Label]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise Invalid(f"--metadata {shown(text)}, expected KEY=VALUE")
+    return parse_metadata_key(key), parse_metadata_value(value)
+
+
+def _unique(what: str, pairs: Iterable[tuple[Label, _Value]]) -> dict[Label, _Value]:
+    found: dict[Label, _Value] = {}
+    for name, value in pairs:
+        if name in found:
+            raise Invalid(f"{what} {name!a} twice, expected once")
+        found[name] = value
+    if len(found) > _MAX_MANY:
+        raise Invalid(f"{what}: {len(found)} of them, expected at most {_MAX_MANY}")
+    return found
+
+
+def _words(words: Iterable[str]) -> str:
+    return " ".join(words) or wording.ABSENT

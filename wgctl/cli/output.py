@@ -1,0 +1,127 @@
+"""What a command prints: JSON, tables and facts on stdout, notes on stderr.
+
+Knows nothing of what the values mean; control characters never reach a terminal as they are.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from pydantic import BaseModel
+
+    Document: TypeAlias = BaseModel | DataclassInstance
+
+__all__ = [
+    "Columns",
+    "escaped",
+    "facts",
+    "note",
+    "print_facts",
+    "print_json",
+    "print_list",
+    "print_one",
+    "print_table",
+]
+
+_GAP = "  "
+
+_Item = TypeVar("_Item", bound="Document")
+
+Columns: TypeAlias = Mapping[str, Callable[[_Item], str]]
+"""The title of each column, and its cell for an item."""
+
+
+def print_list(items: Sequence[_Item], columns: Columns[_Item], *, as_json: bool) -> None:
+    """Print items as one JSON array, or as a table."""
+    if as_json:
+        print_json([_document(item) for item in items])
+    else:
+        print_table(columns, [[cell(item) for cell in columns.values()] for item in items])
+
+
+def print_one(item: _Item, columns: Columns[_Item], *, as_json: bool) -> None:
+    """Print an item as one JSON object, or a line for each of its columns."""
+    if as_json:
+        print_json(_document(item))
+    else:
+        print_facts([(title, cell(item)) for title, cell in columns.items()])
+
+
+def print_json(document: object) -> None:
+    """Print a value as JSON in ASCII, so that nothing in it can steer a terminal."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def print_table(titles: Iterable[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under titles, columns two spaces apart and no cell empty.
+
+    On a terminal that is too narrow each row is a block of its own, a line for each cell.
+    """
+    heads = [title.upper() for title in titles]
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        click.echo("".join(_lines([heads, *cells])), nl=False)
+    elif max(map(len, _lines([heads, *cells]))) <= shutil.get_terminal_size().columns:
+        _draw(heads, cells)
+    else:
+        click.echo("\n".join(facts(zip(heads, row, strict=True)) for row in cells), nl=False)
+
+
+def print_facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print a line for each pair of title and text."""
+    click.echo(facts(pairs), nl=False)
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a line for each pair, the texts one under another."""
+    return "".join(_lines([[title, escaped(text)] for title, text in pairs]))
+
+
+def note(text: str) -> None:
+    """Tell the one at the terminal something that is no data."""
+    click.echo(escaped(text), err=True)
+
+
+def escaped(text: str, *, keep_lines: bool = False) -> str:
+    r"""Return `text` with control and other unprintable characters as `\x1b` and the like."""
+    if keep_lines:
+        return "\n".join(map(escaped, text.split("\n")))
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _document(item: "Document") -> object:
+    if is_dataclass(item):
+        return asdict(item)
+    return item.model_dump(mode="json")
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as lines with aligned columns and no space at their ends."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in rows
+    ]
+
+
+def _draw(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(Text(head), no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)

@@ -1,0 +1,48 @@
+"""`wgctl serve`, `wgctl run` and `wgctl down`: starting a host's roles, and clearing up after them.
+
+What a role does is `wgctl.daemon`'s.
+"""
+
+import click
+
+from wgctl.cli.command import Verb
+from wgctl.cli.output import note
+from wgctl.cli.session import Session, pass_session
+
+__all__ = ["down", "run", "serve"]
+
+ROLES = ("controller", "gateway", "resolver", "internal-api")
+"""The values of `wgctl.core.model.Role`, which loads cryptography."""
+
+
+@click.command(cls=Verb, examples=["wgctl serve", "wgctl --config /etc/wgctl/lab.toml serve"])
+@pass_session
+def serve(session: Session) -> None:
+    """Run every role of this host until it is stopped; tunnels stay up when it is."""
+    session.settings()
+    from wgctl.daemon.supervisor import serve as supervise
+
+    raise click.exceptions.Exit(supervise(session.config_path))
+
+
+@click.command(cls=Verb, examples=["wgctl run gateway"])
+@click.argument("role", type=click.Choice(ROLES))
+@pass_session
+def run(session: Session, role: str) -> None:
+    """Run one role of this host until it is stopped."""
+    settings = session.settings()
+    from wgctl.core.model import Role
+    from wgctl.daemon import roles
+
+    roles.run(Role(role), settings)
+
+
+@click.command(cls=Verb, examples=["wgctl down"])
+@pass_session
+def down(session: Session) -> None:
+    """Take away what the gateway made: firewall table, routes, link, userspace process."""
+    settings = session.settings()
+    from wgctl.daemon import gateway
+
+    gateway.down(settings)
+    note(f"interface {settings.gateway.interface} is gone, with its routes and firewall table")

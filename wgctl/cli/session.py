@@ -1,0 +1,148 @@
+"""What one call of the command line was told: which config, which form of output.
+
+Opens the config and the way to the controller; what is asked there is each noun's.
+"""
+
+import functools
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from wgctl.cli.output import note
+from wgctl.cli.preferences import Preferences, preferences_path, read_preferences
+from wgctl.core.errors import Denied, Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from wgctl.client.api import Client
+    from wgctl.core.settings import Settings
+
+__all__ = ["Session", "pass_session", "preferences_of", "shared_options"]
+
+_JSON = "wgctl.json"
+_CONFIG = "wgctl.config"
+_PREFERENCES = "wgctl.preferences"
+
+_DEFAULT_CONFIG = Path("/etc/wgctl/wgctl.toml")
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call. `config` None: nobody named one, so it is the default."""
+
+    as_json: bool
+    config: Path | None
+
+    @property
+    def config_path(self) -> Path:
+        """Where the config is, absolute, whether it exists or not."""
+        return _DEFAULT_CONFIG if self.config is None else self.config.absolute()
+
+    def command(self, words: str) -> str:
+        """Return `wgctl ...` as one has to type it to reach the same config."""
+        if self.config is None:
+            return f"wgctl {words}"
+        return f"wgctl --config {shlex.quote(str(self.config))} {words}"
+
+    def settings(self) -> "Settings":
+        """Read the config.
+
+        Raises Invalid for what breaks a rule or a named file that is not there, Denied when it may
+        not be read, Unavailable when there is none at the default place.
+        """
+        from wgctl.core import settings
+
+        try:
+            text = self.config_path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._no_config() from None
+        except PermissionError as error:
+            raise Denied(f"no permission to read {self.config_path}") from error
+        except (IsADirectoryError, UnicodeDecodeError) as error:
+            raise Invalid(f"{self.config_path}: expected a file with TOML in UTF-8") from error
+        return settings.parse(text, origin=str(self.config_path))
+
+    def client(self) -> "Client":
+        """Return the way to the controller that the config names."""
+        settings = self.settings()
+        from wgctl.client.api import Client
+
+        return Client(
+            settings.api_socket,
+            start_command=self.command("serve"),
+            on_wait=lambda reason: note(f"waiting: {reason}"),
+        )
+
+    def _no_config(self) -> Exception:
+        init = self.command("init --region ... --endpoint ...")
+        if self.config is None:
+            return Unavailable(
+                f"no config at {self.config_path}: make one with {init}, or name another with "
+                "--config"
+            )
+        return Invalid(f"no config at {self.config_path}: make one with {init}")
+
+
+def pass_session(
+    function: Callable[Concatenate[Session, _Given], _Result],
+) -> Callable[_Given, _Result]:
+    """Give a command its Session as the first parameter."""
+
+    @functools.wraps(function)
+    def with_session(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        return function(_session(click.get_current_context()), *args, **kwargs)
+
+    return with_session
+
+
+def preferences_of(ctx: click.Context) -> Preferences:
+    """Return what the user's own file says; it is read once a call."""
+    if _PREFERENCES not in ctx.meta:
+        ctx.meta[_PREFERENCES] = read_preferences(preferences_path(os.environ))
+    found: Preferences = ctx.meta[_PREFERENCES]
+    return found
+
+
+def shared_options() -> list[click.Option]:
+    """Return the options that every command takes, wherever in the line they stand."""
+    return [
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember(_JSON),
+            help="Print JSON.",
+        ),
+        click.Option(
+            ["--config"],
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            expose_value=False,
+            callback=_remember(_CONFIG),
+            help=f"The host's config.  [env: WGCTL_CONFIG; default: {_DEFAULT_CONFIG}]",
+        ),
+    ]
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, object], None]:
+    def remember(ctx: click.Context, _param: click.Parameter, value: object) -> None:
+        # `meta` is one dictionary for the command and the groups above it.
+        if value:
+            ctx.meta[key] = value
+
+    return remember
+
+
+def _session(ctx: click.Context) -> Session:
+    config: Path | None = ctx.meta.get(_CONFIG)
+    if config is None:
+        named = os.environ.get("WGCTL_CONFIG") or preferences_of(ctx).config
+        config = Path(named) if named else None
+    return Session(as_json=_JSON in ctx.meta, config=config)

@@ -1,0 +1,60 @@
+"""`wgctl status`: the deployment at a glance.
+
+What is wrong on this host, and its cure, is `wgctl doctor`.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from wgctl.cli import wording
+from wgctl.cli.command import Verb
+from wgctl.cli.output import Columns, print_facts, print_one, print_table
+from wgctl.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from wgctl.core import schema
+
+__all__ = ["status"]
+
+_FACTS: Columns["schema.Status"] = {
+    "version": lambda status: status.version,
+    "revision": lambda status: str(status.revision),
+    "pool": lambda status: str(status.pool),
+    "store": lambda status: status.store,
+    "orgs": lambda status: str(status.orgs),
+    "networks": lambda status: str(status.networks),
+    "peers": lambda status: f"{status.peers}, {status.peers_online} online",
+}
+
+
+@click.command(cls=Verb, examples=["wgctl status"])
+@pass_session
+def status(session: Session) -> None:
+    """Show roles, revision, interface, peers online, drift and store."""
+    with session.client() as client:
+        found = client.status()
+    print_one(found, _FACTS, as_json=session.as_json)
+    if session.as_json:
+        return
+    columns = _role_columns(datetime.now(UTC))
+    click.echo()
+    print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
+    events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
+    if events:
+        click.echo("\ndrift that was found and repaired, the last of it:")
+        print_facts(events)
+
+
+def _role_columns(now: datetime) -> Columns["schema.RoleStatus"]:
+    return {
+        "role": lambda role: role.role,
+        "alive": lambda role: wording.yes_no(role.alive),
+        "revision": lambda role: str(role.revision),
+        "started": lambda role: wording.ago(role.started_at, now=now),
+        "reported": lambda role: wording.ago(role.reported_at, now=now),
+        "interface": lambda role: role.interface or wording.ABSENT,
+        "backend": lambda role: role.backend or wording.ABSENT,
+        "drift": lambda role: str(role.drift),
+    }

@@ -1,0 +1,333 @@
+"""The controller's API, as operators reach it: one method a use, shapes of `wgctl.core.schema`.
+
+Leaves to the caller which socket that is, and what the shapes look like on a terminal.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from wgctl.core.errors import REFUSALS, Denied, Refusal, Unavailable
+from wgctl.core.model import MachineState
+from wgctl.core.schema import (
+    App,
+    Enrolment,
+    Gateway,
+    Machine,
+    Network,
+    NewApp,
+    NewKey,
+    NewMachine,
+    NewNetwork,
+    NewOrg,
+    NewPeer,
+    NewState,
+    Org,
+    Page,
+    Peer,
+    Problem,
+    Status,
+)
+
+__all__ = ["Client"]
+
+_TIMEOUT_S = 30.0
+_PATIENCE_S = 5.0
+_PAUSE_S = 0.2
+_SHORTEST_TRY_S = 0.5
+_PAGE = 1000
+
+_Query: TypeAlias = Mapping[str, str | None]
+"""Parameters of a request; None: left out."""
+
+_NO_QUERY: _Query = MappingProxyType({})
+
+_KINDS = {codes.name: kind for kind, codes in REFUSALS.items()}
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
+_Item = TypeVar("_Item")
+
+
+class _NotRunning(Unavailable):
+    """Nobody listens at the socket: nothing was sent."""
+
+
+class _Lost(Unavailable):
+    """The request was sent and no answer came back: it may have been done."""
+
+
+class Client:
+    """A controller, reached over its operators' socket.
+
+    Every method raises Unavailable when the controller does not answer, Denied when the socket may
+    not be opened, and the refusal that the controller gave, its detail as the message.
+    """
+
+    def __init__(
+        self,
+        socket: Path,
+        *,
+        start_command: str = "wgctl serve",
+        patience_s: float = _PATIENCE_S,
+        on_wait: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
+        """Ask over the Unix socket at `socket`; `start_command` is told to who finds nobody there.
+
+        Adding and re-keying a peer is tried again for `patience_s` when the answer was lost or the
+        controller was not ready; `on_wait` hears why, once.
+        """
+        self._socket = socket
+        self._start_command = start_command
+        self._patience_s = patience_s
+        self._on_wait = on_wait
+        # A context of its own trusts nobody and reads no certificates: there is no TLS here.
+        transport = httpx2.HTTPTransport(
+            uds=str(socket), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+        self._http = httpx2.Client(
+            transport=transport, base_url="http://controller/v1", timeout=_TIMEOUT_S
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def add_org(self, new: NewOrg) -> Org:
+        """Add an org, which has a network `default` from the start."""
+        return self._shape(Org, "POST", _path("orgs"), body=new)
+
+    def orgs(self) -> list[Org]:
+        """Return every org, by slug."""
+        return self._list(Page[Org], _path("orgs"))
+
+    def org(self, org: str) -> Org:
+        """Return one org."""
+        return self._shape(Org, "GET", _path("orgs", org))
+
+    def remove_org(self, org: str) -> None:
+        """Remove an org and all that it owns."""
+        self._ask("DELETE", _path("orgs", org))
+
+    def add_network(self, org: str, new: NewNetwork) -> Network:
+        """Add a network to an org."""
+        return self._shape(Network, "POST", _path("orgs", org, "networks"), body=new)
+
+    def networks(self, org: str) -> list[Network]:
+        """Return the networks of an org, by name."""
+        return self._list(Page[Network], _path("orgs", org, "networks"))
+
+    def network(self, org: str, network: str) -> Network:
+        """Return one network."""
+        return self._shape(Network, "GET", _path("orgs", org, "networks", network))
+
+    def remove_network(self, org: str, network: str) -> None:
+        """Remove a network and all that is in it."""
+        self._ask("DELETE", _path("orgs", org, "networks", network))
+
+    def add_peer(self, org: str, new: NewPeer) -> Enrolment:
+        """Add a peer; the same name and key again give the same peer."""
+        return self._enrol("POST", _path("orgs", org, "peers"), body=new, name=new.name)
+
+    def peers(self, org: str, *, network: str | None = None) -> list[Peer]:
+        """Return the peers of an org by name, or of one of its networks."""
+        return self._list(Page[Peer], _path("orgs", org, "peers"), query={"network": network})
+
+    def peer(self, org: str, network: str, name: str) -> Peer:
+        """Return one peer."""
+        return self._shape(
+            Peer, "GET", _path("orgs", org, "peers", name), query={"network": network}
+        )
+
+    def rekey_peer(self, org: str, network: str, name: str, new: NewKey) -> Enrolment:
+        """Give a peer another public key; the same key again changes nothing."""
+        path = _path("orgs", org, "peers", name, "key")
+        return self._enrol("PUT", path, body=new, name=name, query={"network": network})
+
+    def remove_peer(self, org: str, network: str, name: str) -> None:
+        """Remove a peer and the machines on it."""
+        self._ask("DELETE", _path("orgs", org, "peers", name), query={"network": network})
+
+    def add_app(self, org: str, new: NewApp) -> App:
+        """Add an app to a network."""
+        return self._shape(App, "POST", _path("orgs", org, "apps"), body=new)
+
+    def apps(self, org: str, *, network: str | None = None) -> list[App]:
+        """Return the apps of an org, or of one of its networks."""
+        return self._list(Page[App], _path("orgs", org, "apps"), query={"network": network})
+
+    def app(self, org: str, network: str, name: str) -> App:
+        """Return one app."""
+        return self._shape(App, "GET", _path("orgs", org, "apps", name), query={"network": network})
+
+    def remove_app(self, org: str, network: str, name: str) -> None:
+        """Remove an app and its machines."""
+        self._ask("DELETE", _path("orgs", org, "apps", name), query={"network": network})
+
+    def add_machine(self, org: str, new: NewMachine) -> Machine:
+        """Add a started machine to an app."""
+        return self._shape(Machine, "POST", _path("orgs", org, "machines"), body=new)
+
+    def machines(
+        self, org: str, *, network: str | None = None, app: str | None = None
+    ) -> list[Machine]:
+        """Return the machines of an org, of one of its networks, or of one app."""
+        return self._list(
+            Page[Machine], _path("orgs", org, "machines"), query={"network": network, "app": app}
+        )
+
+    def machine(self, org: str, network: str, name: str) -> Machine:
+        """Return one machine."""
+        return self._shape(
+            Machine, "GET", _path("orgs", org, "machines", name), query={"network": network}
+        )
+
+    def set_machine_state(
+        self, org: str, network: str, name: str, *, state: MachineState
+    ) -> Machine:
+        """Start or stop a machine."""
+        path, body = _path("orgs", org, "machines", name), NewState(state=state)
+        return self._shape(Machine, "PATCH", path, body=body, query={"network": network})
+
+    def remove_machine(self, org: str, network: str, name: str) -> None:
+        """Remove a machine."""
+        self._ask("DELETE", _path("orgs", org, "machines", name), query={"network": network})
+
+    def gateways(self) -> list[Gateway]:
+        """Return every gateway."""
+        return self._list(Page[Gateway], _path("gateways"))
+
+    def gateway(self, name: str) -> Gateway:
+        """Return one gateway."""
+        return self._shape(Gateway, "GET", _path("gateways", name))
+
+    def status(self) -> Status:
+        """Return the deployment at a glance."""
+        return self._shape(Status, "GET", _path("status"))
+
+    def _enrol(
+        self, method: str, path: str, *, body: BaseModel, name: str, query: _Query = _NO_QUERY
+    ) -> Enrolment:
+        """Ask until there is an answer: one that was lost may have been a yes."""
+        deadline = time.monotonic() + self._patience_s
+        tries, lost = 0, False
+        while True:
+            left_s = max(deadline - time.monotonic(), _SHORTEST_TRY_S)
+            try:
+                return self._shape(
+                    Enrolment, method, path, body=body, timeout_s=left_s, query=query
+                )
+            except Unavailable as error:
+                lost = lost or isinstance(error, _Lost)
+                if isinstance(error, _NotRunning) and not tries:
+                    raise
+                if time.monotonic() + _PAUSE_S >= deadline:
+                    raise (self._in_doubt(error, name) if lost else error) from error
+                if not tries:
+                    self._on_wait(str(error))
+            tries += 1
+            time.sleep(_PAUSE_S)
+
+    def _in_doubt(self, error: Unavailable, name: str) -> Unavailable:
+        return Unavailable(
+            f"{error}; peer {name!a} may have the new key by now: look at it before asking again"
+        )
+
+    def _list(
+        self, page: type[Page[_Item]], path: str, *, query: _Query = _NO_QUERY
+    ) -> list[_Item]:
+        return [item for part in self._parts(page, path, query) for item in part]
+
+    def _parts(self, page: type[Page[_Item]], path: str, query: _Query) -> Iterator[list[_Item]]:
+        cursor: str | None = None
+        while True:
+            part_query = {**query, "limit": str(_PAGE), "cursor": cursor}
+            part = self._shape(page, "GET", path, query=part_query)
+            yield part.items
+            if part.next is None:
+                return
+            cursor = part.next
+
+    def _shape(
+        self,
+        shape: type[_Shape],
+        method: str,
+        path: str,
+        *,
+        body: BaseModel | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        query: _Query = _NO_QUERY,
+    ) -> _Shape:
+        response = self._ask(method, path, body=body, timeout_s=timeout_s, query=query)
+        try:
+            return shape.model_validate_json(response.content)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise Refusal(
+                f"the controller's answer is not what this wgctl expects: {place}: {first['msg']}: "
+                "use the wgctl that the controller runs"
+            ) from error
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: BaseModel | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        query: _Query = _NO_QUERY,
+    ) -> httpx2.Response:
+        given = {key: value for key, value in query.items() if value is not None}
+        json = None if body is None else body.model_dump(mode="json")
+        try:
+            response = self._http.request(method, path, params=given, json=json, timeout=timeout_s)
+        except httpx2.ConnectError as error:
+            raise self._not_running(error) from error
+        except httpx2.TransportError as error:
+            raise _Lost(
+                f"the controller at {self._socket} gave no answer ({type(error).__name__}): "
+                "its log says more"
+            ) from error
+        if response.is_success:
+            return response
+        raise self._refusal(response)
+
+    def _not_running(self, error: BaseException) -> Refusal:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, PermissionError):
+                return Denied(
+                    f"no permission to open {self._socket}: be root, or in the group wgctl"
+                )
+            cause = cause.__cause__ or cause.__context__
+        return _NotRunning(
+            f"the controller does not answer at {self._socket}: start it with {self._start_command}"
+        )
+
+    def _refusal(self, response: httpx2.Response) -> Exception:
+        try:
+            problem = Problem.model_validate_json(response.content)
+        except ValidationError:
+            return Refusal(
+                f"the controller at {self._socket} answered {response.status_code} without a "
+                "reason: its log says more"
+            )
+        return _KINDS.get(problem.type, Refusal)(problem.detail)
+
+
+def _path(*segments: str) -> str:
+    return "/".join(("", *(quote(segment, safe="") for segment in segments)))

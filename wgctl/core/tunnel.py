@@ -1,0 +1,240 @@
+"""A host's tunnel as a value, and the steps that change one.
+
+Says what there is to say of a tunnel; which steps lead from one to another is
+`wgctl.core.plan`, and who takes them is `wgctl.drivers`. A step's text says in a few words, for a
+log, what it does, and never a private key.
+"""
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network
+
+from peers.keys import PrivateKey
+from wgctl.core.firewall import Element, Ruleset
+
+__all__ = [
+    "ROUTE_PROTOCOL",
+    "AddAddress",
+    "AddRoute",
+    "AllowedIPs",
+    "ChangeFirewall",
+    "Device",
+    "DeviceStep",
+    "FirewallStep",
+    "Host",
+    "Link",
+    "LinkStep",
+    "MakeLink",
+    "RemoveAddress",
+    "RemovePeer",
+    "RemoveRoute",
+    "ReplaceFirewall",
+    "Route",
+    "SetDevice",
+    "SetLink",
+    "SetPeer",
+    "Step",
+    "Tunnel",
+    "route_metric",
+]
+
+ROUTE_PROTOCOL = 119
+"""Marks our routes: no routing daemon in iproute2's rt_protos has this number."""
+
+AllowedIPs = frozenset[IPv6Network | IPv4Network]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What this host's settings say of its tunnel.
+
+    `own_uids` are the users whose processes may send into the tunnel.
+    """
+
+    interface: str
+    pool: IPv6Network
+    private_key: PrivateKey
+    listen_port: int
+    mtu_bytes: int
+    own_uids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface, with its addresses of global scope."""
+
+    mtu_bytes: int
+    up: bool
+    addresses: frozenset[IPv6Interface]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of ours, to the tunnel or (`unreachable`) to nowhere.
+
+    `source` None: whatever the source; else only packets from there take it.
+    """
+
+    destination: IPv6Network
+    source: IPv6Network | None
+    metric: int
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A WireGuard device: its peers by the 32 bytes of their public key.
+
+    `private_key` None: it has none yet. Endpoints are no part of this: peers roam.
+    """
+
+    private_key: PrivateKey | None
+    listen_port: int
+    peers: Mapping[bytes, AllowedIPs]
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """All that a host holds of one tunnel; None for a part that is not there."""
+
+    firewall: Ruleset | None
+    routes: frozenset[Route]
+    link: Link | None
+    device: Device | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceFirewall:
+    """Put this table in the place of whatever is there."""
+
+    ruleset: Ruleset
+
+    def __str__(self) -> str:
+        return f"table {self.ruleset.table} written"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFirewall:
+    """Add and remove elements of the table's sets, at one stroke."""
+
+    added: frozenset[Element]
+    removed: frozenset[Element]
+
+    def __str__(self) -> str:
+        return f"firewall: {len(self.added)} elements added, {len(self.removed)} removed"
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoute:
+    """Add a route."""
+
+    route: Route
+
+    def __str__(self) -> str:
+        return f"route to {self.route.destination} added"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRoute:
+    """Remove a route."""
+
+    route: Route
+
+    def __str__(self) -> str:
+        return f"route to {self.route.destination} removed"
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLink:
+    """Make the WireGuard device and its link, which is down and empty."""
+
+    def __str__(self) -> str:
+        return "device and link made"
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink:
+    """Give the link this MTU and set it up."""
+
+    mtu_bytes: int
+
+    def __str__(self) -> str:
+        return f"link set up with MTU {self.mtu_bytes}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress:
+    """Give the link an address."""
+
+    address: IPv6Interface
+
+    def __str__(self) -> str:
+        return f"address {self.address} added"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAddress:
+    """Take an address from the link."""
+
+    address: IPv6Interface
+
+    def __str__(self) -> str:
+        return f"address {self.address} removed"
+
+
+@dataclass(frozen=True, slots=True)
+class SetDevice:
+    """Set the device's key and port; None leaves one as it is."""
+
+    private_key: PrivateKey | None
+    listen_port: int | None
+
+    def __str__(self) -> str:
+        named = [name for name, value in self._parts() if value is not None]
+        return f"{' and '.join(named)} of the device set"
+
+    def _parts(self) -> tuple[tuple[str, object], ...]:
+        return ("key", self.private_key), ("port", self.listen_port)
+
+
+@dataclass(frozen=True, slots=True)
+class SetPeer:
+    """Let a peer have exactly these allowed IPs, and be made if it is not there."""
+
+    key: bytes
+    allowed_ips: AllowedIPs
+
+    def __str__(self) -> str:
+        listed = ", ".join(sorted(map(str, self.allowed_ips))) or "nothing"
+        return f"peer {_text(self.key)} set to {listed}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    """Take a peer, with its session, from the device."""
+
+    key: bytes
+
+    def __str__(self) -> str:
+        return f"peer {_text(self.key)} removed"
+
+
+FirewallStep = ReplaceFirewall | ChangeFirewall
+LinkStep = SetLink | AddAddress | RemoveAddress | AddRoute | RemoveRoute
+DeviceStep = SetDevice | SetPeer | RemovePeer
+Step = FirewallStep | MakeLink | LinkStep | DeviceStep
+
+
+def route_metric(interface: str) -> int:
+    """Return the metric of an interface's routes, 1 to 1000.
+
+    Two tunnels of a host, whose pools may be the same, each have their own unreachable route.
+    It is below 1024, the metric of a route that somebody adds without one.
+    """
+    return 1 + zlib.crc32(interface.encode()) % 1000
+
+
+def _text(key: bytes) -> str:
+    return base64.b64encode(key).decode("ascii")

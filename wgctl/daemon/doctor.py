@@ -1,0 +1,195 @@
+"""`wgctl doctor`: checks from the ground up, each with what it found and its cure.
+
+Looks only: nothing is changed. A check that stands on a failed one is not made.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from wgctl.client.api import Client
+from wgctl.client.resolver import Reply, ask
+from wgctl.core import settings as core_settings
+from wgctl.core.errors import Invalid, Refusal
+from wgctl.core.model import Role
+from wgctl.core.schema import Status
+from wgctl.core.settings import Settings
+from wgctl.daemon.controller import STORE_NAME
+from wgctl.daemon.initialise import KEY_NAME
+from wgctl.drivers import sysctl, uapi
+from wgctl.drivers.nft import Nft
+from wgctl.drivers.tunnel_socket import interface_index
+
+__all__ = ["Check", "examine"]
+
+_ROLES = (Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API)
+_PROGRAM_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check. `ok` None: it could not be made, or is only a warning."""
+
+    stage: str
+    name: str
+    ok: bool | None
+    found: str
+    cure: str | None = None
+
+
+def examine(config_path: Path) -> list[Check]:
+    """Return every check in order; a failed stage is the last one."""
+    checks: list[Check] = []
+    try:
+        settings = core_settings.parse(config_path.read_text(), origin=str(config_path))
+    except (OSError, Invalid) as error:
+        return [Check("config", "file", False, str(error), "wgctl init writes one")]
+    checks.append(Check("config", "file", True, str(config_path)))
+    for stage in (_state, _host, _controller, _gateway, _resolver):
+        found = list(stage(settings))
+        checks += found
+        if any(check.ok is False for check in found):
+            break
+    return checks
+
+
+def _state(settings: Settings) -> Iterator[Check]:
+    store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    yield _is("state", "store", store.exists(), f"{store}", "wgctl init")
+    key = settings.role_dir(Role.GATEWAY) / KEY_NAME
+    readable = key.exists() and key.stat().st_mode & 0o077 == 0
+    yield _is("state", "gateway key", readable, f"{key}", f"chmod 600 {key}")
+
+
+def _host(settings: Settings) -> Iterator[Check]:
+    forwards = _try(sysctl.forwards)
+    yield _is(
+        "host",
+        "forwarding",
+        forwards is True,
+        "on" if forwards is True else "off",
+        "wgctl run gateway switches it on; or sysctl -w net.ipv6.conf.all.forwarding=1",
+    )
+    stopped = [name for name, mode in sysctl.accept_ra().items() if mode == 1]
+    yield Check(
+        "host",
+        "router advertisements",
+        None if stopped and forwards is True else True,
+        f"not taken while forwarding: {', '.join(stopped)}" if stopped else "kept",
+        f"if {stopped[0]} is an uplink: sysctl -w net.ipv6.conf.{stopped[0]}.accept_ra=2"
+        if stopped
+        else None,
+    )
+    yield from _foreign_firewalls(settings)
+
+
+def _foreign_firewalls(settings: Settings) -> Iterator[Check]:
+    """Find forward chains of others (ufw, Docker) whose policy drops what ours lets through."""
+    listed = _run("nft", "-j", "list", "chains")
+    chains = json.loads(listed)["nftables"] if listed else []
+    dropping = [
+        f"{chain['family']} {chain['table']} {chain['name']}"
+        for chain in (item["chain"] for item in chains if "chain" in item)
+        if chain.get("hook") == "forward"
+        and chain.get("policy") == "drop"
+        and chain["family"] in {"ip6", "inet"}
+        and chain["table"] != settings.gateway.interface
+    ]
+    interface = settings.gateway.interface
+    yield Check(
+        "host",
+        "other firewalls",
+        None if dropping else True,
+        f"forward policy drop: {'; '.join(dropping)}" if dropping else "none that drop forwarding",
+        f"let it pass there: ufw route allow in on {interface} out on {interface}, or with "
+        f"Docker: ip6tables -I DOCKER-USER -i {interface} -o {interface} -j ACCEPT"
+        if dropping
+        else None,
+    )
+
+
+def _controller(settings: Settings) -> Iterator[Check]:
+    status = _try(lambda: _status(settings))
+    if not isinstance(status, Status):
+        yield Check("controller", "answers", False, str(status), "wgctl serve")
+        return
+    yield Check("controller", "answers", True, f"revision {status.revision}")
+    for role in _ROLES:
+        found = next((r for r in status.roles if r.role == role and r.alive), None)
+        yield _is(
+            "controller",
+            f"{role} reports",
+            found is not None,
+            f"revision {found.revision}" if found else "not heard of",
+            f"wgctl run {role}, and read its log",
+        )
+
+
+def _status(settings: Settings) -> Status:
+    with Client(settings.api_socket) as client:
+        return client.status()
+
+
+def _gateway(settings: Settings) -> Iterator[Check]:
+    interface = settings.gateway.interface
+    index = interface_index(interface)
+    yield _is("gateway", "interface", index is not None, interface, "wgctl run gateway")
+    answers = uapi.answers(uapi.socket_path(interface))
+    yield _is("gateway", "WireGuard", answers, "userspace", "read the log of wgctl run gateway")
+    table = _try(Nft(interface).read)
+    there = table is not None and not isinstance(table, str)
+    yield _is(
+        "gateway",
+        "firewall table",
+        there,
+        f"inet {interface}" if there else str(table or "not there"),
+        "wgctl run gateway writes it, as root",
+    )
+
+
+def _resolver(settings: Settings) -> Iterator[Check]:
+    asker = _some_resolver_address(settings)
+    if asker is None:
+        yield Check("resolver", "answers", None, "there is no network to ask in", "wgctl org add")
+        return
+    found = _try(lambda: ask(settings.resolver_socket, asker=asker, name="_api.internal"))
+    yield _is(
+        "resolver",
+        "answers",
+        isinstance(found, Reply) and bool(found.answers),
+        f"_api.internal is {asker}" if isinstance(found, Reply) else str(found),
+        "wgctl run resolver, and read its log",
+    )
+
+
+def _some_resolver_address(settings: Settings) -> IPv6Address | None:
+    with Client(settings.api_socket) as client:
+        for org in client.orgs():
+            for network in client.networks(org.slug):
+                return network.resolver
+    return None
+
+
+def _is(stage: str, name: str, good: bool, found: str, cure: str) -> Check:  # noqa: FBT001
+    return Check(stage, name, good, found, None if good else cure)
+
+
+def _try(look: Callable[[], object]) -> object:
+    """Return what `look` finds, or the refusal's message."""
+    try:
+        return look()
+    except (Refusal, Invalid) as error:
+        return str(error)
+
+
+def _run(*command: str) -> str | None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PROGRAM_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

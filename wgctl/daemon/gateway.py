@@ -1,0 +1,276 @@
+"""The gateway role: follows the feed, programs the kernel, reports what it sees.
+
+Joins copy, drivers and controller, and says when what is due; it serves its tunnels from its own
+copy whether the controller runs or not, and tears nothing down when it stops.
+"""
+
+import asyncio
+import fcntl
+import os
+import pwd
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from peers.addresses import parse_pool
+from peers.keys import PrivateKey
+from wgctl.client.node import Node
+from wgctl.core.errors import Conflict, Invalid, Unavailable
+from wgctl.core.model import Role
+from wgctl.core.roster import Roster
+from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
+from wgctl.core.settings import Backend, Settings
+from wgctl.core.tunnel import Host, route_metric
+from wgctl.daemon.follow import Changes, Follower
+from wgctl.daemon.initialise import KEY_NAME, POOL_NAME
+from wgctl.daemon.life import until_stopped
+from wgctl.daemon.programme import Programme
+from wgctl.drivers import sysctl
+from wgctl.drivers.netlink import Netlink
+from wgctl.drivers.nft import Nft
+from wgctl.drivers.wireguard_go import WireguardGo
+from wgctl.services.reconcile import Parts, take_down
+from wgctl.store.copy import Copy
+
+__all__ = ["down", "run"]
+
+_Result = TypeVar("_Result")
+
+_TICK_S = 0.5
+_PASS_S = 30.0
+_AFTER_CHANGE_S = 1.0
+_AFTER_REFUSAL_S = 2.0
+_REPORT_S = 2.0
+_FULL_REPORT_S = 10.0
+_LONGEST_WAIT_S = 5.0
+
+# The users of the roles that send into the networks, where the host has them.
+_OWN_USERS = ("wgctl-gateway", "wgctl-resolver", "wgctl-internal-api")
+
+_log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Program and follow until SIGTERM or SIGINT; what was programmed stays.
+
+    Raises Unavailable when the host is not initialised or has not the backend that is asked for,
+    Conflict when another gateway has the state folder.
+    """
+    host = _host(settings)
+    with _only_one(settings):
+        copy = Copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
+        try:
+            asyncio.run(_Gateway(settings, host, copy).run())
+        finally:
+            copy.close()
+
+
+def down(settings: Settings) -> None:
+    """Take away what the gateway made: table, routes, link, userspace process.
+
+    Raises Conflict while the gateway runs: it would make them again at once.
+    """
+    with _only_one(settings):
+        take_down(_parts(settings))
+
+
+class _Gateway:
+    """The role's tasks. Everything that touches the kernel runs in `_thread`, in order."""
+
+    def __init__(self, settings: Settings, host: Host, copy: Copy) -> None:
+        self._settings = settings
+        self._host = host
+        self._copy = copy
+        self._node = Node(settings.node_socket)
+        self._started_at = int(time.time())
+        self._changes: asyncio.Queue[Changes] = asyncio.Queue()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
+        self._programme = Programme(
+            _parts(settings),
+            Roster(host),
+            copy,
+            now=lambda: int(time.time()),
+            forward=sysctl.switch_forwarding_on,
+        )
+
+    async def run(self) -> None:
+        """Run every task until a signal; then wait for what the kernel's thread is at."""
+        follower = Follower(
+            self._copy,
+            role=Role.GATEWAY,
+            socket=self._settings.node_socket,
+            on_commit=self._changes.put_nowait,
+        )
+        _log.info("gateway ready", interface=self._host.interface, backend=self._programme.backend)
+        try:
+            await until_stopped(
+                [
+                    asyncio.create_task(work)
+                    for work in (self._keep(), follower.run(), self._register(), self._report())
+                ]
+            )
+        finally:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+        _log.info("gateway stopped", left_up=self._host.interface)
+
+    async def _keep(self) -> None:
+        """Write changes as they come, and pass over everything when that is due."""
+        await self._in_thread(self._programme.load)
+        due = passed_at = time.monotonic()
+        while True:
+            if time.monotonic() >= due:
+                await self._in_thread(self._programme.verify)
+                passed_at = time.monotonic()
+                due = passed_at + (_PASS_S if self._programme.settled else _AFTER_REFUSAL_S)
+            elif changes := await self._next_changes():
+                await self._in_thread(self._programme.take, changes)
+                # Coalesced, but never put off for longer than without changes.
+                due = min(passed_at + _PASS_S, time.monotonic() + _AFTER_CHANGE_S)
+            else:
+                await self._in_thread(self._programme.tick)
+                if not self._programme.settled:
+                    due = min(due, time.monotonic() + _AFTER_REFUSAL_S)
+
+    async def _next_changes(self) -> Changes | None:
+        """Return the next commit of the feed, None when none came for a tick."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TICK_S):
+                return await self._changes.get()
+        return None
+
+    async def _register(self) -> None:
+        """Bring the controller's record of this gateway up to date, once it answers."""
+        gateway = self._settings.gateway
+        facts = NewGateway(
+            region=gateway.region,
+            endpoint=gateway.endpoint,
+            public_key=self._host.private_key.public(),
+            mtu_bytes=gateway.mtu,
+            forwards=bool(self._settings.resolver.upstreams),
+        )
+        wait_s = _TICK_S
+        while True:
+            try:
+                record = await self._node.register(facts)
+            except Unavailable as error:
+                _log.debug("not registered", reason=str(error))
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            else:
+                _log.info("registered", name=record.name, number=record.number)
+                break
+        # A task that ends would end the role.
+        await asyncio.get_running_loop().create_future()
+
+    async def _report(self) -> None:
+        """Tell the controller what was seen: every 2 s what changed, every 10 s everything."""
+        told: dict[int, ObservedPeer] = {}
+        told_at, told_state = -_FULL_REPORT_S, (-1, -1)
+        while True:
+            seen = await self._in_thread(self._programme.observe)
+            full = time.monotonic() - told_at >= _FULL_REPORT_S
+            news = seen if full else [one for one in seen if told.get(one.peer_id) != one]
+            state = (self._programme.revision, self._programme.drift)
+            if full or news or told_state != state:
+                if await self._tell(news):
+                    told = {one.peer_id: one for one in seen}
+                    told_state = state
+                    told_at = time.monotonic() if full else told_at
+                else:
+                    told_at = -_FULL_REPORT_S
+            await asyncio.sleep(_REPORT_S)
+
+    async def _tell(self, peers: list[ObservedPeer]) -> bool:
+        report = RoleReport(
+            role=Role.GATEWAY,
+            revision=self._programme.revision,
+            started_at=self._started_at,
+            interface=self._host.interface,
+            backend=self._programme.backend,
+            drift=self._programme.drift,
+            drift_events=list(self._programme.drift_events),
+            peers=peers,
+        )
+        try:
+            await self._node.report(report)
+        except Unavailable as error:
+            _log.debug("report not taken", reason=str(error))
+            return False
+        return True
+
+    async def _in_thread(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def _host(settings: Settings) -> Host:
+    gateway = settings.gateway
+    if gateway.backend is Backend.KERNEL:
+        raise Unavailable(
+            'the kernel backend is not there yet: expected backend = "auto" or "userspace" '
+            "in [gateway]"
+        )
+    folder = settings.role_dir(Role.GATEWAY)
+    return Host(
+        interface=gateway.interface,
+        pool=_read(folder / POOL_NAME, parse_pool),
+        private_key=_read(folder / KEY_NAME, PrivateKey.parse),
+        listen_port=gateway.listen_port,
+        mtu_bytes=gateway.mtu,
+        own_uids=_own_uids(),
+    )
+
+
+def _parts(settings: Settings) -> Parts:
+    interface = settings.gateway.interface
+    log = settings.role_dir(Role.GATEWAY) / "wireguard-go.log"
+    return Parts(
+        Netlink(interface, metric=route_metric(interface)),
+        WireguardGo(interface, log=log),
+        Nft(interface),
+    )
+
+
+def _read(path: Path, parse: Callable[[str], _Result]) -> _Result:
+    """Return what the one line of a file says."""
+    try:
+        return parse(path.read_text("utf-8").removesuffix("\n"))
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}; wgctl init makes it") from error
+    except Invalid as error:
+        raise Unavailable(f"{path}: {error}; put back what wgctl init wrote") from error
+
+
+def _own_uids() -> frozenset[int]:
+    """Return the users whose processes may send into the tunnel: ours."""
+    users = {os.geteuid()}
+    for name in _OWN_USERS:
+        with suppress(KeyError):
+            users.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(users)
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Hold the role's lock: two gateways of one state folder would undo each other's work."""
+    folder = settings.role_dir(Role.GATEWAY)
+    try:
+        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(f"{folder}: {error.strerror}; wgctl init makes it") from error
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Conflict(f"a gateway runs on {folder}: stop it, or wgctl serve, first") from error

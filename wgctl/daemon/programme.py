@@ -1,0 +1,185 @@
+"""The gateway's hand on the kernel: what it holds, what it writes, and the drift it repairs.
+
+All of it runs in one thread, which may block; when each piece is due is `wgctl.daemon.gateway`.
+A refusal of the kernel's is logged and leaves things unsettled: the next pass tries again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from wgctl.core.errors import Refusal
+from wgctl.core.feed import Put
+from wgctl.core.model import Network, Peer
+from wgctl.core.roster import Roster
+from wgctl.core.schema import ObservedPeer
+from wgctl.core.tunnel import MakeLink, Step
+from wgctl.daemon.follow import Changes
+from wgctl.services.reconcile import Parts, apply_change, reconcile
+from wgctl.store.copy import Copy
+
+__all__ = ["Programme"]
+
+_EVENTS_KEPT = 20
+_STEPS_LOGGED = 8
+
+_log = structlog.get_logger()
+
+
+class Programme:
+    """One tunnel, from a role's copy to the kernel.
+
+    `drift` counts the differences that were found and not caused by a change; `drift_events` are
+    the last 20 of them in words. `settled` is false from a refusal to the next good pass.
+    `revision` is that of the last commit that the kernel has.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        roster: Roster,
+        copy: Copy,
+        *,
+        now: Callable[[], int],
+        forward: Callable[[], tuple[str, ...]],
+    ) -> None:
+        """Write `parts`; `now` gives seconds since 1970, `forward` switches forwarding on."""
+        self._parts = parts
+        self._roster = roster
+        self._copy = copy
+        self._now = now
+        self._forward = forward
+        self._index: int | None = None
+        self._refusals: dict[str, str] = {}
+        self.drift = 0
+        self.drift_events: deque[str] = deque(maxlen=_EVENTS_KEPT)
+        self.settled = False
+        self.revision = 0
+        self._taken_revision = 0
+
+    @property
+    def backend(self) -> str:
+        """What runs the WireGuard device."""
+        return self._parts.wireguard.backend
+
+    def load(self) -> None:
+        """Take every row of the copy; the next pass programs them."""
+        self._taken_revision = self._copy.position[1]
+        self._roster.replace(self._copy.networks(), self._copy.peers())
+        self.settled = False
+
+    def take(self, changes: Changes) -> None:
+        """Write what a commit of the feed changed, and nothing else."""
+        if changes.replaced:
+            self.load()
+            self.verify()
+            return
+        self._taken_revision = changes.revision
+        change = self._roster.change(changes.events, now=self._now())
+        with self._trying("change"):
+            steps = apply_change(self._parts, change)
+            _log_change(changes, steps)
+            if self.settled:
+                self.revision = changes.revision
+
+    def tick(self) -> None:
+        """Let peers go whose time has come, and make the device again if it is gone."""
+        if expired := self._roster.expire(now=self._now()):
+            with self._trying("expiry"):
+                steps = apply_change(self._parts, expired)
+                _log.info("peers expired", steps=_in_words(steps))
+        if self.settled and not self._is_whole():
+            self.verify()
+
+    def verify(self) -> None:
+        """Compare all of the tunnel with what it is to be, and repair what differs."""
+        with self._trying("pass"):
+            expected = not self.settled
+            outcome = reconcile(self._parts, self._roster.whole(now=self._now()))
+            self._index = self._parts.links.index()
+            self.settled = not outcome.left
+            self.revision = self._taken_revision
+            if expected:
+                self._log_programmed(outcome.done)
+            else:
+                self._count_drift(outcome.done)
+            if outcome.left:
+                _log.error("kernel differs still", steps=_in_words(outcome.left))
+        with self._trying("forwarding"):
+            if switched := self._forward():
+                _log.info("forwarding switched on", switches=switched)
+
+    def observe(self) -> list[ObservedPeer]:
+        """Return what the device saw of each peer, by peer; nothing while it does not answer."""
+        ids = self._roster.peer_ids()
+        try:
+            seen = self._parts.wireguard.observe()
+        except Refusal:
+            return []
+        return sorted(
+            (
+                ObservedPeer(
+                    peer_id=ids[key],
+                    endpoint=one.endpoint,
+                    last_handshake=one.last_handshake,
+                    received_bytes=one.received_bytes,
+                    sent_bytes=one.sent_bytes,
+                )
+                for key, one in seen.items()
+                if key in ids
+            ),
+            key=lambda observed: observed.peer_id,
+        )
+
+    def _is_whole(self) -> bool:
+        """Whether link and device are those that the last pass left."""
+        return self._parts.links.index() == self._index and self._parts.wireguard.alive()
+
+    @contextmanager
+    def _trying(self, what: str) -> Iterator[None]:
+        """Log a refusal once, not at each attempt, and leave things unsettled."""
+        try:
+            yield
+        except Refusal as error:
+            self.settled = self.settled and what == "forwarding"
+            if self._refusals.get(what) != str(error):
+                _log.error("kernel refused", attempt=what, reason=str(error))
+            self._refusals[what] = str(error)
+        else:
+            self._refusals.pop(what, None)
+
+    def _count_drift(self, steps: tuple[Step, ...]) -> None:
+        """Count what a pass repaired; a device that was gone counts once."""
+        if not steps:
+            return
+        gone = [step for step in steps if isinstance(step, MakeLink)]
+        found = [f"repaired: {step}" for step in gone or steps]
+        self.drift += len(found)
+        self.drift_events.extend(found)
+        _log.warning("drift repaired", count=len(found), steps=_in_words(steps))
+
+    def _log_programmed(self, steps: tuple[Step, ...]) -> None:
+        if steps:
+            _log.info("tunnel programmed", count=len(steps), steps=_in_words(steps))
+
+
+def _log_change(changes: Changes, steps: tuple[Step, ...]) -> None:
+    for event in changes.events:
+        match event:
+            case Put(row=(Network() | Peer()) as row):
+                _log.info(f"{event.kind} written", org_id=row.org_id, name=row.name)
+            case Put():
+                pass
+            case _:
+                _log.info(f"{event.kind} removed", id=event.id)
+    if steps:
+        _log.debug("change written", revision=changes.revision, steps=_in_words(steps))
+
+
+def _in_words(steps: tuple[Step, ...]) -> list[str]:
+    """Return the first few steps in words, and how many there are besides."""
+    words = [str(step) for step in steps[:_STEPS_LOGGED]]
+    more = len(steps) - len(words)
+    return [*words, f"and {more} more"] if more else words

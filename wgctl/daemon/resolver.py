@@ -1,0 +1,201 @@
+"""The resolver role: follows the feed and answers DNS inside the networks.
+
+Joins the copy, the views made from it, the sockets and the upstreams; it answers from its copy
+whether the controller runs or not.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Network
+from typing import Never
+
+import structlog
+
+from wgctl.client.node import Node
+from wgctl.core.errors import Unavailable
+from wgctl.core.feed import Delete, Kind, Put
+from wgctl.core.model import Network, Role
+from wgctl.core.responder import Forward, respond
+from wgctl.core.schema import RoleReport
+from wgctl.core.settings import Settings
+from wgctl.core.view import View, build
+from wgctl.daemon.follow import Changes, Follower
+from wgctl.daemon.life import until_stopped
+from wgctl.daemon.unix import OPERATORS_GROUP, listen
+from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
+from wgctl.drivers.dns_stream import NETWORK_BYTES, Streams
+from wgctl.drivers.upstream import Upstreams
+from wgctl.store.copy import Copy
+
+__all__ = ["Answers", "Views", "run"]
+
+_REPORT_S = 5.0
+_COPY_NAME = "copy.sqlite"
+_PREFIX_LENGTH = 48
+_REST_BYTES = 10
+
+_log = structlog.get_logger()
+
+
+def run(settings: Settings) -> None:
+    """Answer until SIGTERM or SIGINT.
+
+    Raises Invalid when an upstream is no address, Unavailable when another resolver has the
+    operators' socket.
+    """
+    upstreams = Upstreams(settings.resolver.upstreams)
+    folder = settings.role_dir(Role.RESOLVER)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy = Copy(folder / _COPY_NAME)
+    try:
+        asyncio.run(_serve(settings, copy, upstreams))
+    finally:
+        copy.close()
+
+
+class Views:
+    """The views of the networks that were asked for, each until something in it changes."""
+
+    def __init__(self, copy: Copy, *, now: Callable[[], int]) -> None:
+        """Build views from `copy`; `now` gives seconds since 1970."""
+        self._copy = copy
+        self._now = now
+        self._built: dict[bytes, _Built] = {}
+
+    def of(self, network: bytes) -> View | None:
+        """Return the view of the network whose /48 begins with these 6 octets, or None."""
+        built = self._built.get(network)
+        if built is not None and not built.expired(now=self._now()):
+            return built.view
+        self._built.pop(network, None)
+        built = self._build(network)
+        if built is None:
+            return None
+        self._built[network] = built
+        return built.view
+
+    def take(self, changes: Changes) -> None:
+        """Drop the views that `changes` make wrong; the next query builds them again."""
+        if changes.replaced:
+            self._built.clear()
+        for event in changes.events:
+            for network in [key for key, built in self._built.items() if built.touched(event)]:
+                del self._built[network]
+
+    def _build(self, network: bytes) -> "_Built | None":
+        prefix = IPv6Network((network + bytes(_REST_BYTES), _PREFIX_LENGTH))
+        row = self._copy.network_of(prefix)
+        if row is None:
+            return None
+        peers, apps, machines = self._copy.network_rows(row.id)
+        _, revision = self._copy.position
+        view = build(row, peers, apps, machines, revision=revision, now=self._now())
+        rows = {(Kind.PEER, peer.id) for peer in peers}
+        rows |= {(Kind.APP, app.id) for app in apps}
+        rows |= {(Kind.MACHINE, machine.id) for machine in machines}
+        return _Built(view, frozenset(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A view and the rows that went into it: a delete of the feed names no more than a row."""
+
+    view: View
+    rows: frozenset[tuple[Kind, int]]
+
+    def expired(self, *, now: int) -> bool:
+        return self.view.expires_at is not None and self.view.expires_at <= now
+
+    def touched(self, event: Put | Delete) -> bool:
+        network_id = self.view.network.id
+        match event:
+            case Put(_, Network(id=id_)) | Delete(Kind.NETWORK, id_):
+                return id_ == network_id
+            case Put(_, row):
+                return getattr(row, "network_id", None) == network_id
+            case Delete(kind, id_):
+                return (kind, id_) in self.rows
+
+
+class Answers:
+    """What each query gets: from the view of the asker's network, or from the upstreams."""
+
+    def __init__(self, views: Views, upstreams: Upstreams) -> None:
+        """Answer from `views`, and ask `upstreams` what is in none of their zones."""
+        self._views = views
+        self._upstreams = upstreams
+        self._forwards = bool(upstreams)
+
+    def to(self, message: bytes, asker: Asker) -> bytes | Awaitable[bytes | None] | None:
+        """Return the reply to `message`, at once or later; None for silence. Never raises."""
+        network = asker.address[:NETWORK_BYTES]
+        try:
+            reply = respond(
+                message,
+                view=self._views.of(network),
+                forwards=self._forwards,
+                stream=asker.stream,
+            )
+        except Exception:  # noqa: BLE001  # one query must not end the answers to all others
+            _log.exception("query failed", asker=asker.address.hex(), query=message[:512].hex())
+            return None
+        if isinstance(reply, Forward):
+            return self._upstreams.ask(reply.query, network=network, stream=asker.stream)
+        return reply
+
+
+async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
+    settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
+    views = Views(copy, now=lambda: int(time.time()))
+    answers = Answers(views, upstreams)
+    follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=views.take)
+    server = DnsServer(settings.gateway.interface, answers.to, notify=_log_listening)
+    tasks = [
+        asyncio.create_task(follower.run()),
+        asyncio.create_task(server.run()),
+        asyncio.create_task(_serve_operators(operators, answers.to)),
+        asyncio.create_task(_report(settings, copy)),
+    ]
+    _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
+    try:
+        await until_stopped(tasks)
+    finally:
+        settings.resolver_socket.unlink(missing_ok=True)
+    _log.info("resolver stopped")
+
+
+async def _serve_operators(listener: socket.socket, handler: Handler) -> None:
+    """Answer on the operators' socket, in the name of whichever address they give."""
+    streams = Streams(handler)
+    server = await asyncio.start_unix_server(partial(streams.converse, asker=None), sock=listener)
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        server.close()
+        streams.close()
+
+
+async def _report(settings: Settings, copy: Copy) -> Never:
+    """Tell the controller what this role stands at; one that does not listen misses nothing."""
+    node = Node(settings.node_socket)
+    started_at = int(time.time())
+    while True:
+        report = RoleReport(role=Role.RESOLVER, revision=copy.position[1], started_at=started_at)
+        try:
+            await node.report(report)
+        except Unavailable as error:
+            _log.debug("report not taken", reason=str(error))
+        await asyncio.sleep(_REPORT_S)
+
+
+def _log_listening(listening: Listening) -> None:
+    if listening.index is not None:
+        _log.info("listening", device=listening.device, index=listening.index)
+    else:
+        reason = listening.reason or "the interface has gone"
+        _log.warning("not listening", device=listening.device, reason=reason)

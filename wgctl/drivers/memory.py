@@ -1,0 +1,192 @@
+"""The drivers' Protocols over a kernel that is a few Python values.
+
+Behaves as the real one where a plan depends on it: an allowed IP moves silently, a route needs a
+link that is up, a link takes its addresses and routes with it. The drivers' contract tests hold
+it to that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from wgctl.core.errors import Unavailable
+from wgctl.core.firewall import Ruleset
+from wgctl.core.ports import Seen
+from wgctl.core.tunnel import (
+    AddAddress,
+    AddRoute,
+    AllowedIPs,
+    ChangeFirewall,
+    Device,
+    DeviceStep,
+    FirewallStep,
+    Link,
+    LinkStep,
+    RemoveAddress,
+    RemovePeer,
+    RemoveRoute,
+    ReplaceFirewall,
+    Route,
+    SetDevice,
+    SetLink,
+    SetPeer,
+)
+
+__all__ = ["Kernel", "MemoryFirewall", "MemoryLinks", "MemoryWireGuard"]
+
+_FIRST_MTU_BYTES = 1420
+
+
+@dataclass(slots=True)
+class Kernel:
+    """What a kernel holds of one tunnel; `makes` counts the links there were."""
+
+    firewall: Ruleset | None = None
+    routes: set[Route] = field(default_factory=set)
+    link: Link | None = None
+    device: Device | None = None
+    makes: int = 0
+    seen: dict[bytes, Seen] = field(default_factory=dict)
+
+    def lose_link(self) -> None:
+        """Let the link go, with all that hangs on it, as when its process dies."""
+        self.link = None
+        self.device = None
+        self.seen.clear()
+        self.routes = {route for route in self.routes if route.unreachable}
+
+
+class MemoryLinks:
+    """The link, its addresses, and our routes."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Work on `kernel`, which the other two parts share."""
+        self._kernel = kernel
+
+    def index(self) -> int | None:
+        """Return the number of the interface, None if there is no such interface."""
+        return None if self._kernel.link is None else self._kernel.makes
+
+    def read(self) -> tuple[Link | None, frozenset[Route]]:
+        """Return the link, and this interface's routes of ours, to it and to nowhere."""
+        return self._kernel.link, frozenset(self._kernel.routes)
+
+    def apply(self, step: LinkStep) -> None:
+        """Take one step; taking it again changes nothing."""
+        match step:
+            case SetLink(mtu_bytes):
+                self._change(lambda link: replace(link, mtu_bytes=mtu_bytes, up=True))
+            case AddAddress(address):
+                self._change(lambda link: replace(link, addresses=link.addresses | {address}))
+            case RemoveAddress(address):
+                if self._kernel.link:
+                    self._change(lambda link: replace(link, addresses=link.addresses - {address}))
+            case AddRoute(route):
+                if not route.unreachable and not (self._kernel.link and self._kernel.link.up):
+                    raise Unavailable(f"{step}: no link, or it is down")
+                self._kernel.routes.add(route)
+            case RemoveRoute(route):
+                self._kernel.routes.discard(route)
+            case _:
+                assert_never(step)
+
+    def remove(self) -> None:
+        """Delete the link; nothing if it is not there."""
+        self._kernel.lose_link()
+
+    def _change(self, changed: Callable[[Link], Link]) -> None:
+        if self._kernel.link is None:
+            raise Unavailable("no such interface")
+        self._kernel.link = changed(self._kernel.link)
+
+
+class MemoryWireGuard:
+    """The WireGuard device of the link."""
+
+    backend = "memory"
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Work on `kernel`, which the other two parts share."""
+        self._kernel = kernel
+
+    def alive(self) -> bool:
+        """Whether the device answers."""
+        return self._kernel.device is not None
+
+    def create(self) -> None:
+        """Make the device and its link, down and empty."""
+        self._kernel.lose_link()
+        self._kernel.makes += 1
+        self._kernel.link = Link(_FIRST_MTU_BYTES, up=False, addresses=frozenset())
+        self._kernel.device = Device(None, 0, {})
+
+    def read(self) -> Device | None:
+        """Return the device, None if it is not there."""
+        return self._kernel.device
+
+    def observe(self) -> Mapping[bytes, Seen]:
+        """Return what the device saw of each peer, by the 32 bytes of its key."""
+        unseen = Seen(None, None, 0, 0)
+        return {key: self._kernel.seen.get(key, unseen) for key in self._required().peers}
+
+    def apply(self, steps: Sequence[DeviceStep]) -> None:
+        """Take steps in order. A failure half-way keeps those before it: read back."""
+        for step in steps:
+            self._kernel.device = _taken(self._required(), step)
+
+    def remove(self) -> None:
+        """End the device and wait until it is gone; nothing if it is not there."""
+        self._kernel.lose_link()
+
+    def _required(self) -> Device:
+        if self._kernel.device is None:
+            raise Unavailable("no such device")
+        return self._kernel.device
+
+
+class MemoryFirewall:
+    """The table of the link."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Work on `kernel`, which the other two parts share."""
+        self._kernel = kernel
+
+    def read(self) -> Ruleset | None:
+        """Return the table, None if it is not there."""
+        return self._kernel.firewall
+
+    def apply(self, step: FirewallStep) -> None:
+        """Take one step, wholly or not at all."""
+        match step:
+            case ReplaceFirewall(ruleset):
+                self._kernel.firewall = ruleset
+            case ChangeFirewall(added, removed):
+                if self._kernel.firewall is None:
+                    raise Unavailable("no such table")
+                there = self._kernel.firewall
+                self._kernel.firewall = replace(there, elements=(there.elements | added) - removed)
+            case _:
+                assert_never(step)
+
+    def remove(self) -> None:
+        """Delete the table; nothing if it is not there."""
+        self._kernel.firewall = None
+
+
+def _taken(device: Device, step: DeviceStep) -> Device:
+    match step:
+        case SetDevice(private_key, listen_port):
+            return Device(
+                device.private_key if private_key is None else private_key,
+                device.listen_port if listen_port is None else listen_port,
+                device.peers,
+            )
+        case SetPeer(key, allowed_ips):
+            others: dict[bytes, AllowedIPs] = {
+                other: ips - allowed_ips for other, ips in device.peers.items()
+            }
+            return replace(device, peers={**others, key: allowed_ips})
+        case RemovePeer(key):
+            left = {other: ips for other, ips in device.peers.items() if other != key}
+            return replace(device, peers=left)
+    assert_never(step)

@@ -1,0 +1,102 @@
+"""The firewall table, through nft as a child process.
+
+One run of nft is one transaction; what it is told is `wgctl.core.firewall`. libnftables inside
+our own process would end it: the library calls exit() when netlink refuses it.
+"""
+
+import json
+import os
+import subprocess
+
+from wgctl.core import firewall
+from wgctl.core.errors import Unavailable
+from wgctl.core.firewall import Document, Ruleset
+from wgctl.core.tunnel import ChangeFirewall, FirewallStep, ReplaceFirewall
+
+__all__ = ["Nft"]
+
+_TIMEOUT_S = 30.0
+_ABSENT = "No such file or directory"
+
+
+class Nft:
+    """The table `inet <interface>` of the network namespace that the thread is in."""
+
+    def __init__(self, interface: str, *, program: str = "nft") -> None:
+        """Bind to the table of an interface; neither need be there."""
+        self._table = interface
+        self._program = program
+        self._spelling: tuple[Ruleset, Ruleset] | None = None
+
+    def read(self) -> Ruleset | None:
+        """Return the table, None if it is not there."""
+        listed = self._list()
+        if listed is None or self._spelling is None:
+            return listed
+        written, spelled = self._spelling
+        if listed.rules != spelled.rules:
+            return listed
+        return Ruleset(listed.table, written.rules, listed.elements)
+
+    def apply(self, step: FirewallStep) -> None:
+        """Take one step, wholly or not at all."""
+        match step:
+            case ReplaceFirewall(ruleset):
+                self._write(firewall.replace(ruleset))
+                self._learn(ruleset)
+            case ChangeFirewall(added, removed):
+                self._write(firewall.change(self._table, added=added, removed=removed))
+
+    def remove(self) -> None:
+        """Delete the table; nothing if it is not there."""
+        failed = self._run(firewall.remove(self._table))
+        if failed and _ABSENT not in failed:
+            raise self._refusal(failed)
+
+    def _learn(self, written: Ruleset) -> None:
+        """Keep how this version of nft spells the rules that it was just given.
+
+        Versions differ in how they list one and the same rule.
+        """
+        listed = self._list()
+        self._spelling = None if listed is None else (written, listed)
+
+    def _list(self) -> Ruleset | None:
+        done = self._call(["-j", "list", "table", "inet", self._table], None)
+        if done.returncode == 0:
+            return firewall.parse_listing(json.loads(done.stdout))
+        if _ABSENT in done.stderr:
+            return None
+        raise self._refusal(done.stderr)
+
+    def _write(self, document: Document) -> None:
+        if failed := self._run(document):
+            raise self._refusal(failed)
+
+    def _run(self, document: Document) -> str:
+        done = self._call(["-j", "-f", "-"], json.dumps(document))
+        return (done.stderr or f"exit status {done.returncode}") if done.returncode else ""
+
+    def _call(self, arguments: list[str], told: str | None) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [self._program, *arguments],
+                input=told,
+                stdin=subprocess.DEVNULL if told is None else None,
+                capture_output=True,
+                env={**os.environ, "LC_ALL": "C"},
+                timeout=_TIMEOUT_S,
+                check=False,
+                text=True,
+            )
+        except FileNotFoundError as error:
+            raise Unavailable(
+                f"{self._program} is not on the PATH: apt install nftables"
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"nft took more than {_TIMEOUT_S:.0f} s; try again") from error
+
+    def _refusal(self, said: str) -> Unavailable:
+        line = next((line for line in said.splitlines() if line.strip()), "nothing")
+        cure = "; run it as root or with CAP_NET_ADMIN" if "not permitted" in said else ""
+        return Unavailable(f"nft, table inet {self._table}: {ascii(line)[:200]}{cure}")
