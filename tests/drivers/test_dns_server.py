@@ -17,7 +17,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from tests.drivers.conftest import Namespace
+from tests.drivers.namespaces import Namespace
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
 
 pytestmark = pytest.mark.network

@@ -1,12 +1,15 @@
+import ctypes
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
 from pathlib import Path
 
 import pytest
 
-from tests.drivers.namespaces import Namespace
+from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Ruleset
@@ -114,3 +117,181 @@ def test_what_nft_says_is_shown_escaped(tmp_path: Path) -> None:
 
     assert "\033" not in str(caught.value)
     assert json.dumps(str(caught.value)).isascii()
+
+
+NOBODY = 65534
+ONE, OTHER = "fdaa:0:1", "fdaa:0:2"
+LAN = "fd00:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A gateway whose tunnel is a veth, with a peer behind it and a LAN on another interface."""
+
+    gateway: Namespace
+    peer: Namespace
+    lan: Namespace
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    """Every route is open: only the table stands between."""
+    with namespaced() as gateway, namespaced() as peer, namespaced() as lan:
+        made_wire = Wire(gateway, peer, lan)
+        tunnel = gateway.interface
+        for far, near in ((peer, tunnel), (lan, "lan0")):
+            gateway.shell(
+                *("ip", "link", "add", near, "type", "veth"),
+                *("peer", "name", "eth0", "netns", far.name),
+            )
+            gateway.shell("ip", "link", "set", near, "up")
+            far.shell("ip", "link", "set", "eth0", "up")
+        for place, device, address, *routes in (
+            (gateway, tunnel, f"{ONE}::3", f"{ONE}::/48", f"{OTHER}::/48"),
+            (gateway, tunnel, f"{OTHER}::3"),
+            (gateway, "lan0", f"{LAN}::1", f"{LAN}::/64"),
+            (peer, "eth0", f"{ONE}:10::2", "default"),
+            (peer, "eth0", f"{OTHER}:10::2"),
+            (lan, "eth0", f"{LAN}::2", "default"),
+            (lan, "eth0", f"{ONE}:10::9"),
+        ):
+            place.shell("ip", "addr", "add", f"{address}/128", "dev", device, "nodad")
+            for route in routes:
+                place.shell("ip", "-6", "route", "add", route, "dev", device)
+        neighbours(made_wire)
+        gateway.shell("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        yield made_wire
+
+
+def neighbours(wire: Wire) -> None:
+    """A tunnel has no neighbours to discover: tell the veths where everybody is."""
+    for here, device, there, far_device, addresses in (
+        (
+            wire.gateway,
+            wire.gateway.interface,
+            wire.peer,
+            "eth0",
+            (f"{ONE}:10::2", f"{OTHER}:10::2"),
+        ),
+        (wire.gateway, "lan0", wire.lan, "eth0", (f"{LAN}::2",)),
+        (
+            wire.peer,
+            "eth0",
+            wire.gateway,
+            wire.gateway.interface,
+            (f"{ONE}::3", f"{OTHER}::3", f"{LAN}::1", f"{LAN}::2"),
+        ),
+        (wire.lan, "eth0", wire.gateway, "lan0", (f"{ONE}::3", f"{LAN}::1", f"{ONE}:10::2")),
+    ):
+        link = json.loads(there.shell("ip", "-j", "link", "show", far_device))[0]["address"]
+        for address in addresses:
+            here.shell("ip", "neigh", "replace", address, "lladdr", link, "dev", device)
+
+
+@pytest.fixture
+def walled(wire: Wire) -> Iterator[Wire]:
+    networks = [IPv6Network(f"{prefix}::/48") for prefix in (ONE, OTHER)]
+    table = Nft(wire.gateway.interface)
+    wanted = firewall.ruleset(networks, interface=wire.gateway.interface, own_uids=frozenset({0}))
+    wire.gateway.run(table.apply, ReplaceFirewall(wanted))
+    yield wire
+    wire.gateway.run(table.remove)
+
+
+def arrives(
+    sender: Namespace, receiver: Namespace, *, source: str, to: str, port: int = 53, uid: int = 0
+) -> bool:
+    """Whether a datagram arrives; the socket of the sender belongs to `uid`."""
+    with closing(socket_in(receiver)) as ears, closing(socket_in(sender, uid=uid)) as mouth:
+        receiver.run(ears.bind, ("::", port))
+        ears.settimeout(0.3)
+        sender.run(mouth.bind, (source, 0))
+        try:
+            mouth.sendto(b"hello", (to, port))
+            return ears.recvfrom(9)[0] == b"hello"
+        except (TimeoutError, PermissionError):
+            return False
+
+
+def socket_in(namespace: Namespace, *, uid: int = 0) -> socket.socket:
+    """Make a socket there; nft takes a socket for that of the user whose thread made it."""
+    libc = ctypes.CDLL(None)
+    namespace.run(libc.setfsuid, uid)
+    try:
+        return namespace.run(socket.socket, socket.AF_INET6, socket.SOCK_DGRAM)
+    finally:
+        namespace.run(libc.setfsuid, 0)
+
+
+PASSAGES = [
+    ("the resolver", "peer", "gateway", f"{ONE}:10::2", f"{ONE}::3", 53, 0, True),
+    ("its own in another network", "peer", "gateway", f"{OTHER}:10::2", f"{OTHER}::3", 53, 0, True),
+    ("another network's resolver", "peer", "gateway", f"{ONE}:10::2", f"{OTHER}::3", 53, 0, False),
+    ("another port", "peer", "gateway", f"{ONE}:10::2", f"{ONE}::3", 123, 0, False),
+    ("the host by another address", "peer", "gateway", f"{ONE}:10::2", f"{LAN}::1", 53, 0, False),
+    ("out of the tunnel", "peer", "lan", f"{ONE}:10::2", f"{LAN}::2", 53, 0, False),
+    ("into the tunnel", "lan", "peer", f"{LAN}::2", f"{ONE}:10::2", 53, 0, False),
+    ("with a peer's address", "lan", "gateway", f"{ONE}:10::9", f"{ONE}::3", 53, 0, False),
+    ("to a resolver from outside", "lan", "gateway", f"{LAN}::2", f"{ONE}::3", 53, 0, False),
+    ("from our own user", "gateway", "peer", f"{ONE}::3", f"{ONE}:10::2", 53, 0, True),
+    ("from another user", "gateway", "peer", f"{ONE}::3", f"{ONE}:10::2", 53, NOBODY, False),
+    ("to a resolver from our user", "gateway", "gateway", f"{ONE}::3", f"{ONE}::3", 53, 0, True),
+    ("to it from another", "gateway", "gateway", f"{ONE}::3", f"{ONE}::3", 53, NOBODY, False),
+    ("the host's own business", "lan", "gateway", f"{LAN}::2", f"{LAN}::1", 53, 0, True),
+]
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("sender", "receiver", "source", "to", "port", "uid", "passes"),
+    [passage[1:] for passage in PASSAGES],
+    ids=[passage[0] for passage in PASSAGES],
+)
+def test_the_table_lets_through_what_it_should(  # noqa: PLR0913  # one column of the table each
+    walled: Wire,
+    *,
+    sender: str,
+    receiver: str,
+    source: str,
+    to: str,
+    port: int,
+    uid: int,
+    passes: bool,
+) -> None:
+    sides = {"gateway": walled.gateway, "peer": walled.peer, "lan": walled.lan}
+
+    went = arrives(sides[sender], sides[receiver], source=source, to=to, port=port, uid=uid)
+
+    assert went == passes
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("sender", "receiver", "source", "to", "port", "uid"),
+    [passage[1:-1] for passage in PASSAGES],
+    ids=[passage[0] for passage in PASSAGES],
+)
+def test_without_the_table_all_of_it_passes(
+    wire: Wire, *, sender: str, receiver: str, source: str, to: str, port: int, uid: int
+) -> None:
+    """So that the test above shows the table's work, not the wiring's."""
+    sides = {"gateway": wire.gateway, "peer": wire.peer, "lan": wire.lan}
+
+    assert arrives(sides[sender], sides[receiver], source=source, to=to, port=port, uid=uid)
+
+
+@pytest.mark.network
+def test_echo_is_answered_and_a_reply_of_a_peer_comes_back(walled: Wire) -> None:
+    walled.peer.shell("ping", "-6", "-c1", "-W2", "-I", f"{ONE}:10::2", f"{ONE}::3")
+    walled.gateway.shell("ping", "-6", "-c1", "-W2", "-I", f"{ONE}::3", f"{ONE}:10::2")
+
+
+@pytest.mark.network
+def test_what_is_dropped_is_counted(walled: Wire) -> None:
+    assert not arrives(walled.peer, walled.gateway, source=f"{ONE}:10::2", to=f"{OTHER}::3")
+
+    listed = walled.gateway.shell(
+        "nft", "list", "chain", "inet", walled.gateway.interface, "prerouting"
+    )
+
+    assert "!= @networks counter packets 1 " in listed

@@ -102,7 +102,8 @@ def test_what_is_set_is_what_a_device_describes(
 ) -> None:
     """The words of a set are those of a description."""
     private_key = PrivateKey.from_bytes(key)
-    steps = [SetDevice(private_key, port), *(SetPeer(key, ips) for key, ips in peers.items())]
+    steps: list[DeviceStep] = [SetDevice(private_key, port)]
+    steps += [SetPeer(key, ips) for key, ips in peers.items()]
 
     described = uapi.render(steps).removeprefix("set=1\n").rstrip("\n") + "\nerrno=0\n\n"
 

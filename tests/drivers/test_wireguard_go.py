@@ -19,6 +19,15 @@ pytestmark = pytest.mark.network
 
 KEY = b"\x11" * 32
 
+STARTER = """
+import signal, sys
+from pathlib import Path
+from wgctl.drivers.wireguard_go import WireguardGo
+WireguardGo(sys.argv[1], log=Path(sys.argv[2])).create()
+print("up", flush=True)
+signal.pause()
+"""
+
 
 def device(namespace: Namespace, tmp_path: Path) -> WireguardGo:
     return WireguardGo(namespace.interface, log=tmp_path / "log")
@@ -46,12 +55,7 @@ def test_a_device_outlives_the_process_that_started_it_and_is_found_again(
     starter = subprocess.Popen(
         [
             *("ip", "netns", "exec", namespace.name, sys.executable, "-c"),
-            "import sys, signal\n"
-            "from pathlib import Path\n"
-            "from wgctl.drivers.wireguard_go import WireguardGo\n"
-            "WireguardGo(sys.argv[1], log=Path(sys.argv[2])).create()\n"
-            "print('up', flush=True)\n"
-            "signal.pause()\n",
+            STARTER,
             namespace.interface,
             str(tmp_path / "log"),
         ],

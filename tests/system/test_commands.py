@@ -244,6 +244,23 @@ def test_status_and_doctor_find_a_healthy_host(scene: Scene) -> None:
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
 
 
+def test_doctor_warns_of_a_firewall_that_would_win_over_ours(scene: Scene) -> None:
+    """As ufw and Docker make one: a forward chain of their own whose policy is drop."""
+    host = scene.gateway.host
+    host.run("nft", "add table ip6 filter")
+    host.run(
+        "nft", "add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; }"
+    )
+
+    checks = scene.gateway.json("doctor")
+
+    host.run("nft", "delete table ip6 filter")
+    (found,) = [check for check in checks if check["name"] == "other firewalls"]
+    assert found["ok"] is None
+    assert "ip6 filter FORWARD" in found["found"]
+    assert scene.gateway.interface in found["cure"]
+
+
 def test_every_noun_lists_shows_and_removes(scene: Scene) -> None:
     gateway = scene.gateway
     gateway.wgctl("org", "add", "initech")

@@ -3,16 +3,15 @@
 Knows no route itself: see `operators`, `nodes` and `internal`.
 """
 
-import warnings
 from collections.abc import Iterable
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
-from pydantic.warnings import UnsupportedFieldAttributeWarning
 
 from wgctl import __version__
 from wgctl.api.problems import RESPONSES, answer_with_problems
+from wgctl.core import schema
 from wgctl.core.access import Asker, Scope, allowed
 from wgctl.core.errors import Denied
 
@@ -54,23 +53,11 @@ def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAP
     for name, value in state.items():
         setattr(app.state, name, value)
     answer_with_problems(app)
+    schema.finish()
     for router in routers:
         _require_scopes(router)
-        _finish_shapes(router)
         app.include_router(router, prefix="/v1")
     return app
-
-
-def _finish_shapes(router: APIRouter) -> None:
-    """Build the shapes of every request and reply now, which the first request else waits for."""
-    with warnings.catch_warnings():
-        # FastAPI's own names of parameters, which it silences where a shape is built at once.
-        warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
-        for route in router.routes:
-            if isinstance(route, APIRoute):
-                for field in (route.body_field, route.response_field):
-                    if field is not None:
-                        field.validate(None)
 
 
 def _require_scopes(router: APIRouter) -> None:

@@ -23,8 +23,9 @@ __all__ = ["Answer", "Reply", "ask"]
 
 _TIMEOUT_S = 5.0
 _LENGTH_BYTES = 2
-_MAX_LABEL = 63
-_MAX_NAME = 253
+# Printable ASCII without the dot between labels, the backslash of escapes, and space.
+_LABEL = re.compile(r"[!-\-/-\[\]-~]{1,63}")
+_MAX_LABELS = 254  # RFC 1035, section 2.3.4, less the root's label.
 _MAX_TYPE = 65535
 _CURE = "start it with: wgctl run resolver"
 
@@ -79,11 +80,9 @@ def _name(name: str, type_: str) -> bytes:
         with suppress(AddressValueError):
             text = reverse_name(IPv6Address(name))
     labels = [] if text == "." else text.removesuffix(".").split(".")
-    fits = (
-        all(0 < len(label) <= _MAX_LABEL for label in labels)
-        and len(text.removesuffix(".")) <= _MAX_NAME
-    )
-    if not fits or not text.isascii() or not text.isprintable() or "\\" in text or " " in text:
+    if sum(1 + len(label) for label in labels) > _MAX_LABELS or not all(
+        _LABEL.fullmatch(label) for label in labels
+    ):
         raise Invalid(
             f"name {ascii(name)[:80]}, expected labels of 1 to 63 ASCII characters, dots between"
         )

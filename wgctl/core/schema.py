@@ -4,6 +4,7 @@ Fields are named as in the tables of the command line; unknown ones are refused.
 RFC 3339 in UTC. Turning values of the store into these is `wgctl.api`.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv6Address, IPv6Network
 from typing import Annotated, Generic, TypeVar
@@ -49,6 +50,7 @@ __all__ = [
     "SelfReply",
     "Status",
     "Tunnel",
+    "finish",
 ]
 
 Item = TypeVar("Item")
@@ -92,6 +94,22 @@ class _Shape(BaseModel):
         # A command uses two or three shapes: the others are never built, which saves 50 ms.
         defer_build=True,
     )
+
+
+def finish() -> None:
+    """Build every shape now, for a program that reads them in several threads.
+
+    What two threads use first at the same moment is else built by both at once.
+    """
+    for shape in _descendants(_Shape):
+        shape.model_config["defer_build"] = False
+        shape.model_rebuild(force=True)
+
+
+def _descendants(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for descendant in shape.__subclasses__():
+        yield descendant
+        yield from _descendants(descendant)
 
 
 class Page(_Shape, Generic[Item]):

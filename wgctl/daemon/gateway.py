@@ -11,7 +11,7 @@ import pwd
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,8 +75,8 @@ def down(settings: Settings) -> None:
 
     Raises Conflict while the gateway runs: it would make them again at once.
     """
-    with _only_one(settings):
-        take_down(_parts(settings))
+    with _only_one(settings), closing(_netlink(settings)) as netlink:
+        take_down(_parts(settings, netlink))
 
 
 class _Gateway:
@@ -90,8 +90,9 @@ class _Gateway:
         self._started_at = int(time.time())
         self._changes: asyncio.Queue[Changes] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
+        self._netlink = _netlink(settings)
         self._programme = Programme(
-            _parts(settings),
+            _parts(settings, self._netlink),
             Roster(host),
             copy,
             now=lambda: int(time.time()),
@@ -115,7 +116,8 @@ class _Gateway:
                 ]
             )
         finally:
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            await self._in_thread(self._netlink.close)
+            self._thread.shutdown()
         _log.info("gateway stopped", left_up=self._host.interface)
 
     async def _keep(self) -> None:
@@ -225,14 +227,15 @@ def _host(settings: Settings) -> Host:
     )
 
 
-def _parts(settings: Settings) -> Parts:
+def _netlink(settings: Settings) -> Netlink:
+    interface = settings.gateway.interface
+    return Netlink(interface, metric=route_metric(interface))
+
+
+def _parts(settings: Settings, netlink: Netlink) -> Parts:
     interface = settings.gateway.interface
     log = settings.role_dir(Role.GATEWAY) / "wireguard-go.log"
-    return Parts(
-        Netlink(interface, metric=route_metric(interface)),
-        WireguardGo(interface, log=log),
-        Nft(interface),
-    )
+    return Parts(netlink, WireguardGo(interface, log=log), Nft(interface))
 
 
 def _read(path: Path, parse: Callable[[str], _Result]) -> _Result:

@@ -1,0 +1,212 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv6Network
+from pathlib import Path
+
+import pytest
+
+from peers.keys import PrivateKey
+from peers.names import Label
+from tests.drivers.namespaces import Namespace, namespaced
+from wgctl.core import settings as core_settings
+from wgctl.core.errors import Conflict, Unavailable
+from wgctl.core.feed import Kind, Put
+from wgctl.core.model import Network, Peer
+from wgctl.core.settings import Settings
+from wgctl.daemon import gateway
+from wgctl.drivers import uapi
+from wgctl.store.copy import Copy
+
+NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:1::/48"), 0)
+PEER = Peer(
+    1,
+    1,
+    1,
+    1,
+    Label("laptop"),
+    "operator",
+    PrivateKey.generate().public(),
+    NETWORK.prefix[(16 << 64) + 2],
+    0,
+    None,
+)
+
+ROLE = """
+import sys
+from pathlib import Path
+from wgctl.core import settings
+from wgctl.daemon import gateway
+gateway.run(settings.parse(Path(sys.argv[1]).read_text(), origin=sys.argv[1]))
+"""
+
+
+def eventually(check: Callable[[], bool], *, within_s: float = 15) -> None:
+    deadline = time.monotonic() + within_s
+    while not check():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Scene:
+    """A host that was initialised, whose controller never answers."""
+
+    namespace: Namespace
+    config: Path
+    settings: Settings
+    roles: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = ["ip", "netns", "exec", self.namespace.name, sys.executable, "-c", ROLE]
+        with (self.config.parent / "role.log").open("ab") as log:
+            role = subprocess.Popen([*command, str(self.config)], stdout=log, stderr=log)
+        self.roles.append(role)
+        eventually(self.holds_peer)
+        return role
+
+    def holds_peer(self) -> bool:
+        try:
+            device = uapi.get(uapi.socket_path(self.namespace.interface)).device
+        except Unavailable:
+            return False
+        return PEER.public_key.raw in device.peers
+
+    def links(self) -> str:
+        return self.namespace.shell("ip", "-6", "addr")
+
+    def close(self) -> None:
+        for role in self.roles:
+            role.kill()
+            role.wait(10)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with namespaced() as namespace:
+        config = tmp_path / "wgctl.toml"
+        config.write_text(
+            f'state_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n[gateway]\n'
+            f'region = "ams"\nendpoint = "192.0.2.1:51820"\ninterface = "{namespace.interface}"\n'
+        )
+        settings = core_settings.parse(config.read_text(), origin="test")
+        folder = settings.role_dir("gateway")
+        folder.mkdir(parents=True)
+        (folder / "private.key").write_text(PrivateKey.generate().text() + "\n")
+        (folder / "pool").write_text("fdaa::/16\n")
+        copy = Copy(folder / "copy.sqlite")
+        with copy.replacing() as replacement:
+            replacement.add(Put(Kind.NETWORK, NETWORK))
+            replacement.add(Put(Kind.PEER, PEER))
+            replacement.commit(epoch="e", revision=1)
+        copy.close()
+        made = Scene(namespace, config, settings)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.mark.network
+def test_it_programs_what_its_copy_holds_without_a_controller(scene: Scene) -> None:
+    scene.start()
+
+    assert f"{NETWORK.resolver}/128" in scene.links()
+    assert "unreachable fdaa::/16" in scene.namespace.shell("ip", "-6", "route")
+    assert scene.namespace.interface in scene.namespace.shell("nft", "list", "tables")
+    eventually(
+        lambda: scene.namespace.shell("sysctl", "-n", "net.ipv6.conf.all.forwarding") == "1\n"
+    )
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_it_tears_nothing_down_when_it_stops_and_goes_on_when_it_starts(
+    scene: Scene, how: signal.Signals
+) -> None:
+    role = scene.start()
+    process = uapi.owner(uapi.socket_path(scene.namespace.interface))
+
+    role.send_signal(how)
+
+    assert role.wait(10) == (-how if how is signal.SIGKILL else 0)
+    assert scene.holds_peer()
+    scene.start()
+    assert uapi.owner(uapi.socket_path(scene.namespace.interface)) == process
+
+
+@pytest.mark.network
+def test_a_device_that_dies_is_back_within_two_seconds(scene: Scene) -> None:
+    scene.start()
+    process = uapi.owner(uapi.socket_path(scene.namespace.interface))
+    assert process is not None
+
+    os.kill(process, signal.SIGKILL)
+
+    eventually(lambda: not scene.holds_peer(), within_s=1)
+    eventually(scene.holds_peer, within_s=2)
+
+
+@pytest.mark.network
+def test_a_deleted_link_is_back_within_two_seconds(scene: Scene) -> None:
+    scene.start()
+
+    scene.namespace.shell("ip", "link", "delete", scene.namespace.interface)
+
+    eventually(scene.holds_peer, within_s=2)
+    eventually(lambda: f"{NETWORK.resolver}/128" in scene.links(), within_s=2)
+
+
+@pytest.mark.network
+def test_down_takes_all_away_but_not_while_the_role_runs(scene: Scene) -> None:
+    role = scene.start()
+    with pytest.raises(Conflict, match="stop it"):
+        scene.namespace.run(gateway.down, scene.settings)
+    assert scene.holds_peer()
+    role.terminate()
+    role.wait(10)
+
+    scene.namespace.run(gateway.down, scene.settings)
+    scene.namespace.run(gateway.down, scene.settings)
+
+    assert scene.namespace.interface not in scene.namespace.shell("ip", "link")
+    assert scene.namespace.shell("ip", "-6", "route") == ""
+    assert scene.namespace.shell("nft", "list", "ruleset") == ""
+    assert not uapi.socket_path(scene.namespace.interface).exists()
+
+
+def bare_settings(folder: Path, *, backend: str = "auto") -> Settings:
+    return core_settings.parse(
+        f'state_dir = "{folder}"\n[gateway]\nregion = "ams"\nendpoint = "192.0.2.1:51820"\n'
+        f'backend = "{backend}"\n',
+        origin="test",
+    )
+
+
+def test_the_kernel_backend_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match='backend = "auto"'):
+        gateway.run(bare_settings(tmp_path, backend="kernel"))
+
+
+@pytest.mark.parametrize("work", [gateway.run, gateway.down])
+def test_a_host_that_was_not_initialised_is_told_to(
+    tmp_path: Path, work: Callable[[Settings], None]
+) -> None:
+    with pytest.raises(Unavailable, match="wgctl init"):
+        work(bare_settings(tmp_path))
+
+
+def test_a_spoiled_key_file_is_named_and_never_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway"
+    folder.mkdir()
+    (folder / "pool").write_text("fdaa::/16\n")
+    (folder / "private.key").write_text("c2VjcmV0\n")
+
+    with pytest.raises(Unavailable, match=r"private\.key: 6 bytes, expected 32") as caught:
+        gateway.run(bare_settings(tmp_path))
+
+    assert "c2VjcmV0" not in str(caught.value)

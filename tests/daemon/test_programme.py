@@ -1,0 +1,261 @@
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Network
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from peers.keys import PrivateKey
+from peers.names import Label
+from wgctl.core.errors import Unavailable
+from wgctl.core.feed import Delete, Kind, Put
+from wgctl.core.model import Network, Peer
+from wgctl.core.ports import Seen
+from wgctl.core.roster import Roster
+from wgctl.core.schema import ObservedPeer
+from wgctl.core.tunnel import DeviceStep, Host, RemovePeer, SetPeer
+from wgctl.daemon.follow import Changes
+from wgctl.daemon.programme import Programme
+from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
+from wgctl.services.reconcile import Parts, read
+from wgctl.store.copy import Copy
+
+HOST = Host(
+    interface="wgctl0",
+    pool=IPv6Network("fdaa::/16"),
+    private_key=PrivateKey.generate(),
+    listen_port=51820,
+    mtu_bytes=1420,
+    own_uids=frozenset({0}),
+)
+NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:1::/48"), 0)
+KEYS = [PrivateKey.generate().public() for _ in range(3)]
+
+
+def peer(id_: int, *, expires_at: int | None = None) -> Peer:
+    address = NETWORK.prefix[(16 << 64) + 2 + id_]
+    name = Label(f"p{id_}")
+    return Peer(id_, 1, 1, 1, name, "operator", KEYS[id_], address, 0, expires_at)
+
+
+class Faulty(MemoryWireGuard):
+    """A device that refuses everything while it is told to."""
+
+    refuses = False
+
+    def apply(self, steps: Sequence[DeviceStep]) -> None:
+        if self.refuses:
+            raise Unavailable("the device refuses")
+        super().apply(steps)
+
+
+@dataclass
+class Scene:
+    """A programme over a kernel in memory, with a clock that stands still."""
+
+    copy: Copy
+    kernel: Kernel = field(default_factory=Kernel)
+    now: int = 1000
+    forwards: bool = False
+
+    def __post_init__(self) -> None:
+        self.wireguard = Faulty(self.kernel)
+        self.parts = Parts(MemoryLinks(self.kernel), self.wireguard, MemoryFirewall(self.kernel))
+        self.roster = Roster(HOST)
+        self.programme = Programme(
+            self.parts, self.roster, self.copy, now=lambda: self.now, forward=self.forward
+        )
+
+    def forward(self) -> tuple[str, ...]:
+        switched = () if self.forwards else ("all.forwarding=1",)
+        self.forwards = True
+        return switched
+
+    def fill(self, *rows: Peer, revision: int = 1) -> None:
+        with self.copy.replacing() as replacement:
+            replacement.add(Put(Kind.NETWORK, NETWORK))
+            for row in rows:
+                replacement.add(Put(Kind.PEER, row))
+            replacement.commit(epoch="e", revision=revision)
+
+    def started(self, *rows: Peer) -> Programme:
+        self.fill(*rows)
+        self.programme.load()
+        self.programme.verify()
+        return self.programme
+
+    def peers(self) -> set[bytes]:
+        device = self.parts.wireguard.read()
+        return set() if device is None else set(device.peers)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    copy = Copy(tmp_path / "copy.sqlite")
+    yield Scene(copy)
+    copy.close()
+
+
+def commit(*events: Put | Delete, revision: int = 2) -> Changes:
+    return Changes(replaced=False, events=events, revision=revision)
+
+
+def test_what_the_copy_holds_is_programmed_and_is_no_drift(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+
+    assert read(scene.parts) == scene.roster.whole(now=scene.now)
+    assert (programme.settled, programme.drift, programme.revision) == (True, 0, 1)
+    assert scene.forwards
+
+
+def test_a_change_is_written_at_once(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+
+    programme.take(commit(Put(Kind.PEER, peer(1)), Delete(Kind.PEER, 0)))
+
+    assert scene.peers() == {KEYS[1].raw}
+    assert programme.revision == 2
+
+
+def test_a_change_is_no_drift_for_the_pass_after_it(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+
+    programme.take(commit(Put(Kind.PEER, peer(1)), Delete(Kind.PEER, 0)))
+    programme.verify()
+
+    assert programme.drift == 0
+
+
+def test_a_snapshot_replaces_everything(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+    scene.fill(peer(1), revision=9)
+
+    programme.take(Changes(replaced=True, events=(), revision=9))
+
+    assert scene.peers() == {KEYS[1].raw}
+    assert (programme.revision, programme.drift) == (9, 0)
+
+
+def test_drift_is_repaired_counted_and_told_in_words(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+    scene.wireguard.apply([RemovePeer(KEYS[0].raw), SetPeer(KEYS[2].raw, frozenset())])
+
+    programme.verify()
+
+    assert scene.peers() == {KEYS[0].raw}
+    assert programme.drift == 2
+    assert f"peer {KEYS[2]} removed" in programme.drift_events[0]
+
+
+def test_only_the_last_of_much_drift_is_told(scene: Scene) -> None:
+    programme = scene.started()
+    for _ in range(25):
+        scene.wireguard.apply([SetPeer(KEYS[2].raw, frozenset())])
+        programme.verify()
+
+    assert programme.drift == 25
+    assert len(programme.drift_events) == 20
+
+
+def test_a_device_that_died_is_back_at_the_next_tick_and_counts_once(scene: Scene) -> None:
+    programme = scene.started(peer(0), peer(1))
+    scene.kernel.lose_link()
+
+    programme.tick()
+
+    assert scene.peers() == {KEYS[0].raw, KEYS[1].raw}
+    assert programme.drift == 1
+
+
+def test_a_link_that_was_made_anew_by_others_is_noticed(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+    scene.wireguard.create()
+
+    programme.tick()
+
+    assert scene.peers() == {KEYS[0].raw}
+
+
+def test_a_peer_leaves_at_its_second(scene: Scene) -> None:
+    programme = scene.started(peer(0, expires_at=1010), peer(1))
+    scene.now = 1009
+    programme.tick()
+    assert scene.peers() == {KEYS[0].raw, KEYS[1].raw}
+
+    scene.now = 1010
+    programme.tick()
+    programme.verify()
+
+    assert scene.peers() == {KEYS[1].raw}
+    assert programme.drift == 0
+
+
+def test_a_refused_change_is_made_good_by_the_next_pass_and_is_no_drift(scene: Scene) -> None:
+    programme = scene.started()
+    scene.wireguard.refuses = True
+    programme.take(commit(Put(Kind.PEER, peer(0))))
+    assert (programme.settled, programme.revision) == (False, 1)
+
+    scene.wireguard.refuses = False
+    programme.verify()
+
+    assert scene.peers() == {KEYS[0].raw}
+    assert (programme.settled, programme.revision, programme.drift) == (True, 2, 0)
+
+
+def test_a_lasting_refusal_is_logged_once(scene: Scene) -> None:
+    scene.wireguard.refuses = True
+
+    with capture_logs() as logs:
+        scene.started(peer(0))
+        scene.programme.verify()
+
+    refused = [log for log in logs if log["event"] == "kernel refused"]
+    assert [log["reason"] for log in refused] == ["the device refuses"]
+
+
+def test_forwarding_that_cannot_be_switched_does_not_stop_the_rest(scene: Scene) -> None:
+    def refuse() -> tuple[str, ...]:
+        raise Unavailable("hidden")
+
+    scene.fill(peer(0))
+    programme = Programme(scene.parts, scene.roster, scene.copy, now=lambda: 1000, forward=refuse)
+    programme.load()
+    programme.verify()
+
+    assert programme.settled
+    assert scene.peers() == {KEYS[0].raw}
+
+
+def test_what_was_seen_is_told_by_peer(scene: Scene) -> None:
+    programme = scene.started(peer(1), peer(0))
+    scene.kernel.seen[KEYS[1].raw] = Seen("192.0.2.1:9", 5, 6, 7)
+    scene.wireguard.apply([SetPeer(KEYS[2].raw, frozenset())])
+
+    assert programme.observe() == [
+        ObservedPeer(peer_id=0),
+        ObservedPeer(
+            peer_id=1,
+            endpoint="192.0.2.1:9",
+            last_handshake=5,
+            received_bytes=6,
+            sent_bytes=7,
+        ),
+    ]
+
+
+def test_without_a_device_nothing_was_seen(scene: Scene) -> None:
+    assert scene.programme.observe() == []
+
+
+def test_no_key_of_ours_is_logged(scene: Scene) -> None:
+    with capture_logs() as logs:
+        programme = scene.started(peer(0))
+        programme.take(commit(Put(Kind.PEER, replace(peer(0), public_key=KEYS[1]))))
+        scene.kernel.lose_link()
+        programme.tick()
+
+    assert len(logs) > 3
+    assert HOST.private_key.text() not in str(logs)
+    assert HOST.private_key.raw.hex() not in str(logs)

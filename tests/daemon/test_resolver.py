@@ -1,0 +1,410 @@
+"""The resolver role: its views follow the feed, and it answers with or without a controller."""
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+
+import dns.message
+import dns.rcode
+import pytest
+
+from peers.endpoint import Endpoint
+from peers.keys import PublicKey
+from peers.names import Label
+from wgctl.client.resolver import Reply, ask
+from wgctl.core.errors import Unavailable
+from wgctl.core.feed import Commit, Delete, Event, Kind, Put, Row, Snapshot, render_line
+from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
+from wgctl.daemon.follow import Changes
+from wgctl.daemon.resolver import Answers, Views
+from wgctl.drivers.dns_server import Asker
+from wgctl.drivers.upstream import Upstreams
+from wgctl.store.copy import Copy
+
+KEY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+ACME = Network(1, 1, Label("default"), IPv6Network("fdaa:0:18::/48"), 0)
+OTHER = Network(2, 2, Label("default"), IPv6Network("fdaa:0:19::/48"), 0)
+WEB = App(1, 1, 1, Label("web"), 0)
+DEADLINE_S = 15.0
+NOW = 1000
+
+
+def peer(number: int, network: Network, *, expires_at: int | None = None) -> Peer:
+    address = network.prefix[0x10 << 64 | number]
+    name = Label(f"peer{number}")
+    return Peer(
+        number, network.org_id, network.id, 1, name, "operator", KEY, address, 0, expires_at
+    )
+
+
+ALICE, BOB, CAROL = peer(2, ACME), peer(3, ACME), peer(4, OTHER)
+MACHINE = Machine(
+    *(1, 1, 1, WEB.id, BOB.id, Label("m1"), Label("ams"), Label("app")),
+    *((), {}, MachineState.STARTED, 0),
+)
+ROWS: list[Row] = [ACME, OTHER, WEB, ALICE, BOB, CAROL, MACHINE]
+KINDS = {Network: Kind.NETWORK, Peer: Kind.PEER, App: Kind.APP, Machine: Kind.MACHINE}
+
+
+def put(row: Row) -> Put:
+    return Put(KINDS[type(row)], row)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    opened = Copy(tmp_path / "copy.sqlite")
+    opened.write([put(row) for row in ROWS], epoch="e", revision=1)
+    yield opened
+    opened.close()
+
+
+class Followed:
+    """Views of a copy, and the feed that changes both."""
+
+    def __init__(self, copy: Copy) -> None:
+        self.now = NOW
+        self._copy = copy
+        self.views = Views(copy, now=lambda: self.now)
+
+    def commit(self, *events: Put | Delete, revision: int = 2) -> None:
+        self._copy.write(events, epoch="e", revision=revision)
+        self.views.take(Changes(replaced=False, events=events, revision=revision))
+
+    def names(self, network: Network) -> set[str]:
+        view = self.views.of(network.prefix.network_address.packed[:6])
+        assert view is not None
+        return {b".".join(name).decode() for name in view.names if name[-1] == b"internal"}
+
+
+FIXED = {"internal", "_api.internal", "_apps.internal", "_peer.internal"}
+
+
+def test_a_network_s_view_holds_its_own_rows(copy: Copy) -> None:
+    followed = Followed(copy)
+
+    assert followed.names(ACME) == FIXED | {
+        "web.internal",
+        "peer2._peer.internal",
+        "peer3._peer.internal",
+    }
+    assert followed.names(OTHER) == FIXED | {"peer4._peer.internal"}
+
+
+def test_a_network_that_is_not_there_has_no_view(copy: Copy) -> None:
+    assert Followed(copy).views.of(bytes.fromhex("fdaa00000020")) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "changed"),
+    [
+        (put(peer(5, ACME)), {"peer5._peer.internal"}),
+        (put(App(2, 1, 1, Label("db"), 0)), {"db.internal"}),
+        (Delete(Kind.PEER, ALICE.id), {"peer2._peer.internal"}),
+        (Delete(Kind.APP, WEB.id), {"web.internal"}),
+        (put(replace(ALICE, name=Label("anna"))), {"peer2._peer.internal", "anna._peer.internal"}),
+    ],
+)
+def test_a_change_is_in_the_next_answer_and_leaves_other_views_alone(
+    copy: Copy, event: Put | Delete, changed: set[str]
+) -> None:
+    followed = Followed(copy)
+    before, other = followed.names(ACME), followed.views.of(OTHER.prefix.network_address.packed[:6])
+    followed.commit(event)
+
+    assert followed.names(ACME) ^ before == changed
+    assert followed.views.of(OTHER.prefix.network_address.packed[:6]) is other
+
+
+@pytest.mark.parametrize(
+    "event", [Delete(Kind.MACHINE, 1), put(replace(MACHINE, state=MachineState.STOPPED))]
+)
+def test_a_machine_that_stops_leaves_its_app(copy: Copy, event: Put | Delete) -> None:
+    followed = Followed(copy)
+    prefix, name = ACME.prefix.network_address.packed[:6], (b"web", b"internal")
+    before = followed.views.of(prefix)
+    assert before is not None
+    assert before.names[name].records
+    followed.commit(event)
+
+    after = followed.views.of(prefix)
+    assert after is not None
+    assert not after.names[name].records
+
+
+def test_a_deleted_network_has_no_view(copy: Copy) -> None:
+    followed = Followed(copy)
+    followed.names(ACME)
+    followed.commit(Delete(Kind.NETWORK, ACME.id))
+
+    assert followed.views.of(ACME.prefix.network_address.packed[:6]) is None
+
+
+def test_a_snapshot_may_change_everything(copy: Copy) -> None:
+    followed = Followed(copy)
+    followed.names(ACME)
+    with copy.replacing() as replacement:
+        replacement.add(put(ACME))
+        replacement.commit(epoch="f", revision=9)
+    followed.views.take(Changes(replaced=True, events=(), revision=9))
+
+    assert followed.names(ACME) == FIXED
+
+
+def test_a_peer_leaves_when_its_time_is_over_without_any_change(copy: Copy) -> None:
+    followed = Followed(copy)
+    followed.commit(put(replace(ALICE, expires_at=NOW + 10)))
+
+    assert "peer2._peer.internal" in followed.names(ACME)
+    followed.now += 9
+    assert "peer2._peer.internal" in followed.names(ACME)
+    followed.now += 1
+    assert "peer2._peer.internal" not in followed.names(ACME)
+
+
+def test_an_answer_comes_from_the_view_of_the_askers_network(copy: Copy) -> None:
+    answers = Answers(Followed(copy).views, Upstreams([]))
+    query = dns.message.make_query("web.internal", "AAAA")
+
+    def rcode(address: IPv6Address) -> dns.rcode.Rcode:
+        reply = answers.to(query.to_wire(), Asker(address.packed, stream=False))
+        assert isinstance(reply, bytes)
+        return dns.message.from_wire(reply).rcode()
+
+    assert rcode(ALICE.address) == dns.rcode.NOERROR
+    assert rcode(CAROL.address) == dns.rcode.NXDOMAIN
+    stranger = Asker(IPv6Address("fdaa:0:20::2").packed, stream=False)
+    assert answers.to(query.to_wire(), stranger) is None
+
+
+def test_a_fault_of_ours_costs_one_answer(copy: Copy) -> None:
+    """A row that cannot be read must not end the role."""
+    answers = Answers(Followed(copy).views, Upstreams([]))
+    query = dns.message.make_query("web.internal", "AAAA").to_wire()
+    copy.close()
+
+    assert answers.to(query, Asker(ALICE.address.packed, stream=False)) is None
+
+
+class Home:
+    """The folders of one deployment, and its settings; sockets need a short path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(
+            state_dir=folder,
+            runtime_dir=folder / "run",
+            gateway=GatewaySettings(
+                region=Label("ams"),
+                endpoint=Endpoint("192.0.2.1", 51820),
+                interface=f"wr{secrets.token_hex(4)}",
+            ),
+            resolver=ResolverSettings(),
+        )
+        self.folder = folder / "resolver"
+        self.folder.mkdir()
+        self.settings.runtime_dir.mkdir()
+        self._file = folder / "wgctl.toml"
+        self._file.write_text(render(self.settings))
+
+    def fill(self) -> None:
+        copy = Copy(self.folder / "copy.sqlite")
+        copy.write([put(row) for row in ROWS], epoch="e", revision=1)
+        copy.close()
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the role in a process of its own, and end it."""
+        code = (
+            "import sys, pathlib; from wgctl.core.settings import parse\n"
+            "from wgctl.core.model import Role; from wgctl.daemon.roles import run\n"
+            "run(Role.RESOLVER, parse(pathlib.Path(sys.argv[1]).read_text(), origin='test'))"
+        )
+        with subprocess.Popen([sys.executable, "-c", code, str(self._file)]) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def ask(self, network: Network, name: str, type_: str = "AAAA") -> Reply:
+        """Return what the role answers, as soon as it answers at all."""
+        path = self.settings.resolver_socket
+        return eventually(lambda: ask(path, asker=network.resolver, name=name, type_=type_))
+
+
+def eventually(work: Callable[[], Reply]) -> Reply:
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return work()
+        except Unavailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with tempfile.TemporaryDirectory(prefix="wgctl-") as folder:
+        yield Home(Path(folder))
+
+
+def test_it_answers_from_its_copy_without_a_controller(home: Home) -> None:
+    home.fill()
+    for _ in range(2):  # and again after a restart
+        with home.running() as process:
+            web = home.ask(ACME, "web.internal")
+            assert [answer.data for answer in web.answers] == [str(BOB.address)]
+            assert home.ask(OTHER, "web.internal").rcode == "NXDOMAIN"
+            assert home.ask(ACME, "_peer.internal", "TXT").answers[0].data == "peer2,peer3"
+            alice = home.ask(ACME, str(ALICE.address), "PTR").answers
+            assert [answer.data for answer in alice] == ["peer2._peer.internal."]
+            assert home.ask(ACME, str(CAROL.address), "PTR").rcode == "NXDOMAIN"
+            assert home.ask(ACME, "example.com", "A").rcode == "REFUSED"
+
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
+            assert not home.settings.resolver_socket.exists()
+
+
+def test_the_operators_socket_is_for_its_owner_and_group(home: Home) -> None:
+    home.fill()
+    with home.running():
+        home.ask(ACME, "web.internal")
+        mode = home.settings.resolver_socket.stat().st_mode
+
+        assert mode & 0o007 == 0
+        assert mode & 0o600 == 0o600
+
+
+def test_before_its_first_snapshot_it_is_silent(home: Home) -> None:
+    with home.running():
+        deadline = time.monotonic() + DEADLINE_S
+        while "no network" not in why_unavailable(home):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def why_unavailable(home: Home) -> str:
+    with pytest.raises(Unavailable) as refusal:
+        ask(home.settings.resolver_socket, asker=ACME.resolver, name="web.internal")
+    return str(refusal.value)
+
+
+class Controller:
+    """Serves a feed and takes reports on `node.sock`, as the controller does."""
+
+    def __init__(self, path: Path) -> None:
+        self.reports: list[dict[str, object]] = []
+        self._lines: list[bytes] = []
+        self._grown = threading.Condition()
+        self._closed = False
+        self._server = _Server(str(path), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def send(self, *events: Event) -> None:
+        with self._grown:
+            self._lines.extend(map(render_line, events))
+            self._grown.notify_all()
+
+    def close(self) -> None:
+        with self._grown:
+            self._closed = True
+            self._grown.notify_all()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _stream(self, write: Callable[[bytes], object]) -> None:
+        sent = 0
+        with self._grown:
+            while not self._closed:
+                for line in self._lines[sent:]:
+                    write(line)
+                sent = len(self._lines)
+                self._grown.wait()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        controller = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                with suppress(OSError):
+                    controller._stream(self.wfile.write)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                controller.reports.append(json.loads(body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def address_string(self) -> str:
+                return "role"
+
+        return Handler
+
+
+class _Server(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+
+
+@contextmanager
+def controller(home: Home) -> Iterator[Controller]:
+    running = Controller(home.settings.node_socket)
+    try:
+        yield running
+    finally:
+        running.close()
+        home.settings.node_socket.unlink()
+
+
+def within_a_second(work: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 1.0
+    while not work():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_change_of_the_feed_is_answered_within_a_second(home: Home) -> None:
+    with home.running(), controller(home) as node:
+        node.send(Snapshot("e"), *(put(row) for row in ROWS), Commit(1))
+        home.ask(ACME, "web.internal")
+        node.send(put(App(2, 1, 1, Label("db"), 0)), Commit(2))
+        within_a_second(lambda: home.ask(ACME, "db.internal").rcode == "NOERROR")
+        node.send(Delete(Kind.PEER, BOB.id), Delete(Kind.MACHINE, MACHINE.id), Commit(3))
+        within_a_second(lambda: home.ask(ACME, "peer3._peer.internal").rcode == "NXDOMAIN")
+
+        assert home.ask(ACME, "web.internal") == Reply("NOERROR", ())
+        assert home.ask(ACME, str(BOB.address), "PTR").rcode == "NXDOMAIN"
+
+    with home.running():  # what is deleted stays so, the controller gone
+        assert home.ask(ACME, "peer3._peer.internal").rcode == "NXDOMAIN"
+        assert home.ask(ACME, "db.internal").rcode == "NOERROR"
+
+
+def test_it_reports_the_revision_that_it_stands_at(home: Home) -> None:
+    home.fill()
+    with controller(home) as node, home.running():
+        deadline = time.monotonic() + DEADLINE_S
+        while not node.reports:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+        assert node.reports[0]["role"] == "resolver"
+        assert node.reports[0]["revision"] == 1
