@@ -33,7 +33,8 @@ check: packages $(READY)
 	$(BIN)/lint-imports
 
 bench: packages $(READY)
-	$(BIN)/python tests/bench/start.py
+	$(BIN)/python -m tests.bench.start
+	$(BIN)/python -m tests.bench.propagation
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -29,8 +29,10 @@ def test_units_add_up(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "30", "d", "-1d", "1.5h", "30 d", "12h1d", "1d1d", "1D", "0s", "0w0d", "36601d", "٣d"]
-    + ["99999999999d", "1y", "1d\n"],
+    [
+        *("", "30", "d", "-1d", "1.5h", "30 d", "12h1d", "1d1d", "1D", "0s", "0w0d", "36601d"),
+        *("\u0663d", "99999999999d", "1y", "1d\n"),
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="expected"):

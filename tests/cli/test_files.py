@@ -1,4 +1,5 @@
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,16 @@ def test_a_failure_takes_the_file_with_it(tmp_path: Path, kind: type[BaseExcepti
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    with pytest.raises(OSError, match="No space left"), new_file(tmp_path / "a.conf") as file:
-        os.dup2(os.open(full, os.O_WRONLY), file._descriptor)  # noqa: SLF001 - stands for the disk
-        file.finish(b"secret")
+    with new_file(tmp_path / "a.conf") as file:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3, limit[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                file.finish(b"secret")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
-    assert not file.finished
+    assert list(tmp_path.iterdir()) == []
 
 
 def _file(path: Path) -> None:
@@ -62,9 +67,11 @@ def test_what_is_there_is_refused_and_kept(tmp_path: Path, there: object) -> Non
     there(path)
     before = path.lstat()
 
-    with pytest.raises(Invalid, match="exists already: choose another name, or remove it"):
-        with new_file(path):
-            pytest.fail("the file was opened")
+    with (
+        pytest.raises(Invalid, match="exists already: choose another name, or remove it"),
+        new_file(path),
+    ):
+        pytest.fail("the file was opened")
 
     assert path.lstat() == before
     assert not (tmp_path / "elsewhere").exists()
@@ -74,9 +81,11 @@ def test_what_is_there_is_refused_and_kept(tmp_path: Path, there: object) -> Non
 def test_a_missing_folder_is_named(tmp_path: Path, parent: str) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(Invalid, match=f"{parent} is no folder"):
-        with new_file(tmp_path / parent / "a.conf"):
-            pytest.fail("the file was opened")
+    with (
+        pytest.raises(Invalid, match=f"{parent} is no folder"),
+        new_file(tmp_path / parent / "a.conf"),
+    ):
+        pytest.fail("the file was opened")
 
 
 def test_a_file_that_took_the_name_meanwhile_is_left_alone(tmp_path: Path) -> None:

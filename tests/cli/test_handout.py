@@ -34,5 +34,5 @@ def test_two_identities_have_nothing_in_common() -> None:
 
 
 def test_a_wrong_key_is_named_by_its_option() -> None:
-    with pytest.raises(Invalid, match="^--public-key: "):
+    with pytest.raises(Invalid, match=r"^--public-key: "):
         identity("x")

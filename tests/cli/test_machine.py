@@ -41,7 +41,7 @@ def test_what_is_left_out_is_chosen(web: Wgctl) -> None:
         (["--port", "http"], "--port 'http', expected NAME=PORT"),
         (["--port", "http=0"], "expected NAME=PORT"),
         (["--port", "http=65536"], "expected NAME=PORT"),
-        (["--port", "http=٣"], "expected NAME=PORT"),
+        (["--port", "http=\u0663"], "expected NAME=PORT"),
         (["--port", "http=80/sctp"], "expected NAME=PORT"),
         (["--port", "http=80/"], "expected NAME=PORT"),
         (["--port", "=80"], "expected NAME=PORT"),

@@ -24,9 +24,12 @@ def test_a_taken_name_is_a_conflict_and_a_missing_one_not_found(acme: Wgctl) -> 
     assert acme("network", "remove", "ci", "-y").exit_code == 4
 
 
-def test_a_removed_network_takes_its_peers(acme: Wgctl) -> None:
+def test_only_an_empty_network_is_removed(acme: Wgctl) -> None:
     acme("network", "add", "ci")
     acme("peer", "add", "runner", "--network", "ci")
 
+    assert acme("network", "remove", "ci", "--yes").exit_code == 5
+
+    acme("peer", "remove", "runner", "--network", "ci", "--yes")
     assert acme("network", "remove", "ci", "--yes", "--json").document == {"removed": "ci"}
-    assert acme("peer", "list", "--json").document == []
+    assert acme("network", "show", "ci").exit_code == 4

@@ -24,7 +24,7 @@ NEVER_NAMES = [
     "a.b",
     "a_b",
     "\x1b[31m",
-    "٣",
+    "\u0663",
 ]
 RESERVED = ["internal", "flycast", "global", "regions", "vms", "vm", "process", "of", "nearest"]
 RESERVED += ["all", "kv", "top", "top3", "ns", "localhost", "wpad"]

@@ -1,4 +1,8 @@
 import json
+import os
+import pty
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -75,3 +79,47 @@ def test_escaped_text_is_printable_and_printable_text_is_kept(text: str) -> None
 
 def test_lines_are_kept_where_asked() -> None:
     assert output.escaped("a\n\x1bb", keep_lines=True) == "a\n\\x1bb"
+
+
+TABLE = """
+from wgctl.cli.output import print_table
+print_table(["name", "a title"], [["web", "\\x1b[31m" + "x" * 20], ["db", "y"]])
+"""
+
+
+def _on_a_terminal(columns: int, **environment: str) -> str:
+    """Return what TABLE prints on a terminal that is so wide."""
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-c", TABLE],
+            stdout=theirs,
+            env={"COLUMNS": str(columns), "TERM": "xterm", **environment},
+            check=True,
+        )
+        return os.read(ours, 4096).decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_terminal_gets_bold_titles_and_no_escapes_of_others() -> None:
+    shown = _on_a_terminal(80)
+
+    assert "\x1b[1mNAME" in shown
+    assert "\x1b[31m" not in shown
+    assert "\\x1b[31mxxxxxxxxxxxxxxxxxxxx" in shown
+
+
+def test_a_terminal_without_escapes_gets_none() -> None:
+    assert "\x1b" not in _on_a_terminal(80, TERM="dumb")
+
+
+def test_a_table_that_just_fits_is_one_and_one_that_does_not_is_blocks() -> None:
+    cell = "\\x1b[31m" + "x" * 20
+    width = len(f"NAME  {cell}")
+
+    assert _on_a_terminal(width, TERM="dumb").splitlines()[1].rstrip() == f"web   {cell}"
+    assert _on_a_terminal(width - 1, TERM="dumb") == (
+        f"NAME     web\nA TITLE  {cell}\n\nNAME     db\nA TITLE  y\n"
+    )

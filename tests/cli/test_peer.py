@@ -318,8 +318,10 @@ def test_an_interrupt_takes_the_file_away_again(
     silent: Path, out: Path, signum: signal.Signals, code: int
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "wgctl", "--config", str(silent)]
-        + ["peer", "add", "alice", "--org", "acme", "-o", str(out)],
+        [
+            *(sys.executable, "-m", "wgctl", "--config", str(silent)),
+            *("peer", "add", "alice", "--org", "acme", "-o", str(out)),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -45,18 +45,17 @@ MACHINES = [
     machine(3, 1, 4, MachineState.STARTED),
     machine(4, 2, 2, MachineState.STOPPED),
 ]
-VIEW = build(NETWORK, PEERS, APPS, MACHINES, revision=7, now=NOW)
+VIEW = build(NETWORK, PEERS, APPS, MACHINES, now=NOW)
 CROWD = build(
     NETWORK,
     [peer(number, f"peer{number:03}") for number in range(2, 402)],
     [App(1, 1, 1, Label("web"), 0)],
     [machine(number, 1, number, MachineState.STARTED) for number in range(2, 102)],
-    revision=7,
     now=NOW,
 )
 
 NET = "8.1.0.0.0.0.0.0.a.a.d.f.ip6.arpa"
-NUMBERS = "_api.internal. hostmaster.internal. 7 3600 600 86400 5"
+NUMBERS = f"_api.internal. hostmaster.internal. {NOW} 3600 600 86400 5"
 ELSEWHERE = "_api.internal. hostmaster.internal. 1 3600 600 86400 5"
 INTERNAL_SOA = f"internal. 5 IN SOA {NUMBERS}"
 REVERSE_SOA = f"{NET}. 5 IN SOA {NUMBERS}"
@@ -221,6 +220,13 @@ LONG = b"".join(bytes([63]) + b"a" * 63 for _ in range(3))
 A_RECORD = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + bytes(4)
 UNKNOWN_OPTION = struct.pack("!HH", 65001, 3) + b"abc"
 
+
+def padding(octets: int) -> bytes:
+    """Return the option that makes a query with EDNS so long (RFC 7830)."""
+    length = octets - len(WITH_OPT) - len(opt()) - 4
+    return struct.pack("!HH", 12, length) + bytes(length)
+
+
 # what, octets, rcode of the reply (None: silence)
 MESSAGES: list[tuple[str, bytes, str | None]] = [
     ("plain", QUERY, OK),
@@ -267,6 +273,8 @@ MESSAGES: list[tuple[str, bytes, str | None]] = [
     ("EDNS, unknown flag", WITH_OPT + opt(flags=0x0080), OK),
     ("EDNS, unknown option", WITH_OPT + opt(options=UNKNOWN_OPTION), OK),
     ("EDNS, payload of 0", WITH_OPT + opt(size=0), OK),
+    ("EDNS, 4,096 octets", WITH_OPT + opt(options=padding(4096)), OK),
+    ("EDNS, 4,097 octets", WITH_OPT + opt(options=padding(4097)), "FORMERR"),
     ("EDNS 1", WITH_OPT + opt(version=1), "BADVERS"),
     ("EDNS 255, unknown option", WITH_OPT + opt(version=255, options=UNKNOWN_OPTION), "BADVERS"),
     ("option cut", WITH_OPT + opt(options=UNKNOWN_OPTION[:-1]), "FORMERR"),
@@ -307,7 +315,7 @@ def test_a_reply_has_opt_just_when_its_query_has(octets: bytes, rcode: str | Non
     reply = replied(octets)
 
     additional = octets[10:12] != bytes(2)
-    assert (reply.edns == 0) == (additional and b"\0\x29" in octets)
+    assert (reply.edns == 0) == (additional and b"\0\x29" in octets and len(octets) <= 4096)
     if reply.edns == 0:
         assert reply.payload == 1232
         assert reply.options == ()
@@ -348,7 +356,7 @@ def test_a_datagram_never_exceeds_what_its_asker_takes_nor_1232_octets() -> None
         for app in apps
         for one in crowd[: app.id]
     ]
-    view = build(NETWORK, crowd, apps, machines, revision=1, now=NOW)
+    view = build(NETWORK, crowd, apps, machines, now=NOW)
     whole = {512: 0, 1232: 0}
     for app in apps:
         for payload, limit in ((100, 512), (512, 512), (1232, 1232), (65535, 1232)):

@@ -4,7 +4,7 @@ from typing import get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from peers.endpoint import Endpoint
 from peers.keys import PrivateKey, PublicKey
@@ -40,6 +40,9 @@ _GOOD: dict[type[BaseModel], dict[str, object]] = {
     },
     RoleReport: {"role": "gateway", "revision": 1, "started_at": 1},
 }
+_SHAPES: list[type[BaseModel]] = [
+    getattr(schema, name) for name in schema.__all__ if name != "finish"
+]
 _anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -63,10 +66,8 @@ def test_an_unknown_field_is_refused(shape: type[BaseModel]) -> None:
 
 
 def test_every_shape_refuses_unknown_fields_and_cannot_be_changed() -> None:
-    shapes = [getattr(schema, name) for name in schema.__all__]
-
-    assert all(shape.model_config["extra"] == "forbid" for shape in shapes)
-    assert all(shape.model_config["frozen"] for shape in shapes)
+    assert all(shape.model_config["extra"] == "forbid" for shape in _SHAPES)
+    assert all(shape.model_config["frozen"] for shape in _SHAPES)
 
 
 @given(st.sampled_from(list(_GOOD)), st.data())
@@ -142,7 +143,7 @@ def test_what_is_left_out_is_as_documented() -> None:
 
 def test_no_shape_can_hold_a_private_key() -> None:
     """Law 1: private keys are made where they are used, and never sent."""
-    hints = [get_type_hints(getattr(schema, name)) for name in schema.__all__]
+    hints = [get_type_hints(shape) for shape in _SHAPES]
 
     assert not any(hint is PrivateKey for hinted in hints for hint in hinted.values())
     assert not any("private" in field for hinted in hints for field in hinted)
@@ -154,3 +155,11 @@ def test_keys_and_endpoints_are_their_texts_in_json() -> None:
     assert gateway.public_key == PublicKey.parse(_KEY)
     assert gateway.endpoint == Endpoint.parse("203.0.113.7:51820")
     assert gateway.model_dump(mode="json")["public_key"] == _KEY
+
+
+def test_finished_shapes_are_built_before_their_first_use() -> None:
+    """Threads that meet an unbuilt shape at once would build it at once."""
+    schema.finish()
+
+    assert all(TypeAdapter(shape).pydantic_complete for shape in _SHAPES)
+    assert all(shape.__pydantic_complete__ for shape in _SHAPES)

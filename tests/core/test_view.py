@@ -36,7 +36,7 @@ def machine(number: int, app_id: int, peer_id: int, *, started: bool = True) -> 
 
 
 def built(peers: list[Peer], apps: list[App], machines: list[Machine]) -> View:
-    return build(NETWORK, peers, apps, machines, revision=1, now=NOW)
+    return build(NETWORK, peers, apps, machines, now=NOW)
 
 
 def labels(text: str) -> Labels:
@@ -156,7 +156,7 @@ def test_a_view_is_right_until_the_next_peer_s_time_is_over(peers: list[Peer]) -
 
     assert view.expires_at == (min(ends) if ends else None)
     until = NOW + 9 if view.expires_at is None else view.expires_at - 1
-    later = build(NETWORK, peers, [], [], revision=1, now=until)
+    later = build(NETWORK, peers, [], [], now=until)
     assert later.names.keys() == view.names.keys()
 
 
@@ -199,10 +199,10 @@ def test_an_empty_list_has_no_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("revision", "serial"), [(0, 0), (7, 7), (2**32 - 1, 2**32 - 1), (2**32 + 5, 5)]
+    ("now", "serial"), [(0, 0), (7, 7), (2**32 - 1, 2**32 - 1), (2**32 + 5, 5)]
 )
-def test_the_serial_is_the_revision_in_32_bits(revision: int, serial: int) -> None:
-    view = build(NETWORK, [], [], [], revision=revision, now=NOW)
+def test_the_serial_is_the_time_in_32_bits(now: int, serial: int) -> None:
+    view = build(NETWORK, [], [], [], now=now)
 
     for zone in view.zones.values():
         assert int.from_bytes(zone.soa[-20:-16], "big") == serial
@@ -231,6 +231,6 @@ def test_a_name_is_in_the_innermost_zone(name: str, apex: str | None) -> None:
 
 def test_the_names_of_two_networks_share_no_reverse_zone() -> None:
     other = Network(2, 1, Label("other"), prefix_of(IPv6Address("fdaa:0:19::")), 0)
-    view = build(other, [], [], [], revision=1, now=NOW)
+    view = build(other, [], [], [], now=NOW)
 
     assert built([], [], []).zones.keys() & view.zones.keys() == {labels("internal")}

@@ -1,5 +1,7 @@
 """Stores, gateways and keys for the tests of every floor that stands on the store."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pysqlite3.dbapi2
@@ -10,7 +12,7 @@ from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
 from wgctl.core.model import Gateway
-from wgctl.services import gateway, peer
+from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewPeer, PeerFacts
 from wgctl.store.store import Store
@@ -28,6 +30,25 @@ def key(number: int) -> PublicKey:
 
 def create(folder: Path, *, epoch: str = "epoch-a") -> Store:
     return Store.create(folder / "store.sqlite", pool=DEFAULT_POOL, epoch=epoch, now=NOW)
+
+
+def furnish(folder: Path) -> Path:
+    """Make a store with a gateway and the orgs `acme` and `globex`, to be copied; return it."""
+    store = create(folder)
+    register(store)
+    for slug in ("acme", "globex"):
+        org.add(store, Label(slug), now=NOW)
+    store.close()
+    return store.path
+
+
+def opened(template: Path, folder: Path) -> Iterator[Store]:
+    """Yield a copy of a furnished store; making each anew would take 100 ms."""
+    path = folder / "store.sqlite"
+    shutil.copy(template, path)
+    store = Store(path)
+    yield store
+    store.close()
 
 
 def engine(path: Path) -> Engine:

@@ -65,7 +65,9 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    name = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+    name = {400: "invalid", 404: "not-found", 405: "method-not-allowed"}.get(
+        error.status_code, "http"
+    )
     return problem(error.status_code, name, str(error.detail), headers=error.headers)
 
 

@@ -69,10 +69,10 @@ def show(session: Session, name: Label, org: Label) -> None:
 @consent.yes_option
 @pass_session
 def remove(session: Session, name: Label, org: Label, *, yes: bool) -> None:
-    """Remove a network and all that is in it; its tunnels end at once."""
+    """Remove a network that has no peers and no apps."""
     with session.client() as client:
         if not yes:
-            consent.ask(f"network {client.network(org, name).name} of org {org}, and all in it")
+            consent.ask(f"network {client.network(org, name).name} of org {org}")
         client.remove_network(org, name)
     note(f"network {name} of org {org} removed")
     if session.as_json:

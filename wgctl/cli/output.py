@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Columns",
     "escaped",
-    "facts",
     "note",
     "print_facts",
     "print_json",
@@ -66,22 +65,19 @@ def print_table(titles: Iterable[str], rows: Sequence[Sequence[str]]) -> None:
     """
     heads = [title.upper() for title in titles]
     cells = [[escaped(cell) for cell in row] for row in rows]
+    lines = _lines([heads, *cells])
     if not sys.stdout.isatty():
-        click.echo("".join(_lines([heads, *cells])), nl=False)
-    elif max(map(len, _lines([heads, *cells]))) <= shutil.get_terminal_size().columns:
+        click.echo("\n".join(lines))
+    elif max(map(len, lines)) <= shutil.get_terminal_size().columns:
         _draw(heads, cells)
     else:
-        click.echo("\n".join(facts(zip(heads, row, strict=True)) for row in cells), nl=False)
+        blocks = (_lines(list(zip(heads, row, strict=True))) for row in cells)
+        click.echo("\n\n".join("\n".join(block) for block in blocks))
 
 
 def print_facts(pairs: Iterable[tuple[str, str]]) -> None:
-    """Print a line for each pair of title and text."""
-    click.echo(facts(pairs), nl=False)
-
-
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return a line for each pair, the texts one under another."""
-    return "".join(_lines([[title, escaped(text)] for title, text in pairs]))
+    """Print a line for each pair of title and text, the texts one under another."""
+    click.echo("\n".join(_lines([[title, escaped(text)] for title, text in pairs])))
 
 
 def note(text: str) -> None:
@@ -109,7 +105,6 @@ def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
         for row in rows
     ]
 

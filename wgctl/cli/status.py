@@ -10,7 +10,7 @@ import click
 
 from wgctl.cli import wording
 from wgctl.cli.command import Verb
-from wgctl.cli.output import Columns, print_facts, print_one, print_table
+from wgctl.cli.output import Columns, note, print_facts, print_one, print_table
 from wgctl.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def status(session: Session) -> None:
     columns = _role_columns(datetime.now(UTC))
     click.echo()
     print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
+    if not found.roles:
+        note(f"no role has reported yet: {session.command('serve')} starts them")
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

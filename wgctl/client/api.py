@@ -135,7 +135,7 @@ class Client:
         return self._shape(Network, "GET", _path("orgs", org, "networks", network))
 
     def remove_network(self, org: str, network: str) -> None:
-        """Remove a network and all that is in it."""
+        """Remove an empty network."""
         self._ask("DELETE", _path("orgs", org, "networks", network))
 
     def add_peer(self, org: str, new: NewPeer) -> Enrolment:

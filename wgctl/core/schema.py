@@ -102,8 +102,9 @@ def finish() -> None:
     What two threads use first at the same moment is else built by both at once.
     """
     for shape in _descendants(_Shape):
-        shape.model_config["defer_build"] = False
-        shape.model_rebuild(force=True)
+        if shape.model_config["defer_build"]:
+            shape.model_config["defer_build"] = False
+            shape.model_rebuild(force=True)
 
 
 def _descendants(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:

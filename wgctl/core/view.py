@@ -83,14 +83,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All names of one network at one revision.
+    """All names of one network at one moment.
 
     `expires_at` is when the view is wrong without any change, because a peer's time is over; None:
     never.
     """
 
     network: Network
-    revision: int
     expires_at: int | None
     names: Mapping[Labels, Node]
     zones: Mapping[Labels, Zone]
@@ -111,21 +110,22 @@ def build(
     apps: Iterable[App],
     machines: Iterable[Machine],
     *,
-    revision: int,
     now: int,
 ) -> View:
-    """Return the view of `network` at `revision` and `now`; the rows must all be its own."""
+    """Return the view of `network` at `now`; the rows must all be its own.
+
+    The serial of its zones is `now`: a revision would tell a tenant how busy all the others are.
+    """
     peers = list(peers)
     living = [peer for peer in peers if not peer.expired(now=now)]
-    forward = _zone(_INTERNAL, serial=revision)
-    reverse = _zone(_labels(reverse_zone(network.prefix)), serial=revision)
+    forward = _zone(_INTERNAL, serial=now)
+    reverse = _zone(_labels(reverse_zone(network.prefix)), serial=now)
     names = {zone.apex: Node(zone, zone.records) for zone in (forward, reverse)}
     for labels, records in _forward(network, living, apps=list(apps), machines=machines):
         names[labels] = Node(forward, records)
     _add_reverse(names, reverse, _targets(network, living))
     return View(
         network,
-        revision,
         min((peer.expires_at for peer in living if peer.expires_at is not None), default=None),
         MappingProxyType(names),
         MappingProxyType({zone.apex: zone for zone in (forward, reverse)}),

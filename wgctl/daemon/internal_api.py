@@ -14,13 +14,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from wgctl.api.internal import PORT, internal_app
-from wgctl.client.node import Node
-from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
-from wgctl.core.schema import RoleReport, SelfReply
+from wgctl.core.schema import SelfReply
 from wgctl.core.settings import Settings
 from wgctl.daemon.follow import Follower
 from wgctl.daemon.life import until_stopped
+from wgctl.daemon.reports import Reports
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 from wgctl.services.identity import who
 from wgctl.store.copy import Copy
@@ -28,7 +27,6 @@ from wgctl.store.copy import Copy
 __all__ = ["run"]
 
 _WATCH_S = 0.25
-_REPORT_S = 5.0
 _MAX_CONNECTIONS = 256
 
 _log = structlog.get_logger()
@@ -47,26 +45,19 @@ async def _run(settings: Settings, copy: Copy) -> None:
     def identify(address: IPv6Address) -> SelfReply | None:
         return who(copy, address, now=int(time.time()))
 
+    reports = Reports(copy, role=Role.INTERNAL_API, socket=settings.node_socket)
     follower = Follower(
-        copy, role=Role.INTERNAL_API, socket=settings.node_socket, on_commit=lambda _changes: None
+        copy,
+        role=Role.INTERNAL_API,
+        socket=settings.node_socket,
+        on_commit=lambda _changes: reports.soon(),
     )
     tasks = [
         asyncio.create_task(follower.run()),
-        asyncio.create_task(_report(settings, copy)),
+        asyncio.create_task(reports.run()),
         asyncio.create_task(_serve(internal_app(identify), settings.gateway.interface)),
     ]
     await until_stopped(tasks)
-
-
-async def _report(settings: Settings, copy: Copy) -> None:
-    node, started_at = Node(settings.node_socket), int(time.time())
-    while True:
-        report = RoleReport(
-            role=Role.INTERNAL_API, revision=copy.position[1], started_at=started_at
-        )
-        with contextlib.suppress(Unavailable):
-            await node.report(report)
-        await asyncio.sleep(_REPORT_S)
 
 
 async def _serve(app: FastAPI, interface: str) -> None:

@@ -11,20 +11,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Network
-from typing import Never
 
 import structlog
 
-from wgctl.client.node import Node
-from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import Network, Role
 from wgctl.core.responder import Forward, respond
-from wgctl.core.schema import RoleReport
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build
 from wgctl.daemon.follow import Changes, Follower
 from wgctl.daemon.life import until_stopped
+from wgctl.daemon.reports import Reports
 from wgctl.daemon.unix import OPERATORS_GROUP, listen
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
 from wgctl.drivers.dns_stream import NETWORK_BYTES, Streams
@@ -33,7 +30,6 @@ from wgctl.store.copy import Copy
 
 __all__ = ["Answers", "Views", "run"]
 
-_REPORT_S = 5.0
 _COPY_NAME = "copy.sqlite"
 _PREFIX_LENGTH = 48
 _REST_BYTES = 10
@@ -92,8 +88,7 @@ class Views:
         if row is None:
             return None
         peers, apps, machines = self._copy.network_rows(row.id)
-        _, revision = self._copy.position
-        view = build(row, peers, apps, machines, revision=revision, now=self._now())
+        view = build(row, peers, apps, machines, now=self._now())
         rows = {(Kind.PEER, peer.id) for peer in peers}
         rows |= {(Kind.APP, app.id) for app in apps}
         rows |= {(Kind.MACHINE, machine.id) for machine in machines}
@@ -153,13 +148,19 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
     views = Views(copy, now=lambda: int(time.time()))
     answers = Answers(views, upstreams)
-    follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=views.take)
+    reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket)
+
+    def take(changes: Changes) -> None:
+        views.take(changes)
+        reports.soon()
+
+    follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=take)
     server = DnsServer(settings.gateway.interface, answers.to, notify=_log_listening)
     tasks = [
         asyncio.create_task(follower.run()),
         asyncio.create_task(server.run()),
         asyncio.create_task(_serve_operators(operators, answers.to)),
-        asyncio.create_task(_report(settings, copy)),
+        asyncio.create_task(reports.run()),
     ]
     _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
     try:
@@ -178,19 +179,6 @@ async def _serve_operators(listener: socket.socket, handler: Handler) -> None:
     finally:
         server.close()
         streams.close()
-
-
-async def _report(settings: Settings, copy: Copy) -> Never:
-    """Tell the controller what this role stands at; one that does not listen misses nothing."""
-    node = Node(settings.node_socket)
-    started_at = int(time.time())
-    while True:
-        report = RoleReport(role=Role.RESOLVER, revision=copy.position[1], started_at=started_at)
-        try:
-            await node.report(report)
-        except Unavailable as error:
-            _log.debug("report not taken", reason=str(error))
-        await asyncio.sleep(_REPORT_S)
 
 
 def _log_listening(listening: Listening) -> None:

@@ -1,4 +1,4 @@
-"""The controller's two Unix sockets, made so that only those who may can open them.
+"""Unix sockets for operators and for roles, made so that only those who may can open them.
 
 Says who may open them; what they may ask is the application behind each.
 """
@@ -22,7 +22,7 @@ def listen(path: Path, *, group: str | None) -> socket.socket:
     A socket that nobody listens on any more is replaced; raises Unavailable when one is in use.
     """
     if _answers(path):
-        raise Unavailable(f"another controller answers at {path}: stop it first")
+        raise Unavailable(f"another process answers at {path}: stop it first")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

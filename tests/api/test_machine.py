@@ -1,0 +1,110 @@
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api.asking import refusal
+from tests.store.samples import add_peer
+from wgctl.services import peer
+from wgctl.store.store import Store
+
+_MACHINES = "/v1/orgs/acme/machines"
+_ONE = {"app": "web", "peer": "peer-1", "name": "one"}
+
+
+@pytest.fixture(autouse=True)
+def furnished(operators: TestClient, store: Store) -> Iterator[None]:
+    """The app `web` and the peer `peer-1` of `acme`."""
+    add_peer(store, "acme", 1)
+    operators.post("/v1/orgs/acme/apps", json={"name": "web"})
+    return iter(())
+
+
+def test_a_machine_is_added_shown_listed_and_removed(operators: TestClient, store: Store) -> None:
+    ports = [
+        {"name": "http", "number": 8080, "protocol": "tcp"},
+        {"name": "dns", "number": 53, "protocol": "udp"},
+    ]
+    asked = _ONE | {"region": "fra", "process_group": "worker", "ports": ports}
+    added = operators.post(_MACHINES, json=asked | {"metadata": {"rack": "r1"}})
+    expected = asked | {
+        "org": "acme",
+        "network": "default",
+        "address": str(peer.shown(store, "acme", "default", "peer-1").peer.address),
+        "metadata": {"rack": "r1"},
+        "state": "started",
+        "created_at": "2027-01-15T08:00:00Z",
+    }
+
+    assert (added.status_code, added.json()) == (201, expected)
+    assert operators.get(f"{_MACHINES}/one").json() == expected
+    assert operators.get(_MACHINES).json() == {"items": [expected], "next": None}
+    assert operators.delete(f"{_MACHINES}/one").status_code == 204
+    refusal(operators.get(f"{_MACHINES}/one"), 404, "not-found")
+
+
+def test_what_is_left_out_is_chosen(operators: TestClient) -> None:
+    made = operators.post(_MACHINES, json={"app": "web", "peer": "peer-1"}).json()
+
+    assert len(made["name"]) == 14
+    assert (made["region"], made["process_group"]) == ("ams", "app")
+    assert (made["ports"], made["metadata"]) == ([], {})
+
+
+def test_a_machine_is_stopped_and_started(operators: TestClient) -> None:
+    operators.post(_MACHINES, json=_ONE)
+
+    for state in ("stopped", "started"):
+        changed = operators.patch(f"{_MACHINES}/one", json={"state": state})
+        assert (changed.status_code, changed.json()["state"]) == (200, state)
+        assert operators.get(f"{_MACHINES}/one").json()["state"] == state
+
+
+def test_a_taken_name_is_a_conflict(operators: TestClient) -> None:
+    operators.post(_MACHINES, json=_ONE)
+
+    refusal(operators.post(_MACHINES, json=_ONE), 409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"app": None}, "app"),
+        ({"peer": "Peer-1"}, "peer"),
+        ({"name": "vm"}, "name"),
+        ({"ports": [{"name": "http", "number": 70000}]}, "ports.0.number"),
+        ({"ports": [{"name": "http", "number": 1, "protocol": "icmp"}]}, "ports.0.protocol"),
+        ({"ports": [{"name": "http", "number": "80"}]}, "ports.0.number"),
+        ({"metadata": {"rack": "x\ny"}}, "metadata.rack"),
+        ({"metadata": {"rack": 1}}, "metadata.rack"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_malformed_machine_is_refused(
+    operators: TestClient, change: dict[str, object], place: str
+) -> None:
+    detail = refusal(operators.post(_MACHINES, json=_ONE | change), 400, "invalid")
+
+    assert detail.startswith(f"{place}: ")
+
+
+@pytest.mark.parametrize("body", [{}, {"state": "paused"}, {"state": "stopped", "name": "x"}])
+def test_a_malformed_state_is_refused(operators: TestClient, body: dict[str, object]) -> None:
+    operators.post(_MACHINES, json=_ONE)
+
+    refusal(operators.patch(f"{_MACHINES}/one", json=body), 400, "invalid")
+
+
+def test_what_is_not_there_is_not_found(operators: TestClient) -> None:
+    for change in ({"app": "none"}, {"peer": "none"}, {"network": "none"}):
+        refusal(operators.post(_MACHINES, json=_ONE | change), 404, "not-found")
+    refusal(operators.get(_MACHINES, params={"app": "none"}), 404, "not-found")
+    refusal(operators.get(f"{_MACHINES}/none"), 404, "not-found")
+    refusal(operators.patch(f"{_MACHINES}/none", json={"state": "stopped"}), 404, "not-found")
+    refusal(operators.delete(f"{_MACHINES}/none"), 404, "not-found")
+
+
+def test_the_machines_of_an_app_without_any_network_are_not_found(operators: TestClient) -> None:
+    operators.delete("/v1/orgs/globex/networks/default")
+
+    refusal(operators.get("/v1/orgs/globex/machines?app=web"), 404, "not-found")

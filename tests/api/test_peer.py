@@ -1,0 +1,188 @@
+from ipaddress import IPv6Network
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api.asking import refusal
+from tests.store.samples import NOW, add_peer, key, register
+from wgctl.api.context import Context
+from wgctl.core.model import Observation, Role
+from wgctl.services.observe import RoleFacts
+from wgctl.store.store import Store
+
+_PEERS = "/v1/orgs/acme/peers"
+_LAPTOP = {"name": "laptop", "public_key": str(key(1))}
+
+
+def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: TestClient) -> None:
+    response = operators.post(_PEERS, json=_LAPTOP | {"expires_in_s": 60})
+    peer, tunnel = response.json()["peer"], response.json()["tunnel"]
+    network = operators.get("/v1/orgs/acme/networks/default").json()
+    gateway = operators.get("/v1/gateways/ams-16").json()
+
+    assert response.status_code == 201
+    assert tunnel == {
+        "address": str(IPv6Network(network["prefix"])[(16 << 64) + 2]),
+        "prefix": network["prefix"],
+        "resolver": network["resolver"],
+        "gateway_key": gateway["public_key"],
+        "endpoint": gateway["endpoint"],
+        "mtu_bytes": 1420,
+    }
+    assert peer == {
+        "name": "laptop",
+        "org": "acme",
+        "network": "default",
+        "owner": "operator",
+        "public_key": str(key(1)),
+        "address": tunnel["address"],
+        "gateway": "ams-16",
+        "created_at": "2027-01-15T08:00:00Z",
+        "expires_at": "2027-01-15T08:01:00Z",
+        "online": False,
+        "last_handshake": None,
+        "received_bytes": 0,
+        "sent_bytes": 0,
+        "endpoint": None,
+    }
+
+
+def test_the_same_request_again_is_200_and_the_same_peer(operators: TestClient) -> None:
+    first, second = (operators.post(_PEERS, json=_LAPTOP) for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json()
+    assert len(operators.get(_PEERS).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "name", "said"),
+    [
+        ({"public_key": str(key(2))}, 409, "conflict", "wgctl peer rekey"),
+        ({"name": "other"}, 400, "invalid", "already in use"),
+        ({"name": "other", "public_key": "A" * 43 + "="}, 400, "invalid", "low order"),
+        ({"name": "other", "public_key": "AAAA"}, 400, "invalid", "3 bytes, expected 32"),
+        ({"name": "x", "public_key": str(key(2)), "network": "none"}, 404, "not-found", "'none'"),
+        (
+            {"name": "other", "public_key": str(key(2)), "needs_forwarding": True},
+            *(400, "invalid", "no upstreams"),
+        ),
+        ({"name": "a\n[Peer]", "public_key": str(key(2))}, 400, "invalid", "name: "),
+        ({"owner": "root"}, 400, "invalid", "owner: Extra inputs"),
+        ({"expires_in_s": -1}, 400, "invalid", "expires_in_s: "),
+        ({"expires_in_s": 10**30}, 400, "invalid", "expires_in_s: "),
+    ],
+)
+def test_a_refused_peer_is_told_why_and_nothing_is_added(
+    operators: TestClient, change: dict[str, object], status: int, name: str, said: str
+) -> None:
+    operators.post(_PEERS, json=_LAPTOP)
+    before = operators.get(_PEERS).json()
+    detail = refusal(operators.post(_PEERS, json=_LAPTOP | change), status, name)
+
+    assert said in detail
+    assert operators.get(_PEERS).json() == before
+
+
+def test_full_dns_is_given_where_a_gateway_forwards(operators: TestClient, store: Store) -> None:
+    register(store, forwards=True)
+    response = operators.post(_PEERS, json=_LAPTOP | {"needs_forwarding": True})
+
+    assert response.status_code == 201
+
+
+def test_what_the_gateway_saw_is_shown(
+    operators: TestClient, store: Store, context: Context
+) -> None:
+    peer = add_peer(store, "acme", 1).peer
+    facts = RoleFacts(role=Role.GATEWAY, revision=1, started_at=NOW, reported_at=NOW)
+    seen = Observation(peer.id, "[2001:db8::1]:5", NOW - 9, received_bytes=7, sent_bytes=8)
+    context.observations.note(facts, [seen])
+    shown = operators.get(f"{_PEERS}/peer-1").json()
+
+    assert shown["online"] is True
+    assert shown["last_handshake"] == "2027-01-15T07:59:51Z"
+    assert (shown["received_bytes"], shown["sent_bytes"]) == (7, 8)
+    assert shown["endpoint"] == "[2001:db8::1]:5"
+    assert operators.get(_PEERS).json()["items"] == [shown]
+
+
+def test_a_rekeyed_peer_keeps_its_address(operators: TestClient) -> None:
+    before = operators.post(_PEERS, json=_LAPTOP).json()
+    after = operators.put(f"{_PEERS}/laptop/key", json={"public_key": str(key(9))})
+
+    assert after.status_code == 200
+    assert after.json()["tunnel"] == before["tunnel"]
+    assert after.json()["peer"] == before["peer"] | {"public_key": str(key(9))}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "name"),
+    [
+        ("none/key", {"public_key": str(key(9))}, 404, "not-found"),
+        ("laptop/key", {"public_key": str(key(2))}, 400, "invalid"),
+        ("laptop/key", {"public_key": "x"}, 400, "invalid"),
+        ("laptop/key", {}, 400, "invalid"),
+        ("laptop/key", {"public_key": str(key(9)), "name": "x"}, 400, "invalid"),
+        ("laptop/key", {"public_key": str(key(9)), "needs_forwarding": True}, 400, "invalid"),
+        ("laptop/key?network=none", {"public_key": str(key(9))}, 404, "not-found"),
+    ],
+)
+def test_a_refused_key_leaves_the_old_one(
+    operators: TestClient, path: str, body: dict[str, object], status: int, name: str
+) -> None:
+    operators.post(_PEERS, json=_LAPTOP)
+    operators.post(_PEERS, json={"name": "other", "public_key": str(key(2))})
+    refusal(operators.put(f"{_PEERS}/{path}", json=body), status, name)
+
+    assert operators.get(f"{_PEERS}/laptop").json()["public_key"] == str(key(1))
+
+
+def test_a_removed_peer_is_gone(operators: TestClient) -> None:
+    operators.post(_PEERS, json=_LAPTOP)
+
+    assert operators.delete(f"{_PEERS}/laptop").status_code == 204
+    refusal(operators.delete(f"{_PEERS}/laptop"), 404, "not-found")
+    refusal(operators.get(f"{_PEERS}/laptop"), 404, "not-found")
+
+
+def test_a_peer_of_another_org_or_network_is_not_found(operators: TestClient) -> None:
+    operators.post(_PEERS, json=_LAPTOP)
+    operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
+
+    for path in ("/v1/orgs/globex/peers/laptop", f"{_PEERS}/laptop?network=lab"):
+        refusal(operators.get(path), 404, "not-found")
+        refusal(operators.delete(path), 404, "not-found")
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 100])
+def test_pages_of_peers_hold_each_once(operators: TestClient, store: Store, limit: int) -> None:
+    operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
+    for number in range(4):
+        add_peer(store, "acme", number)
+        body = {"name": f"peer-{number}", "network": "lab", "public_key": str(key(50 + number))}
+        operators.post(_PEERS, json=body)
+    walked: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        part = operators.get(_PEERS, params={"cursor": cursor, "limit": limit}).json()
+        walked += [peer["public_key"] for peer in part["items"]]
+        cursor = part["next"]
+
+    assert len(walked) == 8
+    assert set(walked) == {str(key(number)) for number in (0, 1, 2, 3, 50, 51, 52, 53)}
+
+
+def test_a_list_of_one_network_has_its_peers_alone(operators: TestClient, store: Store) -> None:
+    operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
+    add_peer(store, "acme", 1)
+    add_peer(store, "acme", 2, network="lab")
+    found = operators.get(_PEERS, params={"network": "lab"}).json()["items"]
+
+    assert [peer["name"] for peer in found] == ["peer-2"]
+    refusal(operators.get(_PEERS, params={"network": "none"}), 404, "not-found")
+
+
+@pytest.mark.parametrize("cursor", ["x", "x.y", "x.99999999999999999999"])
+def test_a_cursor_of_nobody_is_refused(operators: TestClient, cursor: str) -> None:
+    refusal(operators.get(_PEERS, params={"cursor": cursor}), 400, "invalid")

@@ -1,0 +1,100 @@
+import pytest
+from fastapi import APIRouter
+from starlette.testclient import TestClient
+from structlog.testing import capture_logs
+
+from peers.errors import InvalidName
+from tests.api.asking import refusal
+from wgctl.api.door import build, needs
+from wgctl.api.problems import problem
+from wgctl.core.access import Asker, Scope
+from wgctl.core.errors import REFUSALS
+from wgctl.core.schema import NewOrg
+
+_HEADERS = {"content-type": "application/json"}
+
+
+def _client(error: Exception) -> TestClient:
+    router = APIRouter()
+
+    @router.get("/thing", dependencies=[needs(Scope.ORG_READ)])
+    def thing() -> None:
+        raise error
+
+    @router.post("/thing", dependencies=[needs(Scope.ORG_WRITE)])
+    def change(new: NewOrg) -> None:
+        pass
+
+    return TestClient(build(Asker.OPERATOR, [router]), raise_server_exceptions=False)
+
+
+@pytest.mark.parametrize(("kind", "codes"), REFUSALS.items())
+def test_each_refusal_has_its_status_and_name(
+    kind: type[Exception], codes: tuple[int, int, str]
+) -> None:
+    status, _exit_code, name = codes
+    response = _client(kind("what was found")).get("/v1/thing")
+
+    assert refusal(response, status, name) == "what was found"
+
+
+def test_a_finer_refusal_is_its_kind() -> None:
+    refusal(_client(InvalidName("x")).get("/v1/thing"), 400, "invalid")
+
+
+def test_a_failure_inside_says_nothing_of_the_inside() -> None:
+    with capture_logs() as logs:
+        response = _client(ZeroDivisionError("secret")).get("/v1/thing")
+
+    assert "secret" not in refusal(response, 500, "internal")
+    assert [(log["event"], log["method"], log["path"]) for log in logs] == [
+        ("request failed", "GET", "/v1/thing")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", "Field required"),
+        ("{}", "slug: Field required"),
+        ("[]", "Input should be"),
+        ('{"slug": 5}', "slug: Input should be a valid string"),
+        ('{"slug": "Acme"}', "slug: name 'Acme': upper-case letters"),
+        ('{"slug": "a", "colour": 1}', "colour: Extra inputs"),
+        ('{"slug": "a", "\\u001b[2J\\n": 1}', r"\x1b[2J\n: Extra inputs"),
+        ('{"slug": "\\ud800"}', "slug: "),
+        ('{"slug": "a", "\\ud800": 1}', ""),
+        ('{"slug": ', ": JSON decode error"),
+        ("\x00", "0: JSON decode error"),
+        ("[" * 200_000, "error parsing the body"),
+        (b"\xff\xfe", ""),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_malformed_request_is_told_where_and_why(body: str | bytes, said: str) -> None:
+    response = _client(ValueError()).post("/v1/thing", content=body, headers=_HEADERS)
+
+    assert said in refusal(response, 400, "invalid")
+
+
+def test_a_body_that_says_it_is_no_json_is_malformed() -> None:
+    body, headers = '{"slug": "acme"}', {"content-type": "text/plain"}
+
+    refusal(_client(ValueError()).post("/v1/thing", content=body, headers=headers), 400, "invalid")
+
+
+def test_a_method_that_is_not_there_is_told_with_those_that_are() -> None:
+    response = _client(ValueError()).put("/v1/thing")
+    refusal(response, 405, "method-not-allowed")
+
+    assert response.headers["allow"]
+
+
+def test_a_problem_is_a_document_of_its_own_media_type() -> None:
+    response = problem(409, "conflict", "taken", headers={"x-y": "z"})
+
+    assert response.body == (
+        b'{"type":"conflict","title":"conflict","status":409,"detail":"taken"}'
+    )
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-y"] == "z"

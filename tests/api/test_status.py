@@ -1,0 +1,85 @@
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api.asking import refusal
+from tests.store.samples import NOW, add_peer
+from wgctl import __version__
+from wgctl.store.store import Store
+
+_REPORT = {
+    "role": "gateway",
+    "revision": 4,
+    "started_at": NOW - 60,
+    "interface": "wgctl0",
+    "backend": "userspace",
+    "drift": 2,
+    "drift_events": ["put a route back"],
+}
+
+
+def test_the_status_counts_what_there_is(operators: TestClient, store: Store) -> None:
+    add_peer(store, "acme", 1)
+
+    assert operators.get("/v1/status").json() == {
+        "version": __version__,
+        "revision": 4,
+        "pool": "fdaa::/16",
+        "store": str(store.path),
+        "orgs": 2,
+        "networks": 2,
+        "peers": 1,
+        "peers_online": 0,
+        "roles": [],
+    }
+
+
+def test_what_a_role_reports_is_in_the_status(
+    nodes: TestClient, operators: TestClient, store: Store
+) -> None:
+    peer = add_peer(store, "acme", 1).peer
+    seen = {"peer_id": peer.id, "endpoint": "192.0.2.1:5", "last_handshake": NOW - 1}
+    reported = nodes.post("/v1/reports", json=_REPORT | {"peers": [seen]})
+    status = operators.get("/v1/status").json()
+
+    assert (reported.status_code, reported.content) == (204, b"")
+    assert status["peers_online"] == 1
+    assert status["roles"] == [
+        {
+            "role": "gateway",
+            "alive": True,
+            "revision": 4,
+            "started_at": "2027-01-15T07:59:00Z",
+            "reported_at": "2027-01-15T08:00:00Z",
+            "interface": "wgctl0",
+            "backend": "userspace",
+            "drift": 2,
+            "drift_events": ["put a route back"],
+        }
+    ]
+
+
+def test_a_report_takes_no_revision(nodes: TestClient, operators: TestClient) -> None:
+    before = operators.get("/v1/status").json()["revision"]
+    nodes.post("/v1/reports", json=_REPORT)
+
+    assert operators.get("/v1/status").json()["revision"] == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"role": "king"},
+        {"revision": -1},
+        {"started_at": 10**18},
+        {"drift_events": ["x"] * 21},
+        {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
+        {"mood": "good"},
+    ],
+)
+def test_a_malformed_report_is_refused_and_the_status_goes_on(
+    nodes: TestClient, operators: TestClient, change: dict[str, object]
+) -> None:
+    """A role that parses strangers' packets may be taken over: it must not silence the rest."""
+    refusal(nodes.post("/v1/reports", json=_REPORT | change), 400, "invalid")
+
+    assert operators.get("/v1/status").json()["roles"] == []

@@ -1,0 +1,73 @@
+"""Reports are told to a real controller over its node socket."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wgctl.core.model import Role
+from wgctl.daemon.reports import Reports
+from wgctl.store.copy import Copy
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    made = Copy(tmp_path / "copy.sqlite")
+    yield made
+    made.close()
+
+
+class Listener:
+    """Takes HTTP requests on a Unix socket and keeps their bodies."""
+
+    def __init__(self) -> None:
+        self.bodies: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        self.bodies.put_nowait(await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def next(self) -> str:
+        async with asyncio.timeout(20):
+            return (await self.bodies.get()).decode()
+
+
+def test_it_reports_at_once_and_again_when_the_copy_moves(copy: Copy, tmp_path: Path) -> None:
+    async def scene() -> tuple[str, str]:
+        listener, path = Listener(), tmp_path / "node.sock"
+        server = await asyncio.start_unix_server(listener.converse, path)
+        reports = Reports(copy, role=Role.RESOLVER, socket=path)
+        task = asyncio.create_task(reports.run())
+        first = await listener.next()
+        copy.write([], epoch="e", revision=7)
+        reports.soon()
+        second = await listener.next()
+        task.cancel()
+        server.close()
+        return first, second
+
+    first, second = asyncio.run(scene())
+
+    assert '"role":"resolver"' in first
+    assert '"revision":0' in first
+    assert '"revision":7' in second
+
+
+def test_a_controller_that_is_away_is_no_fault(copy: Copy, tmp_path: Path) -> None:
+    async def scene() -> bool:
+        reports = Reports(copy, role=Role.RESOLVER, socket=tmp_path / "nobody.sock")
+        task = asyncio.create_task(reports.run())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(task)
+        running = not task.done()
+        task.cancel()
+        return running
+
+    assert asyncio.run(scene())

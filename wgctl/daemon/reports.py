@@ -1,0 +1,62 @@
+"""What a role that follows the feed and answers tells the controller: where it stands.
+
+Best effort: a controller that does not listen misses nothing, since the next report says it all.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Never
+
+import structlog
+
+from wgctl.client.node import Node
+from wgctl.core.errors import Unavailable
+from wgctl.core.model import Role
+from wgctl.core.schema import RoleReport
+from wgctl.store.copy import Copy
+
+__all__ = ["Reports"]
+
+_EVERY_S = 5.0
+_SOON_S = 0.2
+"""Changes that come in a row make one report."""
+
+_log = structlog.get_logger()
+
+
+class Reports:
+    """A role's signs of life: every 5 s, and soon after its copy has moved."""
+
+    def __init__(self, copy: Copy, *, role: Role, socket: Path) -> None:
+        """Report where `copy` stands over `socket`."""
+        self._copy = copy
+        self._role = role
+        self._node = Node(socket)
+        self._started_at = int(time.time())
+        self._moved = asyncio.Event()
+
+    def soon(self) -> None:
+        """Report before long; called in the loop."""
+        self._moved.set()
+
+    async def run(self) -> Never:
+        """Report until cancelled."""
+        while True:
+            self._moved.clear()
+            await self._report()
+            try:
+                async with asyncio.timeout(_EVERY_S):
+                    await self._moved.wait()
+                await asyncio.sleep(_SOON_S)
+            except TimeoutError:
+                pass
+
+    async def _report(self) -> None:
+        report = RoleReport(
+            role=self._role, revision=self._copy.position[1], started_at=self._started_at
+        )
+        try:
+            await self._node.report(report)
+        except Unavailable as error:
+            _log.debug("report not taken", reason=str(error))
