@@ -46,26 +46,26 @@ def _measure(lab: Lab) -> dict[str, list[float]]:
     folder, device = lab.gateway.folder / "run", uapi.socket_path(lab.gateway.interface)
     names = ("peer added, device", "peer added, DNS", "peer removed, device", "peer removed, DNS")
     times: dict[str, list[float]] = {name: [] for name in names}
-    with Client(folder / "api.sock") as client:
-        client.add_org(NewOrg(slug="bench"))
-        resolver = client.network("bench", "default").resolver
+    client = Client(folder / "api.sock")
+    client.add_org(NewOrg(slug="bench"))
+    resolver = client.network("bench", "default").resolver
 
-        def in_device(key: PublicKey) -> bool:
-            return key.raw in uapi.get(device).device.peers
+    def in_device(key: PublicKey) -> bool:
+        return key.raw in uapi.get(device).device.peers
 
-        def in_dns(name: str) -> bool:
-            return _answers(folder / "resolver.sock", resolver, name)
+    def in_dns(name: str) -> bool:
+        return _answers(folder / "resolver.sock", resolver, name)
 
-        for number in range(ROUNDS):
-            key, name = PrivateKey.generate().public(), f"peer-{number}"
-            client.add_peer("bench", NewPeer(name=name, public_key=key))
-            acknowledged = time.perf_counter()
-            times[names[0]].append(_until(partial(in_device, key), True, acknowledged))
-            times[names[1]].append(_until(partial(in_dns, name), True, acknowledged))
-            client.remove_peer("bench", "default", name)
-            acknowledged = time.perf_counter()
-            times[names[2]].append(_until(partial(in_device, key), False, acknowledged))
-            times[names[3]].append(_until(partial(in_dns, name), False, acknowledged))
+    for number in range(ROUNDS):
+        key, name = PrivateKey.generate().public(), f"peer-{number}"
+        client.add_peer("bench", NewPeer(name=name, public_key=key))
+        acknowledged = time.perf_counter()
+        times[names[0]].append(_until(partial(in_device, key), True, acknowledged))
+        times[names[1]].append(_until(partial(in_dns, name), True, acknowledged))
+        client.remove_peer("bench", "default", name)
+        acknowledged = time.perf_counter()
+        times[names[2]].append(_until(partial(in_device, key), False, acknowledged))
+        times[names[3]].append(_until(partial(in_dns, name), False, acknowledged))
     return times
 
 

@@ -1,5 +1,5 @@
+import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -169,9 +169,8 @@ def test_a_code_in_a_file_is_read_back_as_the_config(
 def test_options_that_break_a_rule_change_nothing(
     acme: Wgctl, tmp_path: Path, words: list[str], rule: str
 ) -> None:
-    os.chdir(tmp_path)
-
-    result = acme("peer", "add", "alice", *words)
+    with contextlib.chdir(tmp_path):
+        result = acme("peer", "add", "alice", *words)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert rule in result.stderr

@@ -157,8 +157,8 @@ def _problem(kind: str, status: int, detail: str = "the reason") -> Answer:
 def test_an_answer_becomes_its_shape(path: Path, start: Start) -> None:
     controller = start((201, ORG))
 
-    with Client(path) as client:
-        added = client.add_org(NewOrg(slug="acme"))
+    client = Client(path)
+    added = client.add_org(NewOrg(slug="acme"))
 
     assert added.model_dump(mode="json") == ORG
     assert controller.asked == [("POST", "/v1/orgs", {"slug": "acme"})]
@@ -172,8 +172,8 @@ def test_a_list_is_read_to_its_end(path: Path, start: Start) -> None:
         (200, {"items": parts[2], "next": None}),
     )
 
-    with Client(path) as client:
-        found = client.orgs()
+    client = Client(path)
+    found = client.orgs()
 
     assert [org.slug for org in found] == ["org-0", "org-1", "org-2"]
     assert [asked[1] for asked in controller.asked] == [
@@ -208,8 +208,8 @@ def test_a_removal_asks_for_just_that(
 ) -> None:
     controller = start((204, b""))
 
-    with Client(path) as client:
-        use(client)
+    client = Client(path)
+    use(client)
 
     assert [(method, target) for method, target, _ in controller.asked] == [asked]
 
@@ -221,14 +221,16 @@ def test_a_problem_becomes_the_refusal_it_was(
     codes = REFUSALS[kind]
     start(_problem(codes.name, codes.status))
 
-    with Client(path) as client, pytest.raises(kind, match=r"^the reason$"):
+    client = Client(path)
+    with pytest.raises(kind, match=r"^the reason$"):
         client.org("acme")
 
 
 def test_a_problem_of_no_known_kind_is_a_failure_with_its_reason(path: Path, start: Start) -> None:
     start(_problem("internal", 500))
 
-    with Client(path) as client, pytest.raises(Refusal, match=r"^the reason$") as caught:
+    client = Client(path)
+    with pytest.raises(Refusal, match=r"^the reason$") as caught:
         client.org("acme")
 
     assert type(caught.value) is Refusal
@@ -238,7 +240,8 @@ def test_a_problem_of_no_known_kind_is_a_failure_with_its_reason(path: Path, sta
 def test_an_error_without_a_reason_is_a_failure(path: Path, start: Start, body: bytes) -> None:
     start((502, body))
 
-    with Client(path) as client, pytest.raises(Refusal, match="answered 502 without a reason"):
+    client = Client(path)
+    with pytest.raises(Refusal, match="answered 502 without a reason"):
         client.org("acme")
 
 
@@ -248,7 +251,8 @@ def test_an_answer_of_another_version_is_named_as_that(
 ) -> None:
     start((200, body))
 
-    with Client(path) as client, pytest.raises(Refusal, match="use the wgctl that the controller"):
+    client = Client(path)
+    with pytest.raises(Refusal, match="use the wgctl that the controller"):
         client.org("acme")
 
 
@@ -272,7 +276,8 @@ def test_nobody_at_the_socket_names_the_command_that_starts_it(
 def test_a_lost_answer_of_a_query_is_unavailable(path: Path, start: Start) -> None:
     controller = start(None)
 
-    with Client(path) as client, pytest.raises(Unavailable, match="gave no answer"):
+    client = Client(path)
+    with pytest.raises(Unavailable, match="gave no answer"):
         client.status()
 
     assert len(controller.asked) == 1
@@ -285,8 +290,8 @@ def test_a_lost_answer_of_adding_a_peer_is_asked_for_again_with_the_same_key(
     controller = start(lost, lost, (200, ENROLMENT))
     told: list[str] = []
 
-    with Client(path, on_wait=told.append) as client:
-        enrolment = client.add_peer("acme", NEW_PEER)
+    client = Client(path, on_wait=told.append)
+    enrolment = client.add_peer("acme", NEW_PEER)
 
     assert str(enrolment.peer.address) == "fdaa:0:1:10::2"
     assert [asked[2]["public_key"] for asked in controller.asked] == [KEY] * 3
@@ -296,8 +301,8 @@ def test_a_lost_answer_of_adding_a_peer_is_asked_for_again_with_the_same_key(
 def test_a_lost_answer_of_a_rekey_is_asked_for_again(path: Path, start: Start) -> None:
     controller = start(None, (200, ENROLMENT))
 
-    with Client(path) as client:
-        client.rekey_peer("acme", "ci", "alice", NewKey(public_key=PublicKey.parse(KEY)))
+    client = Client(path)
+    client.rekey_peer("acme", "ci", "alice", NewKey(public_key=PublicKey.parse(KEY)))
 
     assert [asked[:2] for asked in controller.asked] == [
         ("PUT", "/v1/orgs/acme/peers/alice/key?network=ci")
@@ -319,8 +324,8 @@ def test_a_controller_that_ends_before_it_answers_is_waited_for(path: Path, star
         path.unlink()
         threading.Timer(0.5, start_again).start()
 
-    with Client(path, on_wait=restart) as client:
-        enrolment = client.add_peer("acme", NEW_PEER)
+    client = Client(path, on_wait=restart)
+    enrolment = client.add_peer("acme", NEW_PEER)
 
     assert restarted.wait(5)
     assert enrolment.peer.name == "alice"
@@ -329,8 +334,8 @@ def test_a_controller_that_ends_before_it_answers_is_waited_for(path: Path, star
 def test_patience_ends_with_what_may_have_happened(path: Path, start: Start) -> None:
     start(*[None] * 100)
 
+    client = Client(path, patience_s=0.5)
     with (
-        Client(path, patience_s=0.5) as client,
         pytest.raises(Unavailable, match="peer 'alice' may have the new key by now"),
     ):
         client.add_peer("acme", NEW_PEER)
@@ -341,8 +346,8 @@ def test_patience_with_a_controller_that_is_not_ready_ends_with_its_reason(
 ) -> None:
     start(*[_problem("unavailable", 503, "no gateway has registered yet")] * 100)
 
+    client = Client(path, patience_s=0.5)
     with (
-        Client(path, patience_s=0.5) as client,
         pytest.raises(Unavailable, match=r"^no gateway has registered yet$"),
     ):
         client.add_peer("acme", NEW_PEER)
@@ -355,7 +360,8 @@ def test_a_refusal_is_an_answer_and_is_not_asked_for_again(
     codes = REFUSALS[kind]
     controller = start(_problem(codes.name, codes.status))
 
-    with Client(path) as client, pytest.raises(kind):
+    client = Client(path)
+    with pytest.raises(kind):
         client.add_peer("acme", NEW_PEER)
 
     assert len(controller.asked) == 1

@@ -121,7 +121,7 @@ def test_what_nft_says_is_shown_escaped(tmp_path: Path) -> None:
 
 NOBODY = 65534
 ONE, OTHER = "fdaa:0:1", "fdaa:0:2"
-LAN = "fd00:1"
+LAN, STRAY = "fd00:1", "fd00:2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,14 @@ def wire() -> Iterator[Wire]:
         for place, device, address, *routes in (
             (gateway, tunnel, f"{ONE}::3", f"{ONE}::/48", f"{OTHER}::/48"),
             (gateway, tunnel, f"{OTHER}::3"),
-            (gateway, "lan0", f"{LAN}::1", f"{LAN}::/64"),
+            (gateway, "lan0", f"{LAN}::1", f"{LAN}::/64", f"{ONE}:20::/64"),
+            (gateway, tunnel, f"{STRAY}::1", f"{STRAY}::/64"),
             (peer, "eth0", f"{ONE}:10::2", "default"),
+            (peer, "eth0", f"{STRAY}::2"),
             (peer, "eth0", f"{OTHER}:10::2"),
             (lan, "eth0", f"{LAN}::2", "default"),
             (lan, "eth0", f"{ONE}:10::9"),
+            (lan, "eth0", f"{ONE}:20::2"),
         ):
             place.shell("ip", "addr", "add", f"{address}/128", "dev", device, "nodad")
             for route in routes:
@@ -171,17 +174,23 @@ def neighbours(wire: Wire) -> None:
             wire.gateway.interface,
             wire.peer,
             "eth0",
-            (f"{ONE}:10::2", f"{OTHER}:10::2"),
+            (f"{ONE}:10::2", f"{OTHER}:10::2", f"{STRAY}::2"),
         ),
-        (wire.gateway, "lan0", wire.lan, "eth0", (f"{LAN}::2",)),
+        (wire.gateway, "lan0", wire.lan, "eth0", (f"{LAN}::2", f"{ONE}:20::2")),
         (
             wire.peer,
             "eth0",
             wire.gateway,
             wire.gateway.interface,
-            (f"{ONE}::3", f"{OTHER}::3", f"{LAN}::1", f"{LAN}::2"),
+            (f"{ONE}::3", f"{OTHER}::3", f"{LAN}::1", f"{LAN}::2", f"{ONE}:20::2"),
         ),
-        (wire.lan, "eth0", wire.gateway, "lan0", (f"{ONE}::3", f"{LAN}::1", f"{ONE}:10::2")),
+        (
+            wire.lan,
+            "eth0",
+            wire.gateway,
+            "lan0",
+            (f"{ONE}::3", f"{LAN}::1", f"{ONE}:10::2", f"{STRAY}::2"),
+        ),
     ):
         link = json.loads(there.shell("ip", "-j", "link", "show", far_device))[0]["address"]
         for address in addresses:
@@ -232,6 +241,9 @@ PASSAGES = [
     ("out of the tunnel", "peer", "lan", f"{ONE}:10::2", f"{LAN}::2", 53, 0, False),
     ("into the tunnel", "lan", "peer", f"{LAN}::2", f"{ONE}:10::2", 53, 0, False),
     ("with a peer's address", "lan", "gateway", f"{ONE}:10::9", f"{ONE}::3", 53, 0, False),
+    ("with it to the host", "lan", "gateway", f"{ONE}:10::9", f"{LAN}::1", 53, 0, False),
+    ("out by a stray route", "peer", "lan", f"{ONE}:10::2", f"{ONE}:20::2", 53, 0, False),
+    ("in by a stray route", "lan", "peer", f"{LAN}::2", f"{STRAY}::2", 53, 0, False),
     ("to a resolver from outside", "lan", "gateway", f"{LAN}::2", f"{ONE}::3", 53, 0, False),
     ("from our own user", "gateway", "peer", f"{ONE}::3", f"{ONE}:10::2", 53, 0, True),
     ("from another user", "gateway", "peer", f"{ONE}::3", f"{ONE}:10::2", 53, NOBODY, False),

@@ -4,7 +4,8 @@ Each part of the stream is read in one transaction, so a commit line is a state 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated
@@ -12,6 +13,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool
+from starlette.types import Receive, Send
+from starlette.types import Scope as Request
 
 from wgctl.api.context import Context, ContextOf
 from wgctl.api.door import needs
@@ -48,24 +51,39 @@ async def follow_feed(
     kinds = NEEDS.get(role)
     if kinds is None:
         raise Denied(f"the {role} does not follow the feed")
-    lines = _follow(context, kinds, _Position(epoch, since))
-    return StreamingResponse(lines, media_type="application/jsonl")
+    return _Stream(_follow(context, kinds, _Position(epoch, since)))
+
+
+class _Stream(StreamingResponse):
+    """Lines that end when their reader leaves, and with them the transaction they are read in.
+
+    Left to the garbage collector, it would hold a connection and keep the WAL from being reset.
+    """
+
+    def __init__(self, lines: AsyncGenerator[bytes]) -> None:
+        super().__init__(lines, media_type="application/jsonl")
+        self._lines = lines
+
+    async def __call__(self, scope: Request, receive: Receive, send: Send) -> None:
+        async with aclosing(self._lines):
+            await super().__call__(scope, receive, send)
 
 
 async def _follow(
     context: Context, kinds: frozenset[Kind], position: _Position
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     while not context.bell.closed:
         ring = context.bell.next_ring()
-        async for chunk in iterate_in_threadpool(_catch_up(context, kinds, position)):
-            yield chunk
+        with closing(_catch_up(context, kinds, position)) as chunks:
+            async for chunk in iterate_in_threadpool(chunks):
+                yield chunk
         try:
             await asyncio.wait_for(ring.wait(), _BEAT_S)
         except TimeoutError:
             yield render_line(Beat())
 
 
-def _catch_up(context: Context, kinds: frozenset[Kind], position: _Position) -> Iterator[bytes]:
+def _catch_up(context: Context, kinds: frozenset[Kind], position: _Position) -> Generator[bytes]:
     """Yield the lines from `position` to the present, and move it there."""
     with context.store.reading() as deployment:
         revision = deployment.revision

@@ -38,8 +38,7 @@ def add(session: Session, name: Label, org: Label, network: Label) -> None:
     """Add an app."""
     from wgctl.core import schema
 
-    with session.client() as client:
-        added = client.add_app(org, schema.NewApp(name=name, network=network))
+    added = session.client().add_app(org, schema.NewApp(name=name, network=network))
     note(f"app {name} added: {name}.internal")
     print_one(added, _COLUMNS, as_json=session.as_json)
 
@@ -50,8 +49,7 @@ def add(session: Session, name: Label, org: Label, network: Label) -> None:
 @pass_session
 def list_(session: Session, org: Label, network: Label | None) -> None:
     """List the apps of an org."""
-    with session.client() as client:
-        found = client.apps(org, network=network)
+    found = session.client().apps(org, network=network)
     print_list(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -62,8 +60,7 @@ def list_(session: Session, org: Label, network: Label | None) -> None:
 @pass_session
 def show(session: Session, name: Label, org: Label, network: Label) -> None:
     """Show one app."""
-    with session.client() as client:
-        found = client.app(org, network, name)
+    found = session.client().app(org, network, name)
     print_one(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -75,11 +72,11 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
 @pass_session
 def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bool) -> None:
     """Remove an app and its machines; its name is gone at once."""
-    with session.client() as client:
-        if not yes:
-            found = client.app(org, network, name)
-            consent.ask(f"app {found.name} of {org}/{network} (machines: {found.machines})")
-        client.remove_app(org, network, name)
+    client = session.client()
+    if not yes:
+        found = client.app(org, network, name)
+        consent.ask(f"app {found.name} of {org}/{network} (machines: {found.machines})")
+    client.remove_app(org, network, name)
     note(f"app {name} of {org}/{network} removed")
     if session.as_json:
         print_json({"removed": name})

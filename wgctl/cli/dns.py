@@ -45,8 +45,7 @@ def dns(session: Session, name: str, type_: str | None, org: Label, network: Lab
     """Ask a network's resolver for NAME, as it is; TYPE is AAAA, or PTR for an address."""
     from wgctl.client import resolver
 
-    with session.client() as client:
-        asker = client.network(org, network).resolver
+    asker = session.client().network(org, network).resolver
     reply = resolver.ask(
         session.settings().resolver_socket,
         asker=asker,

@@ -37,8 +37,7 @@ gateway = Noun("gateway", help="Gateways: hosts that end tunnels.")
 @pass_session
 def list_(session: Session) -> None:
     """List every gateway."""
-    with session.client() as client:
-        found = client.gateways()
+    found = session.client().gateways()
     print_list(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -47,6 +46,5 @@ def list_(session: Session) -> None:
 @pass_session
 def show(session: Session, name: Label) -> None:
     """Show one gateway."""
-    with session.client() as client:
-        found = client.gateway(name)
+    found = session.client().gateway(name)
     print_one(found, _COLUMNS, as_json=session.as_json)

@@ -77,8 +77,7 @@ machine = Noun("machine", help="Machines: running instances of an app, each on a
 def add(session: Session, /, org: Label, **given: Any) -> None:
     """Add a started machine to APP; without a NAME it gets one."""
     new = _new_machine(**given)
-    with session.client() as client:
-        added = client.add_machine(org, new)
+    added = session.client().add_machine(org, new)
     note(f"machine {added.name} of app {added.app} added")
     print_one(added, _COLUMNS, as_json=session.as_json)
 
@@ -90,8 +89,7 @@ def add(session: Session, /, org: Label, **given: Any) -> None:
 @pass_session
 def list_(session: Session, app: Label | None, org: Label, network: Label | None) -> None:
     """List the machines of an org, or of one APP."""
-    with session.client() as client:
-        found = client.machines(org, network=network, app=app)
+    found = session.client().machines(org, network=network, app=app)
     print_list(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -102,8 +100,7 @@ def list_(session: Session, app: Label | None, org: Label, network: Label | None
 @pass_session
 def show(session: Session, name: Label, org: Label, network: Label) -> None:
     """Show one machine."""
-    with session.client() as client:
-        found = client.machine(org, network, name)
+    found = session.client().machine(org, network, name)
     print_one(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -135,11 +132,11 @@ def start(session: Session, name: Label, org: Label, network: Label) -> None:
 @pass_session
 def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bool) -> None:
     """Remove a machine."""
-    with session.client() as client:
-        if not yes:
-            found = client.machine(org, network, name)
-            consent.ask(f"machine {found.name} of app {found.app} in {org}/{network}")
-        client.remove_machine(org, network, name)
+    client = session.client()
+    if not yes:
+        found = client.machine(org, network, name)
+        consent.ask(f"machine {found.name} of app {found.app} in {org}/{network}")
+    client.remove_machine(org, network, name)
     note(f"machine {name} of {org}/{network} removed")
     if session.as_json:
         print_json({"removed": name})
@@ -148,8 +145,7 @@ def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bo
 def _set_state(session: Session, org: Label, network: Label, *, name: Label, state: str) -> None:
     from wgctl.core.model import MachineState
 
-    with session.client() as client:
-        found = client.set_machine_state(org, network, name, state=MachineState(state))
+    found = session.client().set_machine_state(org, network, name, state=MachineState(state))
     note(f"machine {name} {state}")
     print_one(found, _COLUMNS, as_json=session.as_json)
 

@@ -36,8 +36,7 @@ def add(session: Session, name: Label, org: Label) -> None:
     """Add a network."""
     from wgctl.core import schema
 
-    with session.client() as client:
-        added = client.add_network(org, schema.NewNetwork(name=name))
+    added = session.client().add_network(org, schema.NewNetwork(name=name))
     note(f"network {name} added to org {org}")
     print_one(added, _COLUMNS, as_json=session.as_json)
 
@@ -47,8 +46,7 @@ def add(session: Session, name: Label, org: Label) -> None:
 @pass_session
 def list_(session: Session, org: Label) -> None:
     """List the networks of an org."""
-    with session.client() as client:
-        found = client.networks(org)
+    found = session.client().networks(org)
     print_list(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -58,8 +56,7 @@ def list_(session: Session, org: Label) -> None:
 @pass_session
 def show(session: Session, name: Label, org: Label) -> None:
     """Show one network."""
-    with session.client() as client:
-        found = client.network(org, name)
+    found = session.client().network(org, name)
     print_one(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -70,10 +67,10 @@ def show(session: Session, name: Label, org: Label) -> None:
 @pass_session
 def remove(session: Session, name: Label, org: Label, *, yes: bool) -> None:
     """Remove a network that has no peers and no apps."""
-    with session.client() as client:
-        if not yes:
-            consent.ask(f"network {client.network(org, name).name} of org {org}")
-        client.remove_network(org, name)
+    client = session.client()
+    if not yes:
+        consent.ask(f"network {client.network(org, name).name} of org {org}")
+    client.remove_network(org, name)
     note(f"network {name} of org {org} removed")
     if session.as_json:
         print_json({"removed": name})

@@ -34,8 +34,7 @@ def add(session: Session, slug: Label) -> None:
     """Add an org, and its network `default`."""
     from wgctl.core import schema
 
-    with session.client() as client:
-        added = client.add_org(schema.NewOrg(slug=slug))
+    added = session.client().add_org(schema.NewOrg(slug=slug))
     note(f"org {slug} added")
     print_one(added, _COLUMNS, as_json=session.as_json)
 
@@ -44,8 +43,7 @@ def add(session: Session, slug: Label) -> None:
 @pass_session
 def list_(session: Session) -> None:
     """List every org."""
-    with session.client() as client:
-        found = client.orgs()
+    found = session.client().orgs()
     print_list(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -54,8 +52,7 @@ def list_(session: Session) -> None:
 @pass_session
 def show(session: Session, slug: Label) -> None:
     """Show one org."""
-    with session.client() as client:
-        found = client.org(slug)
+    found = session.client().org(slug)
     print_one(found, _COLUMNS, as_json=session.as_json)
 
 
@@ -65,12 +62,12 @@ def show(session: Session, slug: Label) -> None:
 @pass_session
 def remove(session: Session, slug: Label, *, yes: bool) -> None:
     """Remove an org and all that it owns; its tunnels end at once."""
-    with session.client() as client:
-        if not yes:
-            found = client.org(slug)
-            lost = f"org {slug} (networks: {found.networks}, peers: {found.peers})"
-            consent.ask_for_name(lost, name=slug)
-        client.remove_org(slug)
+    client = session.client()
+    if not yes:
+        found = client.org(slug)
+        lost = f"org {slug} (networks: {found.networks}, peers: {found.peers})"
+        consent.ask_for_name(lost, name=slug)
+    client.remove_org(slug)
     note(f"org {slug} removed")
     if session.as_json:
         print_json({"removed": slug})

@@ -127,8 +127,7 @@ def add(
 @pass_session
 def list_(session: Session, org: Label, network: Label | None) -> None:
     """List the peers of an org, with what their gateways saw of them."""
-    with session.client() as client:
-        found = client.peers(org, network=network)
+    found = session.client().peers(org, network=network)
     print_list(found, _columns(datetime.now(UTC)), as_json=session.as_json)
 
 
@@ -139,8 +138,7 @@ def list_(session: Session, org: Label, network: Label | None) -> None:
 @pass_session
 def show(session: Session, name: Label, org: Label, network: Label) -> None:
     """Show one peer, with what its gateway saw of it."""
-    with session.client() as client:
-        found = client.peer(org, network, name)
+    found = session.client().peer(org, network, name)
     print_one(found, _shown_columns(datetime.now(UTC)), as_json=session.as_json)
 
 
@@ -171,11 +169,11 @@ def rekey(session: Session, /, name: Label, org: Label, network: Label, **option
 @pass_session
 def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bool) -> None:
     """Remove a peer and the machines on it; its tunnel ends at once."""
-    with session.client() as client:
-        if not yes:
-            found = client.peer(org, network, name)
-            consent.ask(f"peer {found.name} of {org}/{network}, and the machines on it")
-        client.remove_peer(org, network, name)
+    client = session.client()
+    if not yes:
+        found = client.peer(org, network, name)
+        consent.ask(f"peer {found.name} of {org}/{network}, and the machines on it")
+    client.remove_peer(org, network, name)
     note(f"peer {name} of {org}/{network} removed")
     if session.as_json:
         print_json({"removed": name})
@@ -205,7 +203,8 @@ def _hand_over(
     done: str,
 ) -> None:
     """Take the file, ask the controller, then fill the file or stdout."""
-    with handout.opened() as file, session.client() as client:
+    client = session.client()
+    with handout.opened() as file:
         with _told_when_stopped(session.command("peer list")):
             enrolment = enrol(client)
         config = handout.config(enrolment.tunnel, keys)

@@ -33,8 +33,7 @@ _FACTS: Columns["schema.Status"] = {
 @pass_session
 def status(session: Session) -> None:
     """Show roles, revision, interface, peers online, drift and store."""
-    with session.client() as client:
-        found = client.status()
+    found = session.client().status()
     print_one(found, _FACTS, as_json=session.as_json)
     if session.as_json:
         return

@@ -3,17 +3,16 @@
 Leaves to the caller which socket that is, and what the shapes look like on a terminal.
 """
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Self, TypeAlias, TypeVar
-from urllib.parse import quote
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+from urllib.parse import quote, urlencode
 
-import httpx2
 from pydantic import BaseModel, ValidationError
 
+from wgctl.client.unix_http import Answer, Lost, ask
 from wgctl.core.errors import REFUSALS, Denied, Refusal, Unavailable
 from wgctl.core.model import MachineState
 from wgctl.core.schema import (
@@ -87,24 +86,6 @@ class Client:
         self._start_command = start_command
         self._patience_s = patience_s
         self._on_wait = on_wait
-        # A context of its own trusts nobody and reads no certificates: there is no TLS here.
-        transport = httpx2.HTTPTransport(
-            uds=str(socket), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
-        self._http = httpx2.Client(
-            transport=transport, base_url="http://controller/v1", timeout=_TIMEOUT_S
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._http.close()
 
     def add_org(self, new: NewOrg) -> Org:
         """Add an org, which has a network `default` from the start."""
@@ -271,9 +252,9 @@ class Client:
         timeout_s: float = _TIMEOUT_S,
         query: _Query = _NO_QUERY,
     ) -> _Shape:
-        response = self._ask(method, path, body=body, timeout_s=timeout_s, query=query)
+        answer = self._ask(method, path, body=body, timeout_s=timeout_s, query=query)
         try:
-            return shape.model_validate_json(response.content)
+            return shape.model_validate_json(answer.body)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -290,40 +271,35 @@ class Client:
         body: BaseModel | None = None,
         timeout_s: float = _TIMEOUT_S,
         query: _Query = _NO_QUERY,
-    ) -> httpx2.Response:
+    ) -> Answer:
         given = {key: value for key, value in query.items() if value is not None}
-        json = None if body is None else body.model_dump(mode="json")
+        target = f"/v1{path}?{urlencode(given)}" if given else f"/v1{path}"
+        text = None if body is None else body.model_dump_json()
         try:
-            response = self._http.request(method, path, params=given, json=json, timeout=timeout_s)
-        except httpx2.ConnectError as error:
-            raise self._not_running(error) from error
-        except httpx2.TransportError as error:
+            answer = ask(self._socket, method, target, body=text, timeout_s=timeout_s)
+        except Lost as error:
             raise _Lost(
-                f"the controller at {self._socket} gave no answer ({type(error).__name__}): "
-                "its log says more"
+                f"the controller at {self._socket} gave no answer ({error}): its log says more"
             ) from error
-        if response.is_success:
-            return response
-        raise self._refusal(response)
+        except OSError as error:
+            raise self._not_running(error) from error
+        if answer.good:
+            return answer
+        raise self._refusal(answer)
 
-    def _not_running(self, error: BaseException) -> Refusal:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, PermissionError):
-                return Denied(
-                    f"no permission to open {self._socket}: be root, or in the group wgctl"
-                )
-            cause = cause.__cause__ or cause.__context__
+    def _not_running(self, error: OSError) -> Refusal:
+        if isinstance(error, PermissionError):
+            return Denied(f"no permission to open {self._socket}: be root, or in the group wgctl")
         return _NotRunning(
             f"the controller does not answer at {self._socket}: start it with {self._start_command}"
         )
 
-    def _refusal(self, response: httpx2.Response) -> Exception:
+    def _refusal(self, answer: Answer) -> Exception:
         try:
-            problem = Problem.model_validate_json(response.content)
+            problem = Problem.model_validate_json(answer.body)
         except ValidationError:
             return Refusal(
-                f"the controller at {self._socket} answered {response.status_code} without a "
+                f"the controller at {self._socket} answered {answer.status} without a "
                 "reason: its log says more"
             )
         return _KINDS.get(problem.type, Refusal)(problem.detail)

@@ -129,8 +129,8 @@ def _controller(settings: Settings) -> Iterator[Check]:
 
 
 def _status(settings: Settings) -> Status:
-    with Client(settings.api_socket) as client:
-        return client.status()
+    client = Client(settings.api_socket)
+    return client.status()
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:
@@ -166,10 +166,10 @@ def _resolver(settings: Settings) -> Iterator[Check]:
 
 
 def _some_resolver_address(settings: Settings) -> IPv6Address | None:
-    with Client(settings.api_socket) as client:
-        for org in client.orgs():
-            for network in client.networks(org.slug):
-                return network.resolver
+    client = Client(settings.api_socket)
+    for org in client.orgs():
+        for network in client.networks(org.slug):
+            return network.resolver
     return None
 
 

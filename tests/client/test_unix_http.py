@@ -1,0 +1,69 @@
+"""Requests over a real Unix socket, with a server that answers as it is told."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from wgctl.client.unix_http import Answer, Lost, ask
+
+TIMEOUT_S = 5.0
+
+
+@contextmanager
+def server(path: Path, reply: bytes) -> Iterator[list[bytes]]:
+    """Answer one request with `reply`, then hang up; give what was asked."""
+    asked: list[bytes] = []
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            asked.append(connection.recv(65536))
+            connection.sendall(reply)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        thread.join(TIMEOUT_S)
+        listener.close()
+
+
+def test_status_and_body_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with server(path, b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok") as asked:
+        answer = ask(path, "POST", "/v1/orgs?a=b", body='{"slug":"acme"}', timeout_s=TIMEOUT_S)
+
+    assert answer == Answer(201, b"ok")
+    assert asked[0].startswith(b"POST /v1/orgs?a=b HTTP/1.1\r\n")
+    assert b"Content-Type: application/json\r\n" in asked[0]
+    assert asked[0].endswith(b'{"slug":"acme"}')
+
+
+@pytest.mark.parametrize(("status", "good"), [(200, True), (204, True), (301, False), (404, False)])
+def test_only_2xx_is_good(status: int, good: bool) -> None:  # noqa: FBT001
+    assert Answer(status, b"").good is good
+
+
+def test_nobody_at_the_socket_means_that_nothing_was_sent(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ask(tmp_path / "s", "GET", "/", body=None, timeout_s=TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"garbage\r\n\r\n"],
+    ids=["no answer", "half an answer", "no HTTP"],
+)
+def test_an_answer_that_is_not_whole_is_lost(tmp_path: Path, reply: bytes) -> None:
+    path = tmp_path / "s"
+
+    with server(path, reply), pytest.raises(Lost):
+        ask(path, "POST", "/", body="{}", timeout_s=TIMEOUT_S)
