@@ -18,7 +18,13 @@ from wgctl.store.store import Store
 
 
 def context_of(store: Store, *, bell: Bell | None = None) -> Context:
-    return Context(store=store, observations=Observations(), bell=bell or Bell(), now=lambda: NOW)
+    return Context(
+        store=store,
+        observations=Observations(),
+        bell=bell or Bell(),
+        now=lambda: NOW,
+        started_at=NOW - 60,
+    )
 
 
 def refusal(response: httpx2.Response, status: int, name: str) -> str:

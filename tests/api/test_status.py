@@ -17,6 +17,21 @@ _REPORT = {
 }
 
 
+def _controller(*, revision: int) -> dict[str, object]:
+    """Return the first of the roles: the one that answers."""
+    return {
+        "role": "controller",
+        "alive": True,
+        "revision": revision,
+        "started_at": "2027-01-15T07:59:00Z",
+        "reported_at": "2027-01-15T08:00:00Z",
+        "interface": None,
+        "backend": None,
+        "drift": 0,
+        "drift_events": [],
+    }
+
+
 def test_the_status_counts_what_there_is(operators: TestClient, store: Store) -> None:
     add_peer(store, "acme", 1)
 
@@ -29,7 +44,7 @@ def test_the_status_counts_what_there_is(operators: TestClient, store: Store) ->
         "networks": 2,
         "peers": 1,
         "peers_online": 0,
-        "roles": [],
+        "roles": [_controller(revision=4)],
     }
 
 
@@ -44,6 +59,7 @@ def test_what_a_role_reports_is_in_the_status(
     assert (reported.status_code, reported.content) == (204, b"")
     assert status["peers_online"] == 1
     assert status["roles"] == [
+        _controller(revision=4),
         {
             "role": "gateway",
             "alive": True,
@@ -54,7 +70,7 @@ def test_what_a_role_reports_is_in_the_status(
             "backend": "userspace",
             "drift": 2,
             "drift_events": ["put a route back"],
-        }
+        },
     ]
 
 
@@ -69,6 +85,7 @@ def test_a_report_takes_no_revision(nodes: TestClient, operators: TestClient) ->
     "change",
     [
         {"role": "king"},
+        {"role": "controller"},
         {"revision": -1},
         {"started_at": 10**18},
         {"drift_events": ["x"] * 21},
@@ -82,4 +99,5 @@ def test_a_malformed_report_is_refused_and_the_status_goes_on(
     """A role that parses strangers' packets may be taken over: it must not silence the rest."""
     refusal(nodes.post("/v1/reports", json=_REPORT | change), 400, "invalid")
 
-    assert operators.get("/v1/status").json()["roles"] == []
+    (controller,) = operators.get("/v1/status").json()["roles"]
+    assert controller["role"] == "controller"

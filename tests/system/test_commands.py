@@ -240,7 +240,7 @@ def test_status_and_doctor_find_a_healthy_host(scene: Scene) -> None:
     roles = {role["role"] for role in status["roles"] if role["alive"]}
     doctor = scene.gateway.wgctl("doctor", check=False)
 
-    assert roles == {"gateway", "resolver", "internal-api"}
+    assert roles == {"controller", "gateway", "resolver", "internal-api"}
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
 
 

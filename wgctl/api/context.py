@@ -50,12 +50,13 @@ class Bell:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts that routes work with; `now` gives seconds since 1970."""
+    """The parts that routes work with; `now` gives seconds since 1970, `started_at` is one."""
 
     store: Store
     observations: Observations
     bell: Bell
     now: Callable[[], int]
+    started_at: int
 
 
 def _context(request: Request) -> Context:

@@ -3,11 +3,11 @@
 from fastapi import APIRouter
 
 from wgctl import __version__
-from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.context import ContextOf, Now, Seen
 from wgctl.api.door import needs
 from wgctl.api.shapes import role_shape
 from wgctl.core.access import Scope
-from wgctl.core.model import Observation
+from wgctl.core.model import Observation, Role
 from wgctl.core.schema import RoleReport, Status
 from wgctl.services.observe import RoleFacts
 
@@ -18,10 +18,12 @@ node_router = APIRouter()
 
 
 @router.get("/status", dependencies=[needs(Scope.STATUS_READ)])
-def show_status(store: StoreOf, seen: Seen, now: Now) -> Status:
-    """Return the revision, what there is, and what each role last said."""
+def show_status(context: ContextOf) -> Status:
+    """Return the revision, what there is, and where each role stands, the controller first."""
+    store, seen, now = context.store, context.observations, context.now()
     with store.reading() as deployment:
         counts, revision = deployment.counts(), deployment.revision
+    controller = RoleFacts(Role.CONTROLLER, revision, context.started_at, reported_at=now)
     return Status(
         version=__version__,
         revision=revision,
@@ -31,7 +33,7 @@ def show_status(store: StoreOf, seen: Seen, now: Now) -> Status:
         networks=counts.networks,
         peers=counts.peers,
         peers_online=seen.online(now=now),
-        roles=[role_shape(facts, now=now) for facts in seen.roles()],
+        roles=[role_shape(facts, now=now) for facts in (controller, *seen.roles())],
     )
 
 

@@ -40,8 +40,8 @@ def status(session: Session) -> None:
     columns = _role_columns(datetime.now(UTC))
     click.echo()
     print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
-    if not found.roles:
-        note(f"no role has reported yet: {session.command('serve')} starts them")
+    if len(found.roles) == 1:
+        note(f"no other role has reported yet: {session.command('serve')} starts them")
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

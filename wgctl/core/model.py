@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network
+from typing import Literal
 
 from peers.addresses import resolver_address
 from peers.endpoint import Endpoint
@@ -17,6 +18,7 @@ from peers.names import Label
 __all__ = [
     "OPERATOR",
     "App",
+    "FollowingRole",
     "Gateway",
     "Machine",
     "MachineState",
@@ -43,6 +45,10 @@ class Role(StrEnum):
     GATEWAY = "gateway"
     RESOLVER = "resolver"
     INTERNAL_API = "internal-api"
+
+
+FollowingRole = Literal[Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API]
+"""A role that follows the controller's feed and reports to it."""
 
 
 class MachineState(StrEnum):

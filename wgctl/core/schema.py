@@ -23,7 +23,7 @@ from pydantic import (
 import peers.endpoint
 import peers.keys
 from peers.names import parse_label, parse_metadata_key, parse_metadata_value
-from wgctl.core.model import MachineState, Protocol, Role
+from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
 
 __all__ = [
     "App",
@@ -323,7 +323,7 @@ class RoleReport(_Shape):
     `drift_events` are the last of them in words.
     """
 
-    role: Role
+    role: FollowingRole
     revision: int = Field(ge=0)
     started_at: _Moment
     interface: str | None = None

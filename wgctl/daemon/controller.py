@@ -44,7 +44,11 @@ def run(settings: Settings) -> None:
         bell = Bell()
         store = Store(path, on_commit=lambda _revision: bell.ring())
         context = Context(
-            store=store, observations=Observations(), bell=bell, now=lambda: int(time.time())
+            store=store,
+            observations=Observations(),
+            bell=bell,
+            now=lambda: int(time.time()),
+            started_at=int(time.time()),
         )
         try:
             asyncio.run(_serve(settings, context))

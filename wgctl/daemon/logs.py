@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 
 import structlog
 
@@ -16,6 +17,7 @@ def configure(role: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _printable,
             structlog.processors.LogfmtRenderer(
                 key_order=["timestamp", "level", "role", "event"], bool_as_flag=False
             ),
@@ -24,3 +26,24 @@ def configure(role: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
     structlog.contextvars.bind_contextvars(role=role)
+
+
+def _printable(
+    _logger: object, _method: str, fields: MutableMapping[str, object]
+) -> Mapping[str, object]:
+    """Escape what a terminal would obey and what would end a line, in whatever is logged."""
+    return {
+        key: value if isinstance(value, bool | int | float | None) else _escaped(str(value))
+        for key, value in fields.items()
+    }
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )

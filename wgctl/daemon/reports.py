@@ -12,7 +12,7 @@ import structlog
 
 from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
-from wgctl.core.model import Role
+from wgctl.core.model import FollowingRole
 from wgctl.core.schema import RoleReport
 from wgctl.store.copy import Copy
 
@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 class Reports:
     """A role's signs of life: every 5 s, and soon after its copy has moved."""
 
-    def __init__(self, copy: Copy, *, role: Role, socket: Path) -> None:
+    def __init__(self, copy: Copy, *, role: FollowingRole, socket: Path) -> None:
         """Report where `copy` stands over `socket`."""
         self._copy = copy
         self._role = role

@@ -22,6 +22,7 @@ __all__ = ["WireguardGo"]
 
 _TUN = Path("/dev/net/tun")
 _START_S = 5.0
+_LEAVE_S = 0.5
 _END_S = 3.0
 _POLL_S = 0.02
 
@@ -153,15 +154,15 @@ class WireguardGo:
         """Wait for a process without a link to end; ask one with a link, then end it."""
         handle = os.pidfd_open(pid)
         try:
-            if not self._has_link() and _ended(handle):
+            if not self._has_link() and _ended(handle, _LEAVE_S):
                 return
             for wish in (signal.SIGTERM, signal.SIGKILL):
                 signal.pidfd_send_signal(handle, wish)
-                if _ended(handle):
+                if _ended(handle, _END_S):
                     return
         except PermissionError as error:
             raise Unavailable(
-                f"wireguard-go of {self._interface}, process {pid}, is another user's; end it as root"
+                f"wireguard-go of {self._interface}, process {pid}, is not yours: end it as root"
             ) from error
         finally:
             os.close(handle)
@@ -179,5 +180,5 @@ class WireguardGo:
         return ended
 
 
-def _ended(handle: int) -> bool:
-    return bool(select.select([handle], [], [], _END_S)[0])
+def _ended(handle: int, timeout_s: float) -> bool:
+    return bool(select.select([handle], [], [], timeout_s)[0])

@@ -1,0 +1,136 @@
+import asyncio
+import json
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.daemon.running import folder_of_a_socket, host, running, stop, until
+from tests.store.samples import key
+from wgctl.client.node import Node
+from wgctl.core.errors import Unavailable
+from wgctl.core.feed import Commit
+from wgctl.core.model import Role
+from wgctl.core.settings import Settings
+from wgctl.daemon import controller
+from wgctl.daemon.controller import STORE_NAME
+
+_LAPTOP = {"name": "laptop", "public_key": str(key(1))}
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    with folder_of_a_socket() as folder:
+        yield host(folder)
+
+
+def _ask(socket: Path, method: str, path: str, body: object = None) -> httpx2.Response:
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(socket))) as client:
+        return client.request(method, f"http://controller{path}", json=body)
+
+
+def _wait_until_ready(settings: Settings) -> None:
+    def ready() -> bool:
+        try:
+            return _ask(settings.node_socket, "GET", "/").status_code == 404
+        except httpx2.TransportError:
+            return False
+
+    until(ready)
+
+
+def test_operators_and_roles_have_a_socket_each(settings: Settings) -> None:
+    with running(Role.CONTROLLER, settings):
+        _wait_until_ready(settings)
+        modes = [
+            stat.S_IMODE(path.stat().st_mode)
+            for path in (settings.api_socket, settings.node_socket)
+        ]
+
+        assert modes[0] in {0o600, 0o660}
+        assert modes[1] == 0o600
+        assert _ask(settings.api_socket, "GET", "/v1/orgs/acme").status_code == 200
+        assert _ask(settings.node_socket, "GET", "/v1/orgs/acme").status_code == 404
+        assert _ask(settings.node_socket, "GET", "/v1/feed?role=king").status_code == 400
+        assert _ask(settings.api_socket, "GET", "/v1/feed?role=gateway").status_code == 404
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_cleanly_though_a_role_follows(
+    settings: Settings, signum: signal.Signals
+) -> None:
+    async def follow_and_stop(process: subprocess.Popen[str]) -> None:
+        async for event in Node(settings.node_socket).follow(Role.GATEWAY, epoch="", since=0):
+            if isinstance(event, Commit):
+                process.send_signal(signum)
+
+    with running(Role.CONTROLLER, settings) as process:
+        _wait_until_ready(settings)
+        asyncio.run(asyncio.wait_for(follow_and_stop(process), 10))
+        _, said = process.communicate(timeout=10)
+
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert not settings.api_socket.exists()
+    assert not settings.node_socket.exists()
+
+
+def test_what_was_acknowledged_outlives_a_kill(settings: Settings) -> None:
+    with running(Role.CONTROLLER, settings) as process:
+        _wait_until_ready(settings)
+        added = _ask(settings.api_socket, "POST", "/v1/orgs/acme/peers", _LAPTOP).json()
+        process.kill()
+        process.wait()
+    assert settings.api_socket.exists()
+    with running(Role.CONTROLLER, settings):
+        _wait_until_ready(settings)
+        again = _ask(settings.api_socket, "POST", "/v1/orgs/acme/peers", _LAPTOP)
+
+    assert (again.status_code, again.json()) == (200, added)
+
+
+def test_a_second_controller_on_the_same_store_is_refused(settings: Settings) -> None:
+    """Two would each believe the revision theirs."""
+    with running(Role.CONTROLLER, settings):
+        _wait_until_ready(settings)
+        with pytest.raises(Unavailable, match="another controller runs"):
+            controller.run(settings)
+
+        assert _ask(settings.api_socket, "GET", "/v1/status").status_code == 200
+
+
+def test_a_second_deployment_does_not_take_the_sockets_of_the_first(settings: Settings) -> None:
+    with folder_of_a_socket() as folder:
+        other = host(folder).model_copy(update={"runtime_dir": settings.runtime_dir})
+        with running(Role.CONTROLLER, settings):
+            _wait_until_ready(settings)
+            with running(Role.CONTROLLER, other) as second:
+                _, said = second.communicate(timeout=20)
+
+            assert second.returncode != 0
+            assert "answers at" in said
+            assert _ask(settings.api_socket, "GET", "/v1/status").status_code == 200
+
+
+def test_without_a_store_it_does_not_start(settings: Settings) -> None:
+    (settings.role_dir(Role.CONTROLLER) / STORE_NAME).unlink()
+
+    with pytest.raises(Unavailable, match="wgctl init"):
+        controller.run(settings)
+
+
+def test_it_logs_its_life_and_no_request(settings: Settings) -> None:
+    with running(Role.CONTROLLER, settings) as process:
+        _wait_until_ready(settings)
+        _ask(settings.api_socket, "POST", "/v1/orgs/acme/peers", _LAPTOP)
+        status, said = stop(process)
+    lines = said.splitlines()
+
+    assert status == 0
+    assert "controller ready" in lines[0]
+    assert "controller stopped" in lines[-1]
+    assert json.dumps(str(key(1))) not in said

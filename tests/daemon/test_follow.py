@@ -1,0 +1,313 @@
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import httpx2
+import pytest
+
+from peers.names import Label
+from tests.daemon.running import PATIENCE_S, folder_of_a_socket, host, running
+from tests.store.samples import NOW, add_peer
+from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Kind, Put, Snapshot, render_line
+from wgctl.core.model import Org, Role
+from wgctl.core.settings import Settings
+from wgctl.daemon.controller import STORE_NAME
+from wgctl.daemon.follow import Changes, Follower
+from wgctl.services import org, peer
+from wgctl.store.copy import Copy
+from wgctl.store.store import Store
+
+_ROLE = Role.INTERNAL_API
+
+
+class _Followed:
+    """A copy that is followed into, and what was told of it."""
+
+    def __init__(self, copy: Copy) -> None:
+        self.copy = copy
+        self.told: list[Changes] = []
+        self.was_there: list[bool] = []
+
+    def note(self, changes: Changes) -> None:
+        self.told.append(changes)
+        self.was_there.append(self.copy.position[1] == changes.revision)
+
+    async def until(self, revision: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.copy.position[1] < revision:  # noqa: ASYNC110  # a file has no event
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    with folder_of_a_socket() as folder:
+        yield host(folder)
+
+
+def _store(settings: Settings) -> Store:
+    return Store(settings.role_dir(Role.CONTROLLER) / STORE_NAME)
+
+
+@asynccontextmanager
+async def _following(settings: Settings) -> AsyncIterator[_Followed]:
+    copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+    followed = _Followed(copy)
+    follower = Follower(copy, role=_ROLE, socket=settings.node_socket, on_commit=followed.note)
+    task = asyncio.create_task(follower.run())
+    try:
+        yield followed
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        copy.close()
+
+
+def _rows(settings: Settings) -> tuple[int, list[object]]:
+    """Return the revision of the store, and what the copy of the role must hold."""
+    store = _store(settings)
+    with store.reading() as deployment:
+        found = deployment.revision, [put.row for put in deployment.snapshot(NEEDS[_ROLE])]
+    store.close()
+    return found
+
+
+def _held(copy: Copy) -> list[object]:
+    return [*copy.orgs(), *copy.networks(), *copy.peers()]
+
+
+def test_a_copy_catches_up_and_hears_of_each_change_within_a_second(settings: Settings) -> None:
+    async def follow() -> list[float]:
+        took = []
+        with running(Role.CONTROLLER, settings):
+            async with _following(settings) as followed:
+                await followed.until(3)
+                for number in range(3):
+                    loop = asyncio.get_running_loop()
+                    await _post_org(settings, f"o{number}")
+                    began = loop.time()
+                    await followed.until(4 + number)
+                    took.append(loop.time() - began)
+
+                assert (followed.copy.position, _held(followed.copy)) == (
+                    ("epoch-a", 6),
+                    _rows(settings)[1],
+                )
+                assert all(followed.was_there)
+                assert followed.told[0].replaced
+                assert [changes.revision for changes in followed.told[1:]] == [4, 5, 6]
+                assert [event.kind for event in followed.told[1].events] == [
+                    Kind.ORG,
+                    Kind.NETWORK,
+                ]
+        return took
+
+    assert max(asyncio.run(follow())) < 1
+
+
+def test_a_copy_survives_a_killed_controller_and_goes_on_with_the_next(
+    settings: Settings,
+) -> None:
+    async def follow() -> None:
+        async with _following(settings) as followed:
+            with running(Role.CONTROLLER, settings) as process:
+                await followed.until(3)
+                process.kill()
+                process.wait()
+            before = _held(followed.copy)
+            store = _store(settings)
+            removed = org.shown(store, "globex").org.id
+            org.remove(store, "globex")
+            add_peer(store, "acme", 1)
+            store.close()
+
+            assert _held(followed.copy) == before
+            with running(Role.CONTROLLER, settings):
+                await followed.until(5)
+
+                assert _held(followed.copy) == _rows(settings)[1]
+            assert not any(changes.replaced for changes in followed.told[1:])
+            assert Delete(Kind.ORG, removed) in [e for c in followed.told for e in c.events]
+
+    asyncio.run(follow())
+
+
+def test_a_copy_of_another_store_is_replaced_as_a_whole(settings: Settings) -> None:
+    copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+    copy.write([Put(Kind.ORG, Org(99, Label("old"), NOW))], epoch="epoch-z", revision=2)
+    copy.close()
+
+    async def follow() -> None:
+        async with _following(settings) as followed:
+            with running(Role.CONTROLLER, settings):
+                await followed.until(3)
+
+                assert [changes.replaced for changes in followed.told] == [True]
+                assert followed.told[0].events == ()
+                assert _held(followed.copy) == _rows(settings)[1]
+                assert followed.copy.position == ("epoch-a", 3)
+
+    asyncio.run(follow())
+
+
+def test_thousands_of_rows_arrive_whole_at_once_and_one_by_one(settings: Settings) -> None:
+    store = _store(settings)
+    for first in range(0, 5_000, 1_000):
+        with store.writing() as deployment:
+            for number in range(first, first + 1_000):
+                deployment.add_org(Label(f"o{number}"), now=NOW)
+    store.close()
+
+    async def follow() -> None:
+        copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+        copy.close()
+        async with _following(settings) as followed:
+            with running(Role.CONTROLLER, settings):
+                await followed.until(8)
+
+                assert followed.told[0].replaced
+                assert _held(followed.copy) == _rows(settings)[1]
+        # From the same file, set back to where the store was before: every row as a change.
+        (settings.role_dir(_ROLE) / "copy.sqlite").unlink()
+        again = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+        again.write([], epoch="epoch-a", revision=0)
+        again.close()
+        async with _following(settings) as followed:
+            with running(Role.CONTROLLER, settings):
+                await followed.until(8)
+
+                assert not followed.told[0].replaced
+                assert len(followed.told[0].events) > 5_000
+                assert _held(followed.copy) == _rows(settings)[1]
+
+    asyncio.run(follow())
+
+
+def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None:
+    """An administrator who restores a backup has every host follow it."""
+    path = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    backup = path.read_bytes()
+    store = _store(settings)
+    add_peer(store, "acme", 1)
+    peer.remove(store, "acme", "default", "peer-1")
+    add_peer(store, "acme", 2)
+    store.close()
+
+    async def follow() -> None:
+        async with _following(settings) as followed:
+            with running(Role.CONTROLLER, settings):
+                await followed.until(6)
+            path.write_bytes(backup)
+            with running(Role.CONTROLLER, settings):
+                async with asyncio.timeout(PATIENCE_S):
+                    while followed.copy.position[1] != 3:  # noqa: ASYNC110  # a file has no event
+                        await asyncio.sleep(0.02)
+
+                assert followed.told[-1].replaced
+                assert _held(followed.copy) == _rows(settings)[1]
+
+    asyncio.run(follow())
+
+
+_OLD = Put(Kind.ORG, Org(1, Label("old"), NOW))
+_NEW = Put(Kind.ORG, Org(2, Label("new"), NOW))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [Snapshot("f"), _NEW],
+        [_NEW],
+        [_NEW, Delete(Kind.ORG, 1), Beat()],
+        [Snapshot("f"), *([_NEW] * 1_500)],
+    ],
+    ids=["snapshot", "change", "changes and a beat", "long snapshot"],
+)
+def test_what_ends_before_its_commit_changes_nothing(
+    settings: Settings, lines: list[Put | Snapshot | Delete | Beat]
+) -> None:
+    """A copy is always a state that was."""
+    copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+    copy.write([_OLD], epoch="e", revision=7)
+    copy.close()
+
+    async def follow() -> None:
+        asked = 0
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal asked
+            asked += 1
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"".join(map(render_line, lines)))
+            await writer.drain()
+            writer.close()
+
+        settings.runtime_dir.mkdir()
+        async with (
+            await asyncio.start_unix_server(answer, settings.node_socket),
+            _following(settings) as followed,
+            asyncio.timeout(PATIENCE_S),
+        ):
+            while asked < 3:  # noqa: ASYNC110  # the third question shows that two have failed
+                await asyncio.sleep(0.02)
+
+            assert (followed.told, followed.copy.position) == ([], ("e", 7))
+            assert list(followed.copy.orgs()) == [_OLD.row]
+
+    asyncio.run(follow())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\ngarbage\n",
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        b"",
+    ],
+)
+def test_a_follower_asks_again_whatever_it_was_answered(settings: Settings, answer: bytes) -> None:
+    async def follow() -> list[str]:
+        asked: list[str] = []
+
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+            last = b"HTTP/1.1 200 OK\r\n\r\n" + render_line(Commit(5))
+            writer.write(answer if len(asked) == 1 else last)
+            await writer.drain()
+            writer.close()
+
+        settings.runtime_dir.mkdir()
+        async with await asyncio.start_unix_server(speak, settings.node_socket):
+            async with _following(settings) as followed:
+                await followed.until(5)
+            return asked
+
+    first, second, *_ = asyncio.run(follow())
+    assert first == second == "GET /v1/feed?role=internal-api&epoch=&since=0 HTTP/1.1"
+
+
+def test_a_role_whose_own_work_fails_ends(settings: Settings) -> None:
+    """It must not go on with a copy that its work has not seen."""
+
+    async def follow() -> None:
+        def fail(_changes: Changes) -> None:
+            raise ZeroDivisionError
+
+        copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+        follower = Follower(copy, role=_ROLE, socket=settings.node_socket, on_commit=fail)
+        try:
+            with running(Role.CONTROLLER, settings):
+                await asyncio.wait_for(follower.run(), PATIENCE_S)
+        finally:
+            copy.close()
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(follow())
+
+
+async def _post_org(settings: Settings, slug: str) -> None:
+    transport = httpx2.AsyncHTTPTransport(uds=str(settings.api_socket))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        response = await client.post("http://controller/v1/orgs", json={"slug": slug})
+
+    assert response.status_code == 201
