@@ -10,15 +10,18 @@ READY := $(VENV)/.ready
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
 
-.PHONY: help demo test check bench format lock packages clean
+.PHONY: help venv demo test check bench format lock packages clean
 
 help:
+	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
 	@echo "make demo    a private network in namespaces of its own, shown command by command"
 	@echo "make test    every test (as root: some make network namespaces)"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
 	@echo "make format  mend what the formatter can"
 	@echo "make lock    write the lock file anew"
+
+venv: packages $(READY)
 
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo

@@ -1,5 +1,6 @@
 """Hosts made for tests: a config, state folders with a furnished store, and roles that run."""
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.model import Role
 from wgctl.core.settings import Settings
 
-__all__ = ["ROOT", "folder_of_a_socket", "host", "running", "stop", "until"]
+__all__ = ["ROOT", "folder_of_a_socket", "host", "listening", "running", "stop", "until"]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20
@@ -74,6 +75,12 @@ def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
     process.terminate()
     _, said = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said
+
+
+def listening(path: Path) -> bool:
+    """Whether somebody listens at the Unix socket `path`."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def until(check: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.daemon.running import folder_of_a_socket, host, running, stop, until
+from tests.daemon.running import folder_of_a_socket, host, listening, running, stop, until
 from tests.store.samples import key
 from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
@@ -34,29 +34,46 @@ def _ask(socket: Path, method: str, path: str, body: object = None) -> httpx2.Re
 
 
 def _wait_until_ready(settings: Settings) -> None:
-    def ready() -> bool:
-        try:
-            return _ask(settings.node_socket, "GET", "/").status_code == 404
-        except httpx2.TransportError:
-            return False
-
-    until(ready)
+    until(lambda: listening(settings.api_socket) and listening(settings.node_socket))
 
 
-def test_operators_and_roles_have_a_socket_each(settings: Settings) -> None:
-    with running(Role.CONTROLLER, settings):
-        _wait_until_ready(settings)
-        modes = [
-            stat.S_IMODE(path.stat().st_mode)
-            for path in (settings.api_socket, settings.node_socket)
-        ]
+@pytest.fixture(scope="module")
+def first() -> Iterator[Settings]:
+    """A host whose controller runs."""
+    with folder_of_a_socket() as folder:
+        settings = host(folder)
+        with running(Role.CONTROLLER, settings):
+            _wait_until_ready(settings)
+            yield settings
 
-        assert modes[0] in {0o600, 0o660}
-        assert modes[1] == 0o600
-        assert _ask(settings.api_socket, "GET", "/v1/orgs/acme").status_code == 200
-        assert _ask(settings.node_socket, "GET", "/v1/orgs/acme").status_code == 404
-        assert _ask(settings.node_socket, "GET", "/v1/feed?role=king").status_code == 400
-        assert _ask(settings.api_socket, "GET", "/v1/feed?role=gateway").status_code == 404
+
+def test_operators_and_roles_have_a_socket_each(first: Settings) -> None:
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (first.api_socket, first.node_socket)]
+
+    assert modes[0] in {0o600, 0o660}
+    assert modes[1] == 0o600
+    assert _ask(first.api_socket, "GET", "/v1/orgs/acme").status_code == 200
+    assert _ask(first.node_socket, "GET", "/v1/orgs/acme").status_code == 404
+    assert _ask(first.node_socket, "GET", "/v1/feed?role=king").status_code == 400
+    assert _ask(first.api_socket, "GET", "/v1/feed?role=gateway").status_code == 404
+
+
+def test_a_second_controller_on_the_same_store_is_refused(first: Settings) -> None:
+    """Two would each believe the revision theirs."""
+    with pytest.raises(Unavailable, match="another controller runs"):
+        controller.run(first)
+
+    assert _ask(first.api_socket, "GET", "/v1/status").status_code == 200
+
+
+def test_a_second_deployment_does_not_take_the_sockets_of_the_first(
+    first: Settings, settings: Settings
+) -> None:
+    second = settings.model_copy(update={"runtime_dir": first.runtime_dir})
+
+    with pytest.raises(Unavailable, match="answers at"):
+        controller.run(second)
+    assert _ask(first.api_socket, "GET", "/v1/status").status_code == 200
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -91,29 +108,6 @@ def test_what_was_acknowledged_outlives_a_kill(settings: Settings) -> None:
         again = _ask(settings.api_socket, "POST", "/v1/orgs/acme/peers", _LAPTOP)
 
     assert (again.status_code, again.json()) == (200, added)
-
-
-def test_a_second_controller_on_the_same_store_is_refused(settings: Settings) -> None:
-    """Two would each believe the revision theirs."""
-    with running(Role.CONTROLLER, settings):
-        _wait_until_ready(settings)
-        with pytest.raises(Unavailable, match="another controller runs"):
-            controller.run(settings)
-
-        assert _ask(settings.api_socket, "GET", "/v1/status").status_code == 200
-
-
-def test_a_second_deployment_does_not_take_the_sockets_of_the_first(settings: Settings) -> None:
-    with folder_of_a_socket() as folder:
-        other = host(folder).model_copy(update={"runtime_dir": settings.runtime_dir})
-        with running(Role.CONTROLLER, settings):
-            _wait_until_ready(settings)
-            with running(Role.CONTROLLER, other) as second:
-                _, said = second.communicate(timeout=20)
-
-            assert second.returncode != 0
-            assert "answers at" in said
-            assert _ask(settings.api_socket, "GET", "/v1/status").status_code == 200
 
 
 def test_without_a_store_it_does_not_start(settings: Settings) -> None:

@@ -2,12 +2,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
-import httpx2
 import pytest
 
 from peers.names import Label
+from tests.api.asking import context_of, served
 from tests.daemon.running import PATIENCE_S, folder_of_a_socket, host, running
 from tests.store.samples import NOW, add_peer
+from wgctl.api.context import Bell
+from wgctl.api.nodes import nodes_app
 from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Kind, Put, Snapshot, render_line
 from wgctl.core.model import Org, Role
 from wgctl.core.settings import Settings
@@ -49,6 +51,21 @@ def _store(settings: Settings) -> Store:
 
 
 @asynccontextmanager
+async def _served(settings: Settings) -> AsyncIterator[Store]:
+    """Serve the roles' door in this process; yield the store, whose commits ring."""
+    settings.runtime_dir.mkdir(exist_ok=True)
+    bell = Bell()
+    bell.attach(asyncio.get_running_loop())
+    path = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    store = Store(path, on_commit=lambda _revision: bell.ring())
+    try:
+        async with served(nodes_app(context_of(store, bell=bell)), settings.node_socket):
+            yield store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
 async def _following(settings: Settings) -> AsyncIterator[_Followed]:
     copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
     followed = _Followed(copy)
@@ -63,11 +80,11 @@ async def _following(settings: Settings) -> AsyncIterator[_Followed]:
         copy.close()
 
 
-def _rows(settings: Settings) -> tuple[int, list[object]]:
-    """Return the revision of the store, and what the copy of the role must hold."""
+def _rows(settings: Settings) -> list[object]:
+    """Return what the copy of the role must hold."""
     store = _store(settings)
     with store.reading() as deployment:
-        found = deployment.revision, [put.row for put in deployment.snapshot(NEEDS[_ROLE])]
+        found: list[object] = [put.row for put in deployment.snapshot(NEEDS[_ROLE])]
     store.close()
     return found
 
@@ -78,28 +95,21 @@ def _held(copy: Copy) -> list[object]:
 
 def test_a_copy_catches_up_and_hears_of_each_change_within_a_second(settings: Settings) -> None:
     async def follow() -> list[float]:
-        took = []
-        with running(Role.CONTROLLER, settings):
-            async with _following(settings) as followed:
-                await followed.until(3)
-                for number in range(3):
-                    loop = asyncio.get_running_loop()
-                    await _post_org(settings, f"o{number}")
-                    began = loop.time()
-                    await followed.until(4 + number)
-                    took.append(loop.time() - began)
+        loop, took = asyncio.get_running_loop(), []
+        async with _served(settings) as store, _following(settings) as followed:
+            await followed.until(3)
+            for number in range(3):
+                await asyncio.to_thread(org.add, store, Label(f"o{number}"), now=NOW)
+                began = loop.time()
+                await followed.until(4 + number)
+                took.append(loop.time() - began)
 
-                assert (followed.copy.position, _held(followed.copy)) == (
-                    ("epoch-a", 6),
-                    _rows(settings)[1],
-                )
-                assert all(followed.was_there)
-                assert followed.told[0].replaced
-                assert [changes.revision for changes in followed.told[1:]] == [4, 5, 6]
-                assert [event.kind for event in followed.told[1].events] == [
-                    Kind.ORG,
-                    Kind.NETWORK,
-                ]
+            assert followed.copy.position == ("epoch-a", 6)
+            assert _held(followed.copy) == _rows(settings)
+            assert all(followed.was_there)
+            assert followed.told[0].replaced
+            assert [changes.revision for changes in followed.told[1:]] == [4, 5, 6]
+            assert [event.kind for event in followed.told[1].events] == [Kind.ORG, Kind.NETWORK]
         return took
 
     assert max(asyncio.run(follow())) < 1
@@ -125,7 +135,7 @@ def test_a_copy_survives_a_killed_controller_and_goes_on_with_the_next(
             with running(Role.CONTROLLER, settings):
                 await followed.until(5)
 
-                assert _held(followed.copy) == _rows(settings)[1]
+                assert _held(followed.copy) == _rows(settings)
             assert not any(changes.replaced for changes in followed.told[1:])
             assert Delete(Kind.ORG, removed) in [e for c in followed.told for e in c.events]
 
@@ -138,19 +148,18 @@ def test_a_copy_of_another_store_is_replaced_as_a_whole(settings: Settings) -> N
     copy.close()
 
     async def follow() -> None:
-        async with _following(settings) as followed:
-            with running(Role.CONTROLLER, settings):
-                await followed.until(3)
+        async with _following(settings) as followed, _served(settings):
+            await followed.until(3)
 
-                assert [changes.replaced for changes in followed.told] == [True]
-                assert followed.told[0].events == ()
-                assert _held(followed.copy) == _rows(settings)[1]
-                assert followed.copy.position == ("epoch-a", 3)
+            assert [changes.replaced for changes in followed.told] == [True]
+            assert followed.told[0].events == ()
+            assert _held(followed.copy) == _rows(settings)
+            assert followed.copy.position == ("epoch-a", 3)
 
     asyncio.run(follow())
 
 
-def test_thousands_of_rows_arrive_whole_at_once_and_one_by_one(settings: Settings) -> None:
+def test_thousands_of_rows_arrive_whole_as_a_snapshot_and_as_changes(settings: Settings) -> None:
     store = _store(settings)
     for first in range(0, 5_000, 1_000):
         with store.writing() as deployment:
@@ -158,29 +167,21 @@ def test_thousands_of_rows_arrive_whole_at_once_and_one_by_one(settings: Setting
                 deployment.add_org(Label(f"o{number}"), now=NOW)
     store.close()
 
-    async def follow() -> None:
-        copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
-        copy.close()
-        async with _following(settings) as followed:
-            with running(Role.CONTROLLER, settings):
-                await followed.until(8)
+    async def follow(*, replaced: bool) -> None:
+        async with _served(settings), _following(settings) as followed:
+            await followed.until(8)
 
-                assert followed.told[0].replaced
-                assert _held(followed.copy) == _rows(settings)[1]
-        # From the same file, set back to where the store was before: every row as a change.
-        (settings.role_dir(_ROLE) / "copy.sqlite").unlink()
-        again = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
-        again.write([], epoch="epoch-a", revision=0)
-        again.close()
-        async with _following(settings) as followed:
-            with running(Role.CONTROLLER, settings):
-                await followed.until(8)
+            assert followed.told[0].replaced is replaced
+            assert replaced or len(followed.told[0].events) > 5_000
+            assert _held(followed.copy) == _rows(settings)
 
-                assert not followed.told[0].replaced
-                assert len(followed.told[0].events) > 5_000
-                assert _held(followed.copy) == _rows(settings)[1]
-
-    asyncio.run(follow())
+    asyncio.run(follow(replaced=True))
+    path = settings.role_dir(_ROLE) / "copy.sqlite"
+    path.unlink()
+    copy = Copy(path)
+    copy.write([], epoch="epoch-a", revision=0)
+    copy.close()
+    asyncio.run(follow(replaced=False))
 
 
 def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None:
@@ -195,16 +196,16 @@ def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None
 
     async def follow() -> None:
         async with _following(settings) as followed:
-            with running(Role.CONTROLLER, settings):
+            async with _served(settings):
                 await followed.until(6)
             path.write_bytes(backup)
-            with running(Role.CONTROLLER, settings):
+            async with _served(settings):
                 async with asyncio.timeout(PATIENCE_S):
                     while followed.copy.position[1] != 3:  # noqa: ASYNC110  # a file has no event
                         await asyncio.sleep(0.02)
 
                 assert followed.told[-1].replaced
-                assert _held(followed.copy) == _rows(settings)[1]
+                assert _held(followed.copy) == _rows(settings)
 
     asyncio.run(follow())
 
@@ -296,18 +297,10 @@ def test_a_role_whose_own_work_fails_ends(settings: Settings) -> None:
         copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
         follower = Follower(copy, role=_ROLE, socket=settings.node_socket, on_commit=fail)
         try:
-            with running(Role.CONTROLLER, settings):
+            async with _served(settings):
                 await asyncio.wait_for(follower.run(), PATIENCE_S)
         finally:
             copy.close()
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(follow())
-
-
-async def _post_org(settings: Settings, slug: str) -> None:
-    transport = httpx2.AsyncHTTPTransport(uds=str(settings.api_socket))
-    async with httpx2.AsyncClient(transport=transport) as client:
-        response = await client.post("http://controller/v1/orgs", json={"slug": slug})
-
-    assert response.status_code == 201

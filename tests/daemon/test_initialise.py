@@ -250,6 +250,7 @@ def test_without_the_rights_it_is_denied_and_no_file_is_left() -> None:
 _IN_A_ROOT_OF_ITS_OWN = """
 import sys
 from pathlib import Path
+from wgctl.core import settings
 from wgctl.daemon.initialise import init
 path = Path(sys.argv[1])
 report = init(path, region="ams", endpoint="203.0.113.7:51820", pool="fdaa::/16")

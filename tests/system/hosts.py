@@ -269,4 +269,7 @@ class Lab:
         """Remove all that was made."""
         for host in (*self.clients, self.gateway.host):
             host.remove()
+        # A process that is killed leaves its socket behind; all names here end in the tag.
+        for left in Path("/run/wireguard").glob(f"*{self.tag}*.sock"):
+            left.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,67 @@
+"""The README names every command, exit code and setting, and nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from wgctl.cli import root
+from wgctl.cli.command import Noun
+from wgctl.core.errors import REFUSALS
+from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+WORDS = root.list_commands(click.Context(root))
+
+
+def command(word: str) -> click.Command:
+    found = root.get_command(click.Context(root), word)
+    assert found is not None
+    return found
+
+
+def row_of(first_cell: str) -> str:
+    """Return the table row that begins with this cell, in backquotes."""
+    rows = [line for line in README.splitlines() if line.startswith(f"| `{first_cell}")]
+    assert rows, f"no row for {first_cell}"
+    return rows[0]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_command_has_a_row_with_its_verbs(word: str) -> None:
+    found, row = command(word), row_of(f"wgctl {word}")
+
+    if isinstance(found, Noun):
+        assert set(re.findall(r"`([a-z]+)`", row)) == set(found.commands)
+
+
+def test_every_row_is_a_command() -> None:
+    rows = re.findall(r"^\| `wgctl ([a-z]+)", README, re.MULTILINE)
+
+    assert sorted(rows) == sorted(WORDS)
+
+
+def test_every_exit_code_has_a_row() -> None:
+    rows = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}
+
+    assert rows == {0, 1} | {codes.exit_code for codes in REFUSALS.values()}
+
+
+def test_every_setting_has_a_row() -> None:
+    top = [name for name in Settings.model_fields if name not in {"gateway", "resolver"}]
+    settings = [
+        *top,
+        *(f"gateway.{name}" for name in GatewaySettings.model_fields),
+        *(f"resolver.{name}" for name in ResolverSettings.model_fields),
+    ]
+
+    for name in settings:
+        row_of(f"{name}`")
+
+
+@pytest.mark.parametrize("target", re.findall(r"make ([a-z]+)", README))
+def test_every_make_target_is_in_the_makefile(target: str) -> None:
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
