@@ -1,9 +1,10 @@
 """Ways to ask the applications: in this process, or over a real Unix socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import httpx2
 import uvicorn
@@ -38,6 +39,54 @@ def refusal(response: httpx2.Response, status: int, name: str) -> str:
     assert problem.detail
     assert problem.detail.isprintable()
     return problem.detail
+
+
+class Door:
+    """An application, asked in this process, from a test without a loop of its own."""
+
+    def __init__(self, app: FastAPI, *, fails: bool = False) -> None:
+        """Ask `app`; with `fails`, what it raises is answered as to a real client."""
+        self._runner = asyncio.Runner()
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=not fails)
+        self._client = httpx2.AsyncClient(transport=transport, base_url="http://controller")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> httpx2.Response:
+        asked = self._client.request(method, path, json=json, params=params)
+        return self._runner.run(asked)
+
+    def get(self, path: str, *, params: Mapping[str, str | int] | None = None) -> httpx2.Response:
+        return self.request("GET", path, params=params)
+
+    def post(self, path: str, *, json: object) -> httpx2.Response:
+        return self.request("POST", path, json=json)
+
+    def put(self, path: str, *, json: object) -> httpx2.Response:
+        return self.request("PUT", path, json=json)
+
+    def patch(self, path: str, *, json: object) -> httpx2.Response:
+        return self.request("PATCH", path, json=json)
+
+    def delete(self, path: str) -> httpx2.Response:
+        return self.request("DELETE", path)
+
+    def send(self, path: str, content: str | bytes, content_type: str) -> httpx2.Response:
+        """POST a body as it is."""
+        headers = {"content-type": content_type}
+        return self._runner.run(self._client.post(path, content=content, headers=headers))
 
 
 @asynccontextmanager

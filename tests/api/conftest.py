@@ -2,9 +2,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
+from fastapi import FastAPI
 
-from tests.api.asking import context_of
+from tests.api.asking import Door, context_of
 from tests.store import samples
 from wgctl.api.context import Context
 from wgctl.api.nodes import nodes_app
@@ -28,13 +28,25 @@ def context(store: Store) -> Context:
     return context_of(store)
 
 
-@pytest.fixture
-def operators(context: Context) -> Iterator[TestClient]:
-    with TestClient(operators_app(context)) as client:
-        yield client
+@pytest.fixture(scope="session")
+def applications() -> dict[str, FastAPI]:
+    """Each application once: making its routes takes longer than all that a test asks of it."""
+    return {}
 
 
 @pytest.fixture
-def nodes(context: Context) -> Iterator[TestClient]:
-    with TestClient(nodes_app(context)) as client:
-        yield client
+def operators(context: Context, applications: dict[str, FastAPI]) -> Iterator[Door]:
+    app = applications.get("operators") or operators_app(context)
+    applications["operators"] = app
+    app.state.context = context
+    with Door(app) as door:
+        yield door
+
+
+@pytest.fixture
+def nodes(context: Context, applications: dict[str, FastAPI]) -> Iterator[Door]:
+    app = applications.get("nodes") or nodes_app(context)
+    applications["nodes"] = app
+    app.state.context = context
+    with Door(app) as door:
+        yield door

@@ -1,14 +1,13 @@
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import add_peer
 from wgctl.store.store import Store
 
 _APPS = "/v1/orgs/acme/apps"
 
 
-def test_an_app_is_added_shown_listed_and_removed(operators: TestClient) -> None:
+def test_an_app_is_added_shown_listed_and_removed(operators: Door) -> None:
     added = operators.post(_APPS, json={"name": "web"})
     expected = {
         "name": "web",
@@ -26,7 +25,7 @@ def test_an_app_is_added_shown_listed_and_removed(operators: TestClient) -> None
     refusal(operators.get(f"{_APPS}/web"), 404, "not-found")
 
 
-def test_an_app_counts_its_machines(operators: TestClient, store: Store) -> None:
+def test_an_app_counts_its_machines(operators: Door, store: Store) -> None:
     add_peer(store, "acme", 1)
     operators.post(_APPS, json={"name": "web"})
     for name in ("one", "two"):
@@ -38,7 +37,7 @@ def test_an_app_counts_its_machines(operators: TestClient, store: Store) -> None
     assert (shown["machines"], shown["started"]) == (2, 1)
 
 
-def test_a_taken_name_is_a_conflict_in_its_network_alone(operators: TestClient) -> None:
+def test_a_taken_name_is_a_conflict_in_its_network_alone(operators: Door) -> None:
     operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
     operators.post(_APPS, json={"name": "web"})
     refusal(operators.post(_APPS, json={"name": "web"}), 409, "conflict")
@@ -52,11 +51,11 @@ def test_a_taken_name_is_a_conflict_in_its_network_alone(operators: TestClient) 
 @pytest.mark.parametrize(
     "body", [{}, {"name": "internal"}, {"name": "a.b"}, {"name": "web", "colour": 1}]
 )
-def test_a_malformed_app_is_refused(operators: TestClient, body: dict[str, object]) -> None:
+def test_a_malformed_app_is_refused(operators: Door, body: dict[str, object]) -> None:
     refusal(operators.post(_APPS, json=body), 400, "invalid")
 
 
-def test_what_is_not_there_is_not_found(operators: TestClient) -> None:
+def test_what_is_not_there_is_not_found(operators: Door) -> None:
     refusal(operators.post(_APPS, json={"name": "web", "network": "none"}), 404, "not-found")
     refusal(operators.get(_APPS, params={"network": "none"}), 404, "not-found")
     refusal(operators.get("/v1/orgs/none/apps"), 404, "not-found")

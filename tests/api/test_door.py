@@ -1,8 +1,7 @@
 import pytest
 from fastapi import APIRouter, FastAPI
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from wgctl.api.door import build, needs
 from wgctl.core.access import Asker, Scope
 
@@ -38,7 +37,7 @@ def test_what_is_mounted_or_included_beside_does_not_start() -> None:
 def test_an_asker_without_the_scope_is_denied(asker: Asker, scope: Scope) -> None:
     """Even a route that was put into the wrong application answers nobody there."""
     doors = {Scope.ORG_READ: Asker.OPERATOR, Scope.FEED_READ: Asker.NODE}
-    with TestClient(build(asker, [_router(scope)])) as client:
+    with Door(build(asker, [_router(scope)])) as client:
         response = client.get("/v1/thing")
 
     if doors.get(scope, Asker.PEER) is asker:
@@ -49,7 +48,7 @@ def test_an_asker_without_the_scope_is_denied(asker: Asker, scope: Scope) -> Non
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/v1/thing/", "/thing"])
 def test_nothing_is_served_beside_the_routes(path: str) -> None:
-    with TestClient(build(Asker.OPERATOR, [_router(Scope.ORG_READ)])) as client:
+    with Door(build(Asker.OPERATOR, [_router(Scope.ORG_READ)])) as client:
         refusal(client.get(path), 404, "not-found")
 
 

@@ -1,7 +1,6 @@
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import NOW, key
 from wgctl.api.context import Context
 from wgctl.core.model import Role
@@ -16,7 +15,7 @@ _FRA = {
 }
 
 
-def test_a_registered_gateway_is_shown_and_listed(nodes: TestClient, operators: TestClient) -> None:
+def test_a_registered_gateway_is_shown_and_listed(nodes: Door, operators: Door) -> None:
     registered = nodes.post("/v1/gateways", json=_FRA)
     expected = _FRA | {
         "name": "fra-17",
@@ -33,14 +32,14 @@ def test_a_registered_gateway_is_shown_and_listed(nodes: TestClient, operators: 
     ]
 
 
-def test_a_gateway_that_registers_again_refreshes_its_record(nodes: TestClient) -> None:
+def test_a_gateway_that_registers_again_refreshes_its_record(nodes: Door) -> None:
     first = nodes.post("/v1/gateways", json=_FRA).json()
     second = nodes.post("/v1/gateways", json=_FRA | {"endpoint": "[2001:db8::1]:4500"})
 
     assert second.json() == first | {"endpoint": "[2001:db8::1]:4500"}
 
 
-def test_the_last_report_is_shown(operators: TestClient, context: Context) -> None:
+def test_the_last_report_is_shown(operators: Door, context: Context) -> None:
     facts = RoleFacts(role=Role.GATEWAY, revision=1, started_at=NOW, reported_at=NOW + 5)
     context.observations.note(facts, [])
 
@@ -59,7 +58,7 @@ def test_the_last_report_is_shown(operators: TestClient, context: Context) -> No
     ],
 )
 def test_a_malformed_registration_is_refused(
-    nodes: TestClient, operators: TestClient, change: dict[str, object]
+    nodes: Door, operators: Door, change: dict[str, object]
 ) -> None:
     (place,) = change
     detail = refusal(nodes.post("/v1/gateways", json=_FRA | change), 400, "invalid")
@@ -68,5 +67,5 @@ def test_a_malformed_registration_is_refused(
     assert len(operators.get("/v1/gateways").json()["items"]) == 1
 
 
-def test_a_missing_gateway_is_not_found(operators: TestClient) -> None:
+def test_a_missing_gateway_is_not_found(operators: Door) -> None:
     refusal(operators.get("/v1/gateways/none"), 404, "not-found")

@@ -1,9 +1,8 @@
 from collections.abc import Iterator
 
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import add_peer
 from wgctl.services import peer
 from wgctl.store.store import Store
@@ -13,14 +12,14 @@ _ONE = {"app": "web", "peer": "peer-1", "name": "one"}
 
 
 @pytest.fixture(autouse=True)
-def furnished(operators: TestClient, store: Store) -> Iterator[None]:
+def furnished(operators: Door, store: Store) -> Iterator[None]:
     """The app `web` and the peer `peer-1` of `acme`."""
     add_peer(store, "acme", 1)
     operators.post("/v1/orgs/acme/apps", json={"name": "web"})
     return iter(())
 
 
-def test_a_machine_is_added_shown_listed_and_removed(operators: TestClient, store: Store) -> None:
+def test_a_machine_is_added_shown_listed_and_removed(operators: Door, store: Store) -> None:
     ports = [
         {"name": "http", "number": 8080, "protocol": "tcp"},
         {"name": "dns", "number": 53, "protocol": "udp"},
@@ -43,7 +42,7 @@ def test_a_machine_is_added_shown_listed_and_removed(operators: TestClient, stor
     refusal(operators.get(f"{_MACHINES}/one"), 404, "not-found")
 
 
-def test_what_is_left_out_is_chosen(operators: TestClient) -> None:
+def test_what_is_left_out_is_chosen(operators: Door) -> None:
     made = operators.post(_MACHINES, json={"app": "web", "peer": "peer-1"}).json()
 
     assert len(made["name"]) == 14
@@ -51,7 +50,7 @@ def test_what_is_left_out_is_chosen(operators: TestClient) -> None:
     assert (made["ports"], made["metadata"]) == ([], {})
 
 
-def test_a_machine_is_stopped_and_started(operators: TestClient) -> None:
+def test_a_machine_is_stopped_and_started(operators: Door) -> None:
     operators.post(_MACHINES, json=_ONE)
 
     for state in ("stopped", "started"):
@@ -60,7 +59,7 @@ def test_a_machine_is_stopped_and_started(operators: TestClient) -> None:
         assert operators.get(f"{_MACHINES}/one").json()["state"] == state
 
 
-def test_a_taken_name_is_a_conflict(operators: TestClient) -> None:
+def test_a_taken_name_is_a_conflict(operators: Door) -> None:
     operators.post(_MACHINES, json=_ONE)
 
     refusal(operators.post(_MACHINES, json=_ONE), 409, "conflict")
@@ -81,7 +80,7 @@ def test_a_taken_name_is_a_conflict(operators: TestClient) -> None:
     ],
 )
 def test_a_malformed_machine_is_refused(
-    operators: TestClient, change: dict[str, object], place: str
+    operators: Door, change: dict[str, object], place: str
 ) -> None:
     detail = refusal(operators.post(_MACHINES, json=_ONE | change), 400, "invalid")
 
@@ -89,13 +88,13 @@ def test_a_malformed_machine_is_refused(
 
 
 @pytest.mark.parametrize("body", [{}, {"state": "paused"}, {"state": "stopped", "name": "x"}])
-def test_a_malformed_state_is_refused(operators: TestClient, body: dict[str, object]) -> None:
+def test_a_malformed_state_is_refused(operators: Door, body: dict[str, object]) -> None:
     operators.post(_MACHINES, json=_ONE)
 
     refusal(operators.patch(f"{_MACHINES}/one", json=body), 400, "invalid")
 
 
-def test_what_is_not_there_is_not_found(operators: TestClient) -> None:
+def test_what_is_not_there_is_not_found(operators: Door) -> None:
     for change in ({"app": "none"}, {"peer": "none"}, {"network": "none"}):
         refusal(operators.post(_MACHINES, json=_ONE | change), 404, "not-found")
     refusal(operators.get(_MACHINES, params={"app": "none"}), 404, "not-found")
@@ -104,7 +103,7 @@ def test_what_is_not_there_is_not_found(operators: TestClient) -> None:
     refusal(operators.delete(f"{_MACHINES}/none"), 404, "not-found")
 
 
-def test_the_machines_of_an_app_without_any_network_are_not_found(operators: TestClient) -> None:
+def test_the_machines_of_an_app_without_any_network_are_not_found(operators: Door) -> None:
     operators.delete("/v1/orgs/globex/networks/default")
 
     refusal(operators.get("/v1/orgs/globex/machines?app=web"), 404, "not-found")

@@ -1,7 +1,6 @@
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import key
 
 
@@ -22,18 +21,16 @@ from tests.store.samples import key
         ("GET", "/v1/self"),
     ],
 )
-def test_a_role_does_not_reach_what_is_the_operators(
-    nodes: TestClient, method: str, path: str
-) -> None:
+def test_a_role_does_not_reach_what_is_the_operators(nodes: Door, method: str, path: str) -> None:
     """The process that parses strangers' packets must not manage anything."""
     refusal(nodes.request(method, path), 404, "not-found")
 
 
-def test_a_role_cannot_list_gateways(nodes: TestClient) -> None:
+def test_a_role_cannot_list_gateways(nodes: Door) -> None:
     refusal(nodes.get("/v1/gateways"), 405, "method-not-allowed")
 
 
-def test_a_role_registers_and_reports(nodes: TestClient) -> None:
+def test_a_role_registers_and_reports(nodes: Door) -> None:
     gateway = {
         "region": "fra",
         "endpoint": "203.0.113.9:51820",

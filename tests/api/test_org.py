@@ -1,12 +1,11 @@
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import add_peer
 from wgctl.store.store import Store
 
 
-def test_an_org_is_added_shown_listed_and_removed(operators: TestClient) -> None:
+def test_an_org_is_added_shown_listed_and_removed(operators: Door) -> None:
     added = operators.post("/v1/orgs", json={"slug": "third"})
     expected = {
         "slug": "third",
@@ -23,16 +22,14 @@ def test_an_org_is_added_shown_listed_and_removed(operators: TestClient) -> None
     refusal(operators.get("/v1/orgs/third"), 404, "not-found")
 
 
-def test_a_taken_slug_is_a_conflict(operators: TestClient) -> None:
+def test_a_taken_slug_is_a_conflict(operators: Door) -> None:
     response = operators.post("/v1/orgs", json={"slug": "acme"})
 
     assert "org 'acme' exists" in refusal(response, 409, "conflict")
 
 
 @pytest.mark.parametrize("slug", ["internal", "Acme", "-a", "a" * 64, "a\n[Peer]", "../x", 5, None])
-def test_a_slug_that_is_no_name_is_refused_and_makes_nothing(
-    operators: TestClient, slug: object
-) -> None:
+def test_a_slug_that_is_no_name_is_refused_and_makes_nothing(operators: Door, slug: object) -> None:
     before = operators.get("/v1/orgs").json()
     refusal(operators.post("/v1/orgs", json={"slug": slug}), 400, "invalid")
 
@@ -41,13 +38,11 @@ def test_a_slug_that_is_no_name_is_refused_and_makes_nothing(
 
 @pytest.mark.parametrize("slug", ["none", "%00", "%1b%5b2J", "..", "a%0ab", "%ff"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_an_org_that_is_not_there_is_not_found(
-    operators: TestClient, method: str, slug: str
-) -> None:
+def test_an_org_that_is_not_there_is_not_found(operators: Door, method: str, slug: str) -> None:
     refusal(operators.request(method, f"/v1/orgs/{slug}"), 404, "not-found")
 
 
-def test_the_org_shows_how_much_it_owns(operators: TestClient, store: Store) -> None:
+def test_the_org_shows_how_much_it_owns(operators: Door, store: Store) -> None:
     add_peer(store, "acme", 1)
     shown = operators.get("/v1/orgs/acme").json()
 
@@ -55,7 +50,7 @@ def test_the_org_shows_how_much_it_owns(operators: TestClient, store: Store) -> 
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_pages_of_orgs_hold_each_once(operators: TestClient, limit: int) -> None:
+def test_pages_of_orgs_hold_each_once(operators: Door, limit: int) -> None:
     for number in range(5):
         operators.post("/v1/orgs", json={"slug": f"o{number}"})
     walked: list[str] = []
@@ -69,5 +64,5 @@ def test_pages_of_orgs_hold_each_once(operators: TestClient, limit: int) -> None
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", f"cursor={'a' * 101}"])
-def test_a_page_that_cannot_be_is_refused(operators: TestClient, query: str) -> None:
+def test_a_page_that_cannot_be_is_refused(operators: Door, query: str) -> None:
     refusal(operators.get(f"/v1/orgs?{query}"), 400, "invalid")

@@ -1,9 +1,8 @@
 from ipaddress import IPv6Network
 
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import NOW, add_peer, key, register
 from wgctl.api.context import Context
 from wgctl.core.model import Observation, Role
@@ -14,7 +13,7 @@ _PEERS = "/v1/orgs/acme/peers"
 _LAPTOP = {"name": "laptop", "public_key": str(key(1))}
 
 
-def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: TestClient) -> None:
+def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: Door) -> None:
     response = operators.post(_PEERS, json=_LAPTOP | {"expires_in_s": 60})
     peer, tunnel = response.json()["peer"], response.json()["tunnel"]
     network = operators.get("/v1/orgs/acme/networks/default").json()
@@ -47,7 +46,7 @@ def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: TestClient) -
     }
 
 
-def test_the_same_request_again_is_200_and_the_same_peer(operators: TestClient) -> None:
+def test_the_same_request_again_is_200_and_the_same_peer(operators: Door) -> None:
     first, second = (operators.post(_PEERS, json=_LAPTOP) for _ in range(2))
 
     assert (first.status_code, second.status_code) == (201, 200)
@@ -74,7 +73,7 @@ def test_the_same_request_again_is_200_and_the_same_peer(operators: TestClient) 
     ],
 )
 def test_a_refused_peer_is_told_why_and_nothing_is_added(
-    operators: TestClient, change: dict[str, object], status: int, name: str, said: str
+    operators: Door, change: dict[str, object], status: int, name: str, said: str
 ) -> None:
     operators.post(_PEERS, json=_LAPTOP)
     before = operators.get(_PEERS).json()
@@ -84,16 +83,14 @@ def test_a_refused_peer_is_told_why_and_nothing_is_added(
     assert operators.get(_PEERS).json() == before
 
 
-def test_full_dns_is_given_where_a_gateway_forwards(operators: TestClient, store: Store) -> None:
+def test_full_dns_is_given_where_a_gateway_forwards(operators: Door, store: Store) -> None:
     register(store, forwards=True)
     response = operators.post(_PEERS, json=_LAPTOP | {"needs_forwarding": True})
 
     assert response.status_code == 201
 
 
-def test_what_the_gateway_saw_is_shown(
-    operators: TestClient, store: Store, context: Context
-) -> None:
+def test_what_the_gateway_saw_is_shown(operators: Door, store: Store, context: Context) -> None:
     peer = add_peer(store, "acme", 1).peer
     facts = RoleFacts(role=Role.GATEWAY, revision=1, started_at=NOW, reported_at=NOW)
     seen = Observation(peer.id, "[2001:db8::1]:5", NOW - 9, received_bytes=7, sent_bytes=8)
@@ -107,7 +104,7 @@ def test_what_the_gateway_saw_is_shown(
     assert operators.get(_PEERS).json()["items"] == [shown]
 
 
-def test_a_rekeyed_peer_keeps_its_address(operators: TestClient) -> None:
+def test_a_rekeyed_peer_keeps_its_address(operators: Door) -> None:
     before = operators.post(_PEERS, json=_LAPTOP).json()
     after = operators.put(f"{_PEERS}/laptop/key", json={"public_key": str(key(9))})
 
@@ -129,7 +126,7 @@ def test_a_rekeyed_peer_keeps_its_address(operators: TestClient) -> None:
     ],
 )
 def test_a_refused_key_leaves_the_old_one(
-    operators: TestClient, path: str, body: dict[str, object], status: int, name: str
+    operators: Door, path: str, body: dict[str, object], status: int, name: str
 ) -> None:
     operators.post(_PEERS, json=_LAPTOP)
     operators.post(_PEERS, json={"name": "other", "public_key": str(key(2))})
@@ -138,7 +135,7 @@ def test_a_refused_key_leaves_the_old_one(
     assert operators.get(f"{_PEERS}/laptop").json()["public_key"] == str(key(1))
 
 
-def test_a_removed_peer_is_gone(operators: TestClient) -> None:
+def test_a_removed_peer_is_gone(operators: Door) -> None:
     operators.post(_PEERS, json=_LAPTOP)
 
     assert operators.delete(f"{_PEERS}/laptop").status_code == 204
@@ -146,7 +143,7 @@ def test_a_removed_peer_is_gone(operators: TestClient) -> None:
     refusal(operators.get(f"{_PEERS}/laptop"), 404, "not-found")
 
 
-def test_a_peer_of_another_org_or_network_is_not_found(operators: TestClient) -> None:
+def test_a_peer_of_another_org_or_network_is_not_found(operators: Door) -> None:
     operators.post(_PEERS, json=_LAPTOP)
     operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
 
@@ -156,7 +153,7 @@ def test_a_peer_of_another_org_or_network_is_not_found(operators: TestClient) ->
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 100])
-def test_pages_of_peers_hold_each_once(operators: TestClient, store: Store, limit: int) -> None:
+def test_pages_of_peers_hold_each_once(operators: Door, store: Store, limit: int) -> None:
     operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
     for number in range(4):
         add_peer(store, "acme", number)
@@ -173,7 +170,7 @@ def test_pages_of_peers_hold_each_once(operators: TestClient, store: Store, limi
     assert set(walked) == {str(key(number)) for number in (0, 1, 2, 3, 50, 51, 52, 53)}
 
 
-def test_a_list_of_one_network_has_its_peers_alone(operators: TestClient, store: Store) -> None:
+def test_a_list_of_one_network_has_its_peers_alone(operators: Door, store: Store) -> None:
     operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
     add_peer(store, "acme", 1)
     add_peer(store, "acme", 2, network="lab")
@@ -184,5 +181,5 @@ def test_a_list_of_one_network_has_its_peers_alone(operators: TestClient, store:
 
 
 @pytest.mark.parametrize("cursor", ["x", "x.y", "x.99999999999999999999"])
-def test_a_cursor_of_nobody_is_refused(operators: TestClient, cursor: str) -> None:
+def test_a_cursor_of_nobody_is_refused(operators: Door, cursor: str) -> None:
     refusal(operators.get(_PEERS, params={"cursor": cursor}), 400, "invalid")

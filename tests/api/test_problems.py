@@ -1,20 +1,22 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from fastapi import APIRouter
-from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from peers.errors import InvalidName
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from wgctl.api.door import build, needs
 from wgctl.api.problems import problem
 from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import REFUSALS
 from wgctl.core.schema import NewOrg
 
-_HEADERS = {"content-type": "application/json"}
 
-
-def _client(error: Exception) -> TestClient:
+@contextmanager
+def _door(error: Exception) -> Iterator[Door]:
+    """A route that raises `error`, and one that takes an org."""
     router = APIRouter()
 
     @router.get("/thing", dependencies=[needs(Scope.ORG_READ)])
@@ -25,7 +27,8 @@ def _client(error: Exception) -> TestClient:
     def change(new: NewOrg) -> None:
         pass
 
-    return TestClient(build(Asker.OPERATOR, [router]), raise_server_exceptions=False)
+    with Door(build(Asker.OPERATOR, [router]), fails=True) as door:
+        yield door
 
 
 @pytest.mark.parametrize(("kind", "codes"), REFUSALS.items())
@@ -33,18 +36,20 @@ def test_each_refusal_has_its_status_and_name(
     kind: type[Exception], codes: tuple[int, int, str]
 ) -> None:
     status, _exit_code, name = codes
-    response = _client(kind("what was found")).get("/v1/thing")
+    with _door(kind("what was found")) as door:
+        response = door.get("/v1/thing")
 
     assert refusal(response, status, name) == "what was found"
 
 
 def test_a_finer_refusal_is_its_kind() -> None:
-    refusal(_client(InvalidName("x")).get("/v1/thing"), 400, "invalid")
+    with _door(InvalidName("x")) as door:
+        refusal(door.get("/v1/thing"), 400, "invalid")
 
 
 def test_a_failure_inside_says_nothing_of_the_inside() -> None:
-    with capture_logs() as logs:
-        response = _client(ZeroDivisionError("secret")).get("/v1/thing")
+    with capture_logs() as logs, _door(ZeroDivisionError("secret")) as door:
+        response = door.get("/v1/thing")
 
     assert "secret" not in refusal(response, 500, "internal")
     assert [(log["event"], log["method"], log["path"]) for log in logs] == [
@@ -72,19 +77,20 @@ def test_a_failure_inside_says_nothing_of_the_inside() -> None:
     ids=lambda value: repr(value)[:30],
 )
 def test_a_malformed_request_is_told_where_and_why(body: str | bytes, said: str) -> None:
-    response = _client(ValueError()).post("/v1/thing", content=body, headers=_HEADERS)
+    with _door(ValueError()) as door:
+        response = door.send("/v1/thing", body, "application/json")
 
     assert said in refusal(response, 400, "invalid")
 
 
 def test_a_body_that_says_it_is_no_json_is_malformed() -> None:
-    body, headers = '{"slug": "acme"}', {"content-type": "text/plain"}
-
-    refusal(_client(ValueError()).post("/v1/thing", content=body, headers=headers), 400, "invalid")
+    with _door(ValueError()) as door:
+        refusal(door.send("/v1/thing", '{"slug": "acme"}', "text/plain"), 400, "invalid")
 
 
 def test_a_method_that_is_not_there_is_told_with_those_that_are() -> None:
-    response = _client(ValueError()).put("/v1/thing")
+    with _door(ValueError()) as door:
+        response = door.put("/v1/thing", json={})
     refusal(response, 405, "method-not-allowed")
 
     assert response.headers["allow"]

@@ -1,7 +1,6 @@
 import pytest
-from starlette.testclient import TestClient
 
-from tests.api.asking import refusal
+from tests.api.asking import Door, refusal
 from tests.store.samples import NOW, add_peer
 from wgctl import __version__
 from wgctl.store.store import Store
@@ -32,7 +31,7 @@ def _controller(*, revision: int) -> dict[str, object]:
     }
 
 
-def test_the_status_counts_what_there_is(operators: TestClient, store: Store) -> None:
+def test_the_status_counts_what_there_is(operators: Door, store: Store) -> None:
     add_peer(store, "acme", 1)
 
     assert operators.get("/v1/status").json() == {
@@ -48,9 +47,7 @@ def test_the_status_counts_what_there_is(operators: TestClient, store: Store) ->
     }
 
 
-def test_what_a_role_reports_is_in_the_status(
-    nodes: TestClient, operators: TestClient, store: Store
-) -> None:
+def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, store: Store) -> None:
     peer = add_peer(store, "acme", 1).peer
     seen = {"peer_id": peer.id, "endpoint": "192.0.2.1:5", "last_handshake": NOW - 1}
     reported = nodes.post("/v1/reports", json=_REPORT | {"peers": [seen]})
@@ -74,7 +71,7 @@ def test_what_a_role_reports_is_in_the_status(
     ]
 
 
-def test_a_report_takes_no_revision(nodes: TestClient, operators: TestClient) -> None:
+def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
     before = operators.get("/v1/status").json()["revision"]
     nodes.post("/v1/reports", json=_REPORT)
 
@@ -94,7 +91,7 @@ def test_a_report_takes_no_revision(nodes: TestClient, operators: TestClient) ->
     ],
 )
 def test_a_malformed_report_is_refused_and_the_status_goes_on(
-    nodes: TestClient, operators: TestClient, change: dict[str, object]
+    nodes: Door, operators: Door, change: dict[str, object]
 ) -> None:
     """A role that parses strangers' packets may be taken over: it must not silence the rest."""
     refusal(nodes.post("/v1/reports", json=_REPORT | change), 400, "invalid")

@@ -1,6 +1,7 @@
 import json
 from dataclasses import fields
 from ipaddress import IPv6Address, IPv6Network
+from types import MappingProxyType
 from typing import get_args
 
 import pytest
@@ -99,7 +100,7 @@ _ROWS: dict[Kind, st.SearchStrategy[Row]] = {
         region=_labels,
         process_group=_labels,
         ports=st.lists(_ports, max_size=3).map(tuple),
-        metadata=st.dictionaries(_labels, _labels, max_size=3),
+        metadata=st.dictionaries(_labels, _labels, max_size=3).map(MappingProxyType),
         state=st.sampled_from(MachineState),
         created_at=_numbers,
     ),

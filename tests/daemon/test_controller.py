@@ -15,9 +15,8 @@ from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Commit
 from wgctl.core.model import Role
-from wgctl.core.settings import Settings
+from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon import controller
-from wgctl.daemon.controller import STORE_NAME
 
 _LAPTOP = {"name": "laptop", "public_key": str(key(1))}
 

@@ -12,8 +12,7 @@ from wgctl.api.context import Bell
 from wgctl.api.nodes import nodes_app
 from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Kind, Put, Snapshot, render_line
 from wgctl.core.model import Org, Role
-from wgctl.core.settings import Settings
-from wgctl.daemon.controller import STORE_NAME
+from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.follow import Changes, Follower
 from wgctl.services import org, peer
 from wgctl.store.copy import Copy

@@ -11,8 +11,8 @@ from peers.keys import PrivateKey
 from tests.daemon.running import ROOT, folder_of_a_socket
 from wgctl.core.errors import Conflict
 from wgctl.core.model import Role
-from wgctl.daemon.controller import STORE_NAME
-from wgctl.daemon.initialise import KEY_NAME, POOL_NAME, InitReport, init
+from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME
+from wgctl.daemon.initialise import InitReport, init
 from wgctl.services import gateway
 from wgctl.store.store import Store
 

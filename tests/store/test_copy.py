@@ -206,18 +206,18 @@ while True:
 def test_a_kill_in_the_middle_of_writes_leaves_a_whole_commit(path: Path) -> None:
     acknowledged = 0
     for kill_after in (1, 7, 20):
-        writer = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", _WRITER, str(path)],
             stdout=subprocess.PIPE,
             cwd=_ROOT,
             text=True,
-        )
-        assert writer.stdout is not None
-        for _ in range(kill_after):
-            acknowledged = int(writer.stdout.readline())
-        writer.kill()
-        rest = writer.communicate(timeout=30)[0].split()
-        acknowledged = int(rest[-1]) if rest else acknowledged
+        ) as writer:
+            assert writer.stdout is not None
+            for _ in range(kill_after):
+                acknowledged = int(writer.stdout.readline())
+            writer.kill()
+            for line in writer.stdout:
+                acknowledged = int(line)
         copy = Copy(path)
         (epoch, revision), slugs = copy.position, [org.slug for org in copy.orgs()]
         copy.close()

@@ -25,6 +25,9 @@ from peers.names import Label, parse_interface, parse_label
 
 __all__ = [
     "DEFAULT_PATH",
+    "KEY_NAME",
+    "POOL_NAME",
+    "STORE_NAME",
     "Backend",
     "GatewaySettings",
     "ResolverSettings",
@@ -34,6 +37,13 @@ __all__ = [
 ]
 
 DEFAULT_PATH = Path("/etc/wgctl/wgctl.toml")
+
+STORE_NAME = "store.sqlite"
+"""The deployment's database, in the controller's folder."""
+
+KEY_NAME = "private.key"
+POOL_NAME = "pool"
+"""The gateway's key and the deployment's pool, in the gateway's folder."""
 
 
 class Backend(StrEnum):

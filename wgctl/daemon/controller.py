@@ -21,14 +21,13 @@ from wgctl.api.nodes import nodes_app
 from wgctl.api.operators import operators_app
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
-from wgctl.core.settings import Settings
+from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.unix import OPERATORS_GROUP, listen
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
 
-__all__ = ["STORE_NAME", "run"]
+__all__ = ["run"]
 
-STORE_NAME = "store.sqlite"
 _GRACE_S = 2
 
 _log = structlog.get_logger()

@@ -16,9 +16,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Invalid, Refusal
 from wgctl.core.model import Role
 from wgctl.core.schema import Status
-from wgctl.core.settings import Settings
-from wgctl.daemon.controller import STORE_NAME
-from wgctl.daemon.initialise import KEY_NAME
+from wgctl.core.settings import KEY_NAME, STORE_NAME, Settings
 from wgctl.drivers import sysctl, uapi
 from wgctl.drivers.nft import Nft
 from wgctl.drivers.tunnel_socket import interface_index

@@ -24,10 +24,9 @@ from wgctl.core.errors import Conflict, Invalid, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.roster import Roster
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
-from wgctl.core.settings import Backend, Settings
+from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
 from wgctl.core.tunnel import Host, route_metric
 from wgctl.daemon.follow import Changes, Follower
-from wgctl.daemon.initialise import KEY_NAME, POOL_NAME
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl

@@ -21,15 +21,11 @@ from peers.names import parse_label
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Denied, Invalid
 from wgctl.core.model import Role
-from wgctl.core.settings import GatewaySettings, Settings
-from wgctl.daemon.controller import STORE_NAME
+from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, GatewaySettings, Settings
 from wgctl.services import gateway
 from wgctl.store.store import Store
 
-__all__ = ["KEY_NAME", "POOL_NAME", "InitReport", "init"]
-
-KEY_NAME = "private.key"
-POOL_NAME = "pool"
+__all__ = ["InitReport", "init"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Sockets that hear the tunnel and nothing else.
+"""Sockets that hear the tunnel, this host's own packets to the tunnel's addresses, no other device.
 
 A socket is bound to the device that has the name when it is opened: whoever holds one watches
 `interface_index` and opens it anew when the device was replaced.

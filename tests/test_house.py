@@ -1,0 +1,164 @@
+"""What the house asks of every file and no linter knows."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = ("wgctl", "peers")
+_MOST_LINES = 500
+_LONGEST_FUNCTION = 40
+
+# Floors of tests that mirror no module.
+_OWN_FLOORS = {"system", "bench", "kernel", "examples"}
+_NO_LIMIT = {Path("wgctl/store/migrations/versions")}
+
+
+def _modules() -> list[Path]:
+    return [
+        path.relative_to(_ROOT)
+        for package in _PACKAGES
+        for path in sorted((_ROOT / package).rglob("*.py"))
+    ]
+
+
+def _tested_modules() -> list[Path]:
+    return [
+        path
+        for path in _modules()
+        if path.name not in {"__init__.py", "__main__.py"} and "migrations" not in path.parts
+    ]
+
+
+def _mirror(module: Path) -> Path:
+    """Return the test file of `module`: the floors of wgctl stand directly under tests."""
+    folders = module.parts[1:-1] if module.parts[0] == "wgctl" else module.parts[:-1]
+    return Path("tests", *folders, f"test_{module.name}")
+
+
+def _test_files() -> list[Path]:
+    return [
+        path.relative_to(_ROOT)
+        for path in sorted((_ROOT / "tests").rglob("test_*.py"))
+        if path.parent != _ROOT / "tests" and path.relative_to(_ROOT).parts[1] not in _OWN_FLOORS
+    ]
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse((_ROOT / path).read_text())
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the lines of `function` from its `def` on, without its docstring."""
+    assert function.end_lineno is not None
+    lines = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None and first.end_lineno is not None:
+        lines -= first.end_lineno - first.lineno + 1
+    return lines
+
+
+def _does_something(module: Path) -> bool:
+    """Whether a function of `module` has more than the docstring that a Protocol's has."""
+    return any(
+        len(function.body) > 1 or ast.get_docstring(function) is None
+        for function in _functions(_tree(module))
+    )
+
+
+def test_there_is_a_house() -> None:
+    """The tests below would hold for an empty one."""
+    assert len(_tested_modules()) > 50
+    assert len(_test_files()) > 50
+
+
+@pytest.mark.parametrize("module", _tested_modules(), ids=str)
+def test_every_module_that_does_something_has_its_test_file(module: Path) -> None:
+    assert (_ROOT / _mirror(module)).is_file() or not _does_something(module)
+
+
+@pytest.mark.parametrize("path", _test_files(), ids=str)
+def test_every_test_file_has_its_module(path: Path) -> None:
+    assert path in {_mirror(module) for module in _tested_modules()}
+
+
+@pytest.mark.parametrize("module", _modules(), ids=str)
+def test_a_module_says_what_it_knows_and_stays_readable(module: Path) -> None:
+    text = (_ROOT / module).read_text()
+    if module.parent in _NO_LIMIT:
+        return
+
+    assert ast.get_docstring(_tree(module))
+    assert len(text.splitlines()) <= _MOST_LINES
+
+
+@pytest.mark.parametrize("module", _modules(), ids=str)
+def test_no_function_is_longer_than_a_screen(module: Path) -> None:
+    too_long = {
+        function.name: _length(function)
+        for function in _functions(_tree(module))
+        if _length(function) > _LONGEST_FUNCTION
+    }
+
+    assert module.parent in _NO_LIMIT or too_long == {}
+
+
+@pytest.mark.parametrize("path", [*_modules(), *_test_files()], ids=str)
+def test_what_a_module_gives_is_sorted_and_there(path: Path) -> None:
+    """Constants first, then classes, then functions, as ruff sorts `__all__`; none twice."""
+    tree = _tree(path)
+    listed = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+    ]
+    for names in listed:
+        assert names == sorted(names, key=_kind)
+        assert len(set(names)) == len(names)
+        assert set(names) <= _bound(tree)
+
+
+def _kind(name: str) -> tuple[int, str]:
+    if name.isupper():
+        return 0, name
+    return (1, name) if name[0].isupper() else (2, name)
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """Return the names that the top of a module binds."""
+    bound: set[str] = set()
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                bound.add(name)
+            case ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                bound.update((alias.asname or alias.name).split(".")[0] for alias in names)
+            case ast.Assign(targets=targets):
+                bound.update(target.id for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                bound.add(name)
+            case _:
+                pass
+    return bound
+
+
+def test_nothing_speaks_of_what_is_still_to_be_done() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "X" + "XX")
+    found = [
+        path
+        for path in [*_modules(), *_test_files()]
+        if any(mark in (_ROOT / path).read_text() for mark in marks)
+    ]
+
+    assert found == []
