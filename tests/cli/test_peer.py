@@ -1,3 +1,4 @@
+import grp
 import json
 import os
 import signal
@@ -147,9 +148,82 @@ def test_a_code_in_a_file_is_read_back_as_the_config(
     assert image.read_bytes().startswith(b"<?xml" if suffix == ".svg" else b"\x89PNG")
 
 
+def test_networkd_gets_two_files_of_which_only_one_has_the_key(acme: Wgctl, tmp_path: Path) -> None:
+    result = acme("peer", "add", "alice", "--format", "networkd", "-o", str(tmp_path))
+
+    netdev, network = tmp_path / "alice.netdev", tmp_path / "alice.network"
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "PrivateKey=" in netdev.read_text()
+    assert netdev.stat().st_mode & 0o777 == (0o640 if _gives_groups() else 0o600)
+    assert f"Address={_peer(acme, 'alice')['address']}/128" in network.read_text()
+    assert network.stat().st_mode & 0o777 == 0o644
+    assert f"saved to {netdev} ({netdev.stat().st_mode & 0o777:04o}) and {network}" in result.stderr
+
+
+def _gives_groups() -> bool:
+    known = "systemd-network" in {group.gr_name for group in grp.getgrall()}
+    return known and os.geteuid() == 0
+
+
+def test_networkmanager_gets_a_connection_that_is_its_owners_alone(
+    acme: Wgctl, tmp_path: Path
+) -> None:
+    file = tmp_path / "alice.nmconnection"
+
+    result = acme("peer", "add", "alice", "--format", "networkmanager", "-o", str(file))
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "interface-name=alice\n" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "nmconnection" not in result.stderr.replace(str(file), "")
+
+
+def test_a_name_that_networkmanager_would_pass_over_is_pointed_out(acme: Wgctl, out: Path) -> None:
+    result = acme("peer", "add", "alice", "--format", "networkmanager", "-o", str(out))
+
+    assert "end it .nmconnection" in result.stderr
+
+
+def test_json_as_a_format_is_one_document_on_stdout(acme: Wgctl) -> None:
+    found = acme("peer", "add", "alice", "--format", "json").document
+
+    shown = _peer(acme, "alice")
+    assert (found["public_key"], found["address"]) == (shown["public_key"], shown["address"])
+    assert PrivateKey.parse(found["private_key"]).public().text() == shown["public_key"]
+
+
+def test_two_documents_on_stdout_each_have_their_name(acme: Wgctl) -> None:
+    text = acme("peer", "add", "alice", "--format", "networkd", "--interface", "wg7").stdout
+
+    assert text.startswith("# wg7.netdev\n[NetDev]\nName=wg7\n")
+    assert "\n\n# wg7.network\n[Match]\nName=wg7\n" in text
+
+
+def test_rekey_hands_over_in_the_format_that_is_asked_for(acme: Wgctl) -> None:
+    acme("peer", "add", "alice")
+
+    text = acme("peer", "rekey", "alice", "--format", "networkmanager").stdout
+
+    assert text.startswith("[connection]\nid=alice\n")
+
+
+def test_a_refusal_takes_every_file_away_again(acme: Wgctl, tmp_path: Path) -> None:
+    acme("peer", "add", "alice")
+
+    result = acme("peer", "add", "alice", "--format", "networkd", "-o", str(tmp_path))
+
+    assert result.exit_code == 5
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
+        (["--format", "networkd", "--qr"], "leave --format networkd out"),
+        (["--format", "networkd", "-o", "missing"], "'missing' is no folder: make it first"),
+        (["--format", "dhcpcd"], "'dhcpcd' is not one of 'wg-quick', 'networkd'"),
+        (["--interface", "wg7"], "wg-quick takes the name of its file"),
+        (["--format", "json", "--interface", "a/b"], "--interface: interface 'a/b'"),
         (["--qr", "-o", "x.jpg"], "expected a name that ends in .png or .svg"),
         (["--qr", "-o", "x"], "expected a name that ends in .png or .svg"),
         (["--qr", "--json"], "both write to stdout"),

@@ -15,7 +15,8 @@ from peers.names import Label
 from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
 from wgctl.cli.duration import parse_duration
-from wgctl.cli.handout import DNS_CHOICES, Handout, Identity, identity, wanted
+from wgctl.cli.form import DNS_CHOICES, FORMATS, Identity
+from wgctl.cli.handout import Handout, Wish, identity, wanted
 from wgctl.cli.options import name_argument, network_filter, network_option, org_option
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
@@ -60,7 +61,24 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
 def _handout_options(command: _Command) -> _Command:
     """Take where a tunnel goes, in which form, and whose key it has."""
     options = (
-        click.option("-o", "out", metavar="FILE", help="Write to a new file; - is stdout."),
+        click.option(
+            "-o",
+            "out",
+            metavar="FILE",
+            help="Write to a new file, for networkd into a folder; - is stdout.",
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(list(FORMATS)),
+            default=next(iter(FORMATS)),
+            show_default=True,
+            help="What takes the tunnel up; json is for programs.",
+        ),
+        click.option(
+            "--interface",
+            metavar="NAME",
+            help="The tunnel's interface; wg-quick has its file's name.  [default: the peer's]",
+        ),
         click.option(
             "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
         ),
@@ -85,6 +103,7 @@ def _handout_options(command: _Command) -> _Command:
         "wgctl peer add alice-laptop --org acme -o alice.conf",
         "wgctl peer add alice-phone --org acme --qr",
         "wgctl peer add build-7 --org acme --network ci --expires 12h --public-key KEY",
+        "wgctl peer add web-1 --org acme --format networkd -o /etc/systemd/network",
     ]
 )
 @name_argument("peer")
@@ -102,9 +121,9 @@ def add(
     expires: str | None,
     **options: Any,
 ) -> None:
-    """Add a peer, and hand over its tunnel: a config that wg-quick and the WireGuard apps take."""
+    """Add a peer, and hand over its tunnel: a config for the client that it has."""
     expires_in_s = _expires(expires)
-    handout, keys = _asked_for(session, **options)
+    handout, keys = _asked_for(session, name, **options)
 
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema
@@ -152,7 +171,7 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
 @pass_session
 def rekey(session: Session, /, name: Label, org: Label, network: Label, **options: Any) -> None:
     """Give a peer a new key, and hand over its tunnel again; its address stays."""
-    handout, keys = _asked_for(session, **options)
+    handout, keys = _asked_for(session, name, **options)
 
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema
@@ -189,10 +208,10 @@ def _expires(text: str | None) -> int | None:
 
 
 def _asked_for(
-    session: Session, *, out: str | None, public_key: str | None, dns: str, qr: bool
+    session: Session, name: Label, *, public_key: str | None, **options: Any
 ) -> tuple[Handout, Identity]:
     own_key = public_key is not None
-    handout = wanted(out, dns=dns, qr=qr, as_json=session.as_json, own_key=own_key)
+    handout = wanted(Wish(**options), name, as_json=session.as_json, own_key=own_key)
     return handout, identity(public_key)
 
 
@@ -204,19 +223,20 @@ def _hand_over(
     enrol: Callable[["Client"], "schema.Enrolment"],
     done: str,
 ) -> None:
-    """Take the file, ask the controller, then fill the file or stdout."""
-    with handout.opened() as file, session.client() as client:
+    """Take the files, ask the controller, then fill the files or stdout."""
+    with handout.opened() as files, session.client() as client:
         with _told_when_stopped(session.command("peer list")):
             enrolment = enrol(client)
-        config = handout.config(enrolment.tunnel, keys)
+        documents = handout.form.documents(enrolment.tunnel, keys)
         with _told_when_undelivered(session, enrolment.peer):
-            if file is not None or not session.as_json:
-                handout.deliver(config, file)
+            if files or not session.as_json:
+                handout.deliver(documents, files)
             if session.as_json:
-                text = {} if file is not None else {"config": config}
+                text = {} if files else {"config": handout.text(documents)}
                 print_json({**enrolment.model_dump(mode="json"), **text})
-    saved = "" if file is None else f", saved to {file.path} (0600)"
-    note(f"peer {enrolment.peer.name} {done}: {enrolment.peer.address}{saved}")
+    saved = [f"{file.path} ({file.mode:04o})" for file in files]
+    where = f", saved to {' and '.join(saved)}" if saved else ""
+    note(f"peer {enrolment.peer.name} {done}: {enrolment.peer.address}{where}")
     handout.tell(keys)
 
 
