@@ -8,5 +8,6 @@ Leaves the syntax of wg-quick files to `peers.config` and writing them anywhere 
         +-----------+-------------+-------------+
                            tunnel                      what a peer must know
 
+    existing        whose a config is that was made elsewhere
     qr              a text as a QR code: for the terminal, as PNG, as SVG
 """

@@ -6,7 +6,8 @@ import pytest
 from peers.endpoint import Endpoint
 from peers.formats.tunnel import Dns
 from peers.keys import PrivateKey
-from wgctl.cli.form import DNS_CHOICES, FORMATS, Form, Identity
+from wgctl.cli.form import DNS_CHOICES, FORMATS, Form
+from wgctl.cli.identity import Identity
 from wgctl.core.schema import Tunnel
 
 KEY = PrivateKey.generate()
@@ -18,7 +19,8 @@ FACTS = Tunnel(
     endpoint=Endpoint("203.0.113.7", 51820),
     mtu_bytes=1420,
 )
-OWN = Identity(KEY.public(), None)
+OWN = Identity(KEY.public(), None, "")
+MADE = Identity(KEY.public(), KEY, "")
 
 
 def test_the_words_for_dns_are_those_of_the_formats() -> None:
@@ -27,7 +29,7 @@ def test_the_words_for_dns_are_those_of_the_formats() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_format_has_a_document_for_each_of_its_files(form: str) -> None:
-    documents = Form(form, "alice", "split").documents(FACTS, Identity(KEY.public(), KEY))
+    documents = Form(form, "alice", "split").documents(FACTS, MADE)
 
     assert tuple(document.suffix for document in documents) == FORMATS[form]
     assert KEY.text() in documents[0].text
@@ -44,7 +46,7 @@ def test_a_format_has_a_document_for_each_of_its_files(form: str) -> None:
 )
 def test_a_key_that_another_keeps_is_a_comment(form: str, line: str) -> None:
     (first, *_) = Form(form, "alice", "split").documents(FACTS, OWN)
-    (whole, *_) = Form(form, "alice", "split").documents(FACTS, Identity(KEY.public(), KEY))
+    (whole, *_) = Form(form, "alice", "split").documents(FACTS, MADE)
 
     lines, expected = first.text.splitlines(), whole.text.splitlines()
     assert [pair for pair in zip(lines, expected, strict=True) if pair[0] != pair[1]] == [

@@ -5,7 +5,7 @@ import pytest
 from peers.errors import Invalid
 from peers.names import Label
 from wgctl.cli.form import Form
-from wgctl.cli.handout import Handout, Wish, identity, wanted
+from wgctl.cli.handout import Handout, Wish, wanted
 
 NAME = Label("alice")
 
@@ -83,19 +83,3 @@ def test_a_second_name_that_is_taken_frees_the_first(tmp_path: Path) -> None:
         pytest.fail("the files were opened")
 
     assert [path.name for path in tmp_path.iterdir()] == ["alice.network"]
-
-
-def test_a_made_identity_is_a_pair() -> None:
-    made = identity(None)
-
-    assert made.private_key is not None
-    assert made.private_key.public() == made.public_key
-
-
-def test_two_identities_have_nothing_in_common() -> None:
-    assert identity(None).public_key != identity(None).public_key
-
-
-def test_a_wrong_key_is_named_by_its_option() -> None:
-    with pytest.raises(Invalid, match=r"^--public-key: "):
-        identity("x")

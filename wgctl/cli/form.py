@@ -6,12 +6,14 @@ Leaves the formats themselves to `peers.formats`, and where documents go to `wgc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from wgctl.cli.identity import Identity
+
 if TYPE_CHECKING:
     from peers.formats.tunnel import Dns, Tunnel
     from peers.keys import PrivateKey, PublicKey
     from wgctl.core import schema
 
-__all__ = ["DNS_CHOICES", "FORMATS", "Document", "Form", "Identity"]
+__all__ = ["DNS_CHOICES", "FORMATS", "Document", "Form"]
 
 DNS_CHOICES = ("split", "full", "none")
 """The values of `peers.formats.tunnel.Dns`, which loads too much for a help text."""
@@ -23,13 +25,6 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "json": (".json",),
 }
 """How the names of a format's files end."""
-
-
-class Identity(NamedTuple):
-    """A peer's keys; `private_key` None: somebody else keeps it."""
-
-    public_key: "PublicKey"
-    private_key: "PrivateKey | None"
 
 
 class Document(NamedTuple):

@@ -5,21 +5,24 @@ Leaves the texts to `wgctl.cli.form`.
 
 import grp
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from peers.errors import InvalidKey, InvalidName
+from peers.errors import InvalidName
 from peers.names import Label, interface_of, parse_interface
 from wgctl.cli.files import NewFile, new_file
-from wgctl.cli.form import FORMATS, Document, Form, Identity
+from wgctl.cli.form import DNS_CHOICES, FORMATS, Document, Form
 from wgctl.cli.output import note
 from wgctl.core.errors import Invalid
 
-__all__ = ["Handout", "Wish", "identity", "wanted"]
+__all__ = ["Handout", "Wish", "form_options", "qr_option", "wanted"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _IMAGES = (".png", ".svg")
 
@@ -36,7 +39,7 @@ class Wish:
     format: str
     interface: str | None
     dns: str
-    qr: bool
+    qr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +76,8 @@ class Handout:
             mode, group = _access(document.suffix)
             file.finish(self._content(document.text), mode=mode, group=group)
 
-    def tell(self, identity: Identity) -> None:
+    def tell(self) -> None:
         """Say on stderr what the one who gets this has to know."""
-        if identity.private_key is None and self.form.format == "json":
-            note("the document has no private key: yours is known to you alone")
-        elif identity.private_key is None:
-            note("the config has no private key: put yours in the place of its first comment")
-        else:
-            note("its private key is kept nowhere else, and is not shown again")
         if self.qr and self.form.dns == "split":
             note("phones cannot ask for some names only: the code is without DNS (--dns full)")
         if self.path is not None and not self.qr:
@@ -116,6 +113,51 @@ class Handout:
         return qr.png(text) if self.path.suffix.lower() == ".png" else qr.svg(text)
 
 
+def form_options(default: str | None) -> Callable[[_Command], _Command]:
+    """Take where a tunnel goes and in which form; without a default format it may be None."""
+    options = (
+        click.option(
+            "-o",
+            "out",
+            metavar="FILE",
+            help="Write to a new file, for networkd into a folder; - is stdout.",
+        ),
+        click.option(
+            "--format",
+            type=click.Choice(list(FORMATS)),
+            default=default,
+            show_default=default or "that of FILE",
+            help="What takes the tunnel up; json is for programs.",
+        ),
+        click.option(
+            "--interface",
+            metavar="NAME",
+            help="The tunnel's interface; wg-quick has its file's name.",
+        ),
+        click.option(
+            "--dns",
+            type=click.Choice(DNS_CHOICES),
+            default=DNS_CHOICES[0],
+            show_default=True,
+            help="Which names go through the tunnel: the network's own, all, none.",
+        ),
+    )
+
+    def take(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return take
+
+
+def qr_option(command: _Command) -> _Command:
+    """Take whether a code is drawn."""
+    return click.option(
+        "--qr", is_flag=True, help="A QR code: in the terminal, or -o x.png or x.svg."
+    )(command)
+
+
 def wanted(wish: Wish, name: Label, *, as_json: bool, own_key: bool) -> Handout:
     """Return what is asked for peer `name`; raises Invalid for what does not go together."""
     if wish.out == "":
@@ -128,22 +170,6 @@ def wanted(wish: Wish, name: Label, *, as_json: bool, own_key: bool) -> Handout:
         raise Invalid(f"-o {str(path)!a} is no folder: make it first, {wish.format} has two files")
     form = Form(wish.format, interface, wish.dns, hooks=not wish.qr)
     return Handout(path=path, form=form, qr=wish.qr)
-
-
-def identity(public_key: str | None) -> Identity:
-    """Return the keys of a new peer: the given public one, or a new pair.
-
-    Raises Invalid for what is no public key.
-    """
-    from peers.keys import PrivateKey, PublicKey
-
-    if public_key is None:
-        made = PrivateKey.generate()
-        return Identity(made.public(), made)
-    try:
-        return Identity(PublicKey.parse(public_key), None)
-    except InvalidKey as error:
-        raise InvalidKey(f"--public-key: {error}") from error
 
 
 def _refuse_for_code(path: Path | None, form: str, *, as_json: bool, own_key: bool) -> None:
