@@ -2,7 +2,7 @@
 
 Who owns what, what is stored and what the kernel holds are `wgctl`'s.
 
-    formats.wg_quick   formats.qr        a tunnel as a config; a text as a QR code
+         formats            |            a tunnel as the config of a program; a text as a QR code
         |      |            |
         |    config         |            the model of a wg-quick file, and back
         |      |            |

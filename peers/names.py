@@ -4,6 +4,7 @@ Knows nothing of which names are taken, nor of what they name.
 """
 
 import re
+import zlib
 from typing import NewType
 
 from peers.errors import InvalidName, shown
@@ -11,6 +12,7 @@ from peers.errors import InvalidName, shown
 __all__ = [
     "RESERVED",
     "Label",
+    "interface_of",
     "parse_interface",
     "parse_label",
     "parse_metadata_key",
@@ -85,6 +87,17 @@ def parse_interface(text: str) -> str:
     if text in _INTERFACES_RESERVED:
         raise InvalidName(f"interface {shown(text)} is the system's own, expected another name")
     return text
+
+
+def interface_of(label: Label) -> str:
+    """Return `label` as the name of an interface: itself, or what is cut from it with a checksum.
+
+    The same label gives the same name, and `parse_interface` takes it.
+    """
+    try:
+        return parse_interface(label)
+    except InvalidName:
+        return f"wg-{label[:7]}-{zlib.crc32(label.encode()) & 0xFFFF:04x}"
 
 
 def _label(text: str, what: str) -> Label:

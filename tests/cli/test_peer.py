@@ -1,5 +1,7 @@
 import contextlib
+import grp
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -147,9 +149,82 @@ def test_a_code_in_a_file_is_read_back_as_the_config(
     assert image.read_bytes().startswith(b"<?xml" if suffix == ".svg" else b"\x89PNG")
 
 
+def test_networkd_gets_two_files_of_which_only_one_has_the_key(acme: Wgctl, tmp_path: Path) -> None:
+    result = acme("peer", "add", "alice", "--format", "networkd", "-o", str(tmp_path))
+
+    netdev, network = tmp_path / "alice.netdev", tmp_path / "alice.network"
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "PrivateKey=" in netdev.read_text()
+    assert netdev.stat().st_mode & 0o777 == (0o640 if _gives_groups() else 0o600)
+    assert f"Address={_peer(acme, 'alice')['address']}/128" in network.read_text()
+    assert network.stat().st_mode & 0o777 == 0o644
+    assert f"saved to {netdev} ({netdev.stat().st_mode & 0o777:04o}) and {network}" in result.stderr
+
+
+def _gives_groups() -> bool:
+    known = "systemd-network" in {group.gr_name for group in grp.getgrall()}
+    return known and os.geteuid() == 0
+
+
+def test_networkmanager_gets_a_connection_that_is_its_owners_alone(
+    acme: Wgctl, tmp_path: Path
+) -> None:
+    file = tmp_path / "alice.nmconnection"
+
+    result = acme("peer", "add", "alice", "--format", "networkmanager", "-o", str(file))
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "interface-name=alice\n" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "nmconnection" not in result.stderr.replace(str(file), "")
+
+
+def test_a_name_that_networkmanager_would_pass_over_is_pointed_out(acme: Wgctl, out: Path) -> None:
+    result = acme("peer", "add", "alice", "--format", "networkmanager", "-o", str(out))
+
+    assert "end it .nmconnection" in result.stderr
+
+
+def test_json_as_a_format_is_one_document_on_stdout(acme: Wgctl) -> None:
+    found = acme("peer", "add", "alice", "--format", "json").document
+
+    shown = _peer(acme, "alice")
+    assert (found["public_key"], found["address"]) == (shown["public_key"], shown["address"])
+    assert PrivateKey.parse(found["private_key"]).public().text() == shown["public_key"]
+
+
+def test_two_documents_on_stdout_each_have_their_name(acme: Wgctl) -> None:
+    text = acme("peer", "add", "alice", "--format", "networkd", "--interface", "wg7").stdout
+
+    assert text.startswith("# wg7.netdev\n[NetDev]\nName=wg7\n")
+    assert "\n\n# wg7.network\n[Match]\nName=wg7\n" in text
+
+
+def test_rekey_hands_over_in_the_format_that_is_asked_for(acme: Wgctl) -> None:
+    acme("peer", "add", "alice")
+
+    text = acme("peer", "rekey", "alice", "--format", "networkmanager").stdout
+
+    assert text.startswith("[connection]\nid=alice\n")
+
+
+def test_a_refusal_takes_every_file_away_again(acme: Wgctl, tmp_path: Path) -> None:
+    acme("peer", "add", "alice")
+
+    result = acme("peer", "add", "alice", "--format", "networkd", "-o", str(tmp_path))
+
+    assert result.exit_code == 5
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "rule"),
     [
+        (["--format", "networkd", "--qr"], "leave --format networkd out"),
+        (["--format", "networkd", "-o", "missing"], "'missing' is no folder: make it first"),
+        (["--format", "dhcpcd"], "'dhcpcd' is not one of 'wg-quick', 'networkd'"),
+        (["--interface", "wg7"], "wg-quick takes the name of its file"),
+        (["--format", "json", "--interface", "a/b"], "--interface: interface 'a/b'"),
         (["--qr", "-o", "x.jpg"], "expected a name that ends in .png or .svg"),
         (["--qr", "-o", "x"], "expected a name that ends in .png or .svg"),
         (["--qr", "--json"], "both write to stdout"),
@@ -247,6 +322,92 @@ def test_rekey_gives_a_new_key_and_keeps_the_address(acme: Wgctl, out: Path) -> 
 def test_rekey_of_nobody_is_not_found_and_leaves_no_file(acme: Wgctl, out: Path) -> None:
     assert acme("peer", "rekey", "nobody", "-o", str(out)).exit_code == 4
     assert not out.exists()
+
+
+def _existing(folder: Path, form: str, name: str = "office") -> tuple[Path, PrivateKey]:
+    """A config that was made elsewhere, and its key."""
+    key = PrivateKey.generate()
+    text = {
+        ".conf": "[Interface]\nPrivateKey = KEY\nAddress = 10.0.0.2/24\n",
+        ".netdev": "[NetDev]\nName=wg9\n[WireGuard]\nPrivateKey=KEY\n",
+        ".nmconnection": "[connection]\ninterface-name=wg9\n[wireguard]\nprivate-key=KEY\n",
+    }[form]
+    file = folder / f"{name}{form}"
+    file.write_text(text.replace("KEY", key.text()))
+    return file, key
+
+
+@pytest.mark.parametrize(
+    ("suffix", "says"),
+    [
+        (".conf", "Address = "),
+        (".netdev", "# wg9.network\n[Match]\nName=wg9\n"),
+        (".nmconnection", "interface-name=wg9\n"),
+    ],
+)
+def test_an_imported_peer_has_the_key_of_its_config_and_is_told_what_to_change(
+    acme: Wgctl, tmp_path: Path, deployment: Deployment, suffix: str, says: str
+) -> None:
+    file, key = _existing(tmp_path, suffix)
+    before = file.read_bytes()
+
+    result = acme("peer", "import", str(file))
+
+    shown = _peer(acme, "office")
+    assert result.exit_code == 0
+    assert shown["public_key"] == key.public().text()
+    assert says in result.stdout
+    assert f"{shown['address']}/128" in result.stdout
+    assert f"(the one whose public key is {key.public()})" in result.stdout
+    assert "its private key stays as it is" in result.stderr
+    assert file.read_bytes() == before
+    assert key.text() not in result.stdout + result.stderr
+    for path in deployment.folder.rglob("*"):
+        assert not path.is_file() or key.raw not in path.read_bytes()
+
+
+def test_an_imported_key_goes_into_a_new_config(acme: Wgctl, tmp_path: Path, out: Path) -> None:
+    file, key = _existing(tmp_path, ".nmconnection")
+
+    result = acme("peer", "import", str(file), "bob", "-o", str(out), "--format", "wg-quick")
+
+    config = peers.config.parse(out.read_text())
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert config.interface.private_key == key
+    assert str(config.interface.addresses[0].ip) == _peer(acme, "bob")["address"]
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert "never both" in result.stderr
+
+
+def test_an_import_again_is_the_same_peer(acme: Wgctl, tmp_path: Path) -> None:
+    file, _ = _existing(tmp_path, ".conf")
+
+    first, second = (acme("peer", "import", str(file)) for _ in range(2))
+
+    assert first.stdout == second.stdout
+    assert _names(acme) == ["office"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "rule"),
+    [
+        ("Office", [], "upper-case letters, expected lower-case: 'office': give the peer's name"),
+        ("office", ["-o", "office.conf"], "office.conf exists already"),
+        ("office", ["--interface", "wg7"], "wg-quick takes the name of its file"),
+    ],
+)
+def test_an_import_that_breaks_a_rule_changes_nothing(
+    acme: Wgctl, tmp_path: Path, name: str, words: list[str], rule: str
+) -> None:
+    file, _ = _existing(tmp_path, ".conf", name)
+
+    with contextlib.chdir(tmp_path):
+        result = acme("peer", "import", str(file), *words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert rule in result.stderr
+    assert list(tmp_path.iterdir()) == [file]
+    assert _names(acme) == []
 
 
 def test_the_list_is_of_all_networks_or_of_one(acme: Wgctl) -> None:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from peers.errors import InvalidName
 from peers.names import (
     RESERVED,
+    Label,
+    interface_of,
     parse_interface,
     parse_label,
     parse_metadata_key,
@@ -132,3 +134,26 @@ def test_an_interface_name_that_some_tool_refuses_is_refused(text: str) -> None:
 def test_the_systems_own_interfaces_are_refused(text: str) -> None:
     with pytest.raises(InvalidName, match="system's own"):
         parse_interface(text)
+
+
+@pytest.mark.parametrize("text", ["a", "alice-laptop", "x" * 15])
+def test_a_label_that_is_an_interface_name_stays_as_it_is(text: str) -> None:
+    assert interface_of(Label(text)) == text
+
+
+@given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True).map(Label))
+def test_every_label_gives_one_interface_name(label: Label) -> None:
+    made = interface_of(label)
+
+    assert parse_interface(made) == made == interface_of(label)
+
+
+def test_long_labels_that_begin_alike_give_different_interface_names() -> None:
+    made = {interface_of(Label(f"build-machine-frankfurt-{number}")) for number in range(100)}
+
+    assert len(made) == 100
+
+
+def test_labels_that_are_no_interface_names_are_cut() -> None:
+    assert interface_of(Label("7-of-nine")).startswith("wg-7-of-ni-")
+    assert interface_of(Label("all")).startswith("wg-all-")

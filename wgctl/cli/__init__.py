@@ -10,8 +10,11 @@
     wording         how times and amounts read
     duration        how spans of time are typed
     consent         the question before something goes away
-    files           the one file that a command leaves behind
-    handout         a peer's tunnel as text, file or QR code
+    files           the files that a command leaves behind
+    identity        whose keys a peer has
+    enrolment       files taken, the controller asked, files filled
+    handout         where a peer's tunnel goes: stdout, files, QR code
+    form            a peer's tunnel as the documents of one format
     completion      scripts for shells
 
     org network peer app machine gateway      the nouns

@@ -1,4 +1,4 @@
-"""The one file that a command leaves behind: whole under its name, or not there at all.
+"""A file that a command leaves behind: whole under its name, or not there at all.
 
 Knows nothing of what is in it.
 """
@@ -16,18 +16,23 @@ _MODE = 0o600
 
 
 class NewFile:
-    """A file that was made, is still empty, and may be read by its owner alone."""
+    """A file that was made, is still empty, and may be read by its owner alone (0600)."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         """Take over `descriptor`, open for writing on the file at `path`."""
         self.path = path
+        self.mode = _MODE
         self.finished = False
         self._descriptor = descriptor
 
-    def finish(self, content: bytes) -> None:
-        """Write the content to the disk, and keep the file."""
+    def finish(self, content: bytes, *, mode: int = _MODE, group: int | None = None) -> None:
+        """Write the content to the disk, and keep the file, with `mode` and of `group` if told."""
         with open(self._descriptor, "wb", closefd=False) as file:
             file.write(content)
+        if group is not None:
+            os.fchown(self._descriptor, -1, group)
+        os.fchmod(self._descriptor, mode)
+        self.mode = mode
         os.fsync(self._descriptor)
         self.finished = True
 

@@ -4,30 +4,44 @@ Makes the key pair here, so that the controller never sees a private key; how th
 over is `wgctl.cli.handout`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from peers.names import Label
+from peers.names import Label, parse_label
 from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
 from wgctl.cli.duration import parse_duration
-from wgctl.cli.handout import DNS_CHOICES, Handout, Identity, identity, wanted
-from wgctl.cli.options import name_argument, network_filter, network_option, org_option
+from wgctl.cli.enrolment import hand_over
+from wgctl.cli.form import FORMATS
+from wgctl.cli.handout import Handout, Wish, form_options, qr_option, wanted
+from wgctl.cli.identity import Identity, existing_config, identity, identity_of
+from wgctl.cli.options import (
+    LabelType,
+    name_argument,
+    network_filter,
+    network_option,
+    org_option,
+)
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
 from wgctl.core.errors import Invalid
 
 if TYPE_CHECKING:
+    from peers.formats.existing import Existing
     from wgctl.client.api import Client
     from wgctl.core import schema
 
 __all__ = ["peer"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_expires_option = click.option(
+    "--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h."
+)
 
 peer = Noun("peer", help="Peers: laptops, phones and servers with a tunnel.")
 
@@ -59,25 +73,10 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
 
 def _handout_options(command: _Command) -> _Command:
     """Take where a tunnel goes, in which form, and whose key it has."""
-    options = (
-        click.option("-o", "out", metavar="FILE", help="Write to a new file; - is stdout."),
-        click.option(
-            "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
-        ),
-        click.option(
-            "--dns",
-            type=click.Choice(DNS_CHOICES),
-            default=DNS_CHOICES[0],
-            show_default=True,
-            help="Which names go through the tunnel: the network's own, all, none.",
-        ),
-        click.option(
-            "--qr", is_flag=True, help="A QR code: in the terminal, or -o x.png or x.svg."
-        ),
+    own_key = click.option(
+        "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return form_options(next(iter(FORMATS)))(own_key(qr_option(command)))
 
 
 @peer.command(
@@ -85,12 +84,13 @@ def _handout_options(command: _Command) -> _Command:
         "wgctl peer add alice-laptop --org acme -o alice.conf",
         "wgctl peer add alice-phone --org acme --qr",
         "wgctl peer add build-7 --org acme --network ci --expires 12h --public-key KEY",
+        "wgctl peer add web-1 --org acme --format networkd -o /etc/systemd/network",
     ]
 )
 @name_argument("peer")
 @org_option
 @network_option
-@click.option("--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h.")
+@_expires_option
 @_handout_options
 @pass_session
 def add(
@@ -102,23 +102,47 @@ def add(
     expires: str | None,
     **options: Any,
 ) -> None:
-    """Add a peer, and hand over its tunnel: a config that wg-quick and the WireGuard apps take."""
-    expires_in_s = _expires(expires)
-    handout, keys = _asked_for(session, **options)
+    """Add a peer, and hand over its tunnel: a config for the client that it has."""
+    handout, keys = _asked_for(session, name, **options)
+    place = _Place(org, network, _expires(expires))
+    hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
 
-    def enrol(client: "Client") -> "schema.Enrolment":
-        from wgctl.core import schema
 
-        new = schema.NewPeer(
-            name=name,
-            network=network,
-            public_key=keys.public_key,
-            expires_in_s=expires_in_s,
-            needs_forwarding=handout.needs_forwarding,
-        )
-        return client.add_peer(org, new)
+@peer.command(
+    name="import",
+    examples=[
+        "wgctl peer import /etc/wireguard/office.conf alice-laptop --org acme",
+        "wgctl peer import office.nmconnection --org acme -o acme.nmconnection",
+    ],
+)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("name", type=LabelType("peer"), metavar="[NAME]", required=False)
+@org_option
+@network_option
+@_expires_option
+@form_options(None)
+@pass_session
+def import_(
+    session: Session,
+    /,
+    file: Path,
+    name: Label | None,
+    org: Label,
+    network: Label,
+    expires: str | None,
+    **options: Any,
+) -> None:
+    """Add a peer by the key in a config that it has, and show what that config is to say.
 
-    _hand_over(session, handout, keys, enrol=enrol, done="added")
+    FILE ends in .conf, .netdev or .nmconnection; NAME is FILE's unless it is given. The private
+    key is never sent: it stays in FILE, and goes into the new file with -o.
+    """
+    name = name or _name_of(file)
+    existing = existing_config(file)
+    handout = wanted(_wish(existing, **options), name, as_json=session.as_json, own_key=False)
+    keys = identity_of(existing, file, moves=handout.path is not None)
+    place = _Place(org, network, _expires(expires))
+    hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
 
 
 @peer.command(name="list", examples=["wgctl peer list --org acme"])
@@ -150,7 +174,7 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
 @pass_session
 def rekey(session: Session, /, name: Label, org: Label, network: Label, **options: Any) -> None:
     """Give a peer a new key, and hand over its tunnel again; its address stays."""
-    handout, keys = _asked_for(session, **options)
+    handout, keys = _asked_for(session, name, **options)
 
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema
@@ -158,7 +182,7 @@ def rekey(session: Session, /, name: Label, org: Label, network: Label, **option
         new = schema.NewKey(public_key=keys.public_key, needs_forwarding=handout.needs_forwarding)
         return client.rekey_peer(org, network, name, new)
 
-    _hand_over(session, handout, keys, enrol=enrol, done="has a new key")
+    hand_over(session, handout, keys, enrol=enrol, done="has a new key")
 
 
 @peer.command(examples=["wgctl peer remove alice-laptop --org acme"])
@@ -179,6 +203,13 @@ def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bo
         print_json({"removed": name})
 
 
+def _name_of(file: Path) -> Label:
+    try:
+        return parse_label(file.stem, what="peer")
+    except Invalid as error:
+        raise Invalid(f"{error}: give the peer's name after the file") from error
+
+
 def _expires(text: str | None) -> int | None:
     try:
         return None if text is None else parse_duration(text)
@@ -187,54 +218,41 @@ def _expires(text: str | None) -> int | None:
 
 
 def _asked_for(
-    session: Session, *, out: str | None, public_key: str | None, dns: str, qr: bool
+    session: Session, name: Label, *, public_key: str | None, **options: Any
 ) -> tuple[Handout, Identity]:
     own_key = public_key is not None
-    handout = wanted(out, dns=dns, qr=qr, as_json=session.as_json, own_key=own_key)
+    handout = wanted(Wish(**options), name, as_json=session.as_json, own_key=own_key)
     return handout, identity(public_key)
 
 
-def _hand_over(
-    session: Session,
-    handout: Handout,
-    keys: Identity,
-    *,
-    enrol: Callable[["Client"], "schema.Enrolment"],
-    done: str,
-) -> None:
-    """Take the file, ask the controller, then fill the file or stdout."""
-    client = session.client()
-    with handout.opened() as file:
-        with _told_when_stopped(session.command("peer list")):
-            enrolment = enrol(client)
-        config = handout.config(enrolment.tunnel, keys)
-        with _told_when_undelivered(session, enrolment.peer):
-            if file is not None or not session.as_json:
-                handout.deliver(config, file)
-            if session.as_json:
-                text = {} if file is not None else {"config": config}
-                print_json({**enrolment.model_dump(mode="json"), **text})
-    saved = "" if file is None else f", saved to {file.path} (0600)"
-    note(f"peer {enrolment.peer.name} {done}: {enrolment.peer.address}{saved}")
-    handout.tell(keys)
+def _wish(existing: "Existing", *, format: str | None, interface: str | None, **rest: Any) -> Wish:  # noqa: A002 - the option's name
+    """Let the config that is there say what the options do not."""
+    if format in {None, existing.format}:
+        interface = interface or existing.interface
+    return Wish(format=format or existing.format, interface=interface, **rest)
 
 
-@contextmanager
-def _told_when_stopped(command: str) -> Iterator[None]:
-    """Say that the controller may have heard what was interrupted."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        note(f"stopped before the answer: the controller may have done it, {command} shows")
-        raise
+class _Place(NamedTuple):
+    """Where a peer is added, and for how long."""
+
+    org: Label
+    network: Label
+    expires_in_s: int | None
 
 
-@contextmanager
-def _told_when_undelivered(session: Session, peer: "schema.Peer") -> Iterator[None]:
-    """Say how to come by a config when the only one was not written."""
-    try:
-        yield
-    except BaseException:
-        again = f"peer rekey {peer.name} --org {peer.org} --network {peer.network} -o FILE"
-        note(f"the controller has the peer, its config was lost: {session.command(again)}")
-        raise
+def _adding(
+    name: Label, place: _Place, handout: Handout, keys: Identity
+) -> Callable[["Client"], "schema.Enrolment"]:
+    def enrol(client: "Client") -> "schema.Enrolment":
+        from wgctl.core import schema
+
+        new = schema.NewPeer(
+            name=name,
+            network=place.network,
+            public_key=keys.public_key,
+            expires_in_s=place.expires_in_s,
+            needs_forwarding=handout.needs_forwarding,
+        )
+        return client.add_peer(place.org, new)
+
+    return enrol

@@ -1,26 +1,19 @@
 import os
 import subprocess
-from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+from dataclasses import replace
+from ipaddress import IPv6Interface, IPv6Network
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.addresses import FIRST_GATEWAY, LAST_GATEWAY, network_prefix, peer_address
 from peers.config import Config, Interface, PeerSection, parse
-from peers.endpoint import Endpoint
-from peers.errors import InvalidAddress, InvalidConfig
-from peers.formats.wg_quick import Dns, Tunnel, render, tunnel_config
-from peers.keys import PrivateKey, PublicKey
+from peers.errors import InvalidAddress
+from peers.formats.tunnel import Dns, Tunnel
+from peers.formats.wg_quick import render, tunnel_config
+from tests.peers.formats.samples import GATEWAY, PREFIX, PRIVATE, TUNNEL, tunnels
 
-PRIVATE = PrivateKey.parse("yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=")
-GATEWAY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
-PREFIX = IPv6Network("fdaa:1234:5678::/48")
-ADDRESS = IPv6Address("fdaa:1234:5678:10::2")
-ENDPOINT = Endpoint("vpn.example.org", 51820)
-
-TUNNEL = Tunnel(PRIVATE, ADDRESS, PREFIX, GATEWAY, ENDPOINT, mtu_bytes=1420)
 WITHOUT_DNS = (
     "[Interface]\n"
     f"PrivateKey = {PRIVATE.text()}\n"
@@ -45,21 +38,6 @@ PATH="$2"
 execute_hooks "${POST_UP[@]}"
 echo up
 """
-
-
-@st.composite
-def tunnels(draw: st.DrawFn) -> Tunnel:
-    prefix = network_prefix(IPv6Network("fdaa::/16"), draw(st.integers(0, 2**32 - 1)))
-    gateway = draw(st.integers(FIRST_GATEWAY, LAST_GATEWAY))
-    return Tunnel(
-        private_key=PrivateKey(draw(st.binary(min_size=32, max_size=32).filter(any))),
-        address=peer_address(prefix, gateway, draw(st.integers(2, 2**64 - 1))),
-        prefix=prefix,
-        gateway_key=GATEWAY,
-        endpoint=ENDPOINT,
-        mtu_bytes=draw(st.integers(1280, 9000)),
-        keepalive_s=draw(st.integers(0, 65535)),
-    )
 
 
 def hook() -> str:
@@ -94,7 +72,7 @@ def test_a_tunnel_has_its_address_prefix_endpoint_keepalive_and_mtu() -> None:
     assert render(TUNNEL, dns=Dns.NONE) == WITHOUT_DNS.format(dns="", hook="")
     assert tunnel_config(TUNNEL, dns=Dns.NONE) == Config(
         Interface(PRIVATE, (IPv6Interface("fdaa:1234:5678:10::2/128"),), mtu_bytes=1420),
-        (PeerSection(GATEWAY, (PREFIX,), ENDPOINT, persistent_keepalive_s=15),),
+        (PeerSection(GATEWAY, (PREFIX,), TUNNEL.endpoint, persistent_keepalive_s=15),),
     )
 
 
@@ -117,29 +95,11 @@ def test_a_rendered_tunnel_reads_back(tunnel: Tunnel, dns: Dns, hooks: bool) -> 
     )
 
 
-def test_an_address_of_another_network_makes_no_tunnel() -> None:
-    with pytest.raises(InvalidAddress, match="expected one in fdaa:1234:5678::/48"):
-        Tunnel(PRIVATE, IPv6Address("fdaa:9::2"), PREFIX, GATEWAY, ENDPOINT, mtu_bytes=1420)
-
-
 def test_only_a_48_has_a_resolver() -> None:
-    wide = Tunnel(PRIVATE, ADDRESS, IPv6Network("fdaa::/16"), GATEWAY, ENDPOINT, mtu_bytes=1420)
+    wide = replace(TUNNEL, prefix=IPv6Network("fdaa::/16"))
 
     with pytest.raises(InvalidAddress, match="expected a /48"):
         tunnel_config(wide, dns=Dns.NONE)
-
-
-@pytest.mark.parametrize("mtu_bytes", [0, 1279, 65536])
-def test_an_mtu_that_no_ipv6_link_has_makes_no_tunnel(mtu_bytes: int) -> None:
-    with pytest.raises(InvalidConfig, match=f"MTU {mtu_bytes}, expected 1280 to 65535"):
-        Tunnel(PRIVATE, ADDRESS, PREFIX, GATEWAY, ENDPOINT, mtu_bytes=mtu_bytes)
-
-
-def test_a_keepalive_that_wireguard_cannot_hold_is_not_written() -> None:
-    often = Tunnel(PRIVATE, ADDRESS, PREFIX, GATEWAY, ENDPOINT, mtu_bytes=1420, keepalive_s=-1)
-
-    with pytest.raises(InvalidConfig, match="PersistentKeepalive"):
-        render(often, dns=Dns.NONE)
 
 
 def test_the_hook_routes_the_networks_names_before_it_names_the_server(tmp_path: Path) -> None:
