@@ -26,7 +26,7 @@ from wgctl.core.roster import Roster
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
 from wgctl.core.tunnel import Host, route_metric
-from wgctl.daemon.follow import Changes, Follower
+from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
@@ -65,7 +65,7 @@ def run(settings: Settings) -> None:
     """
     host = _host(settings)
     with _only_one(settings):
-        copy = Copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
+        copy = open_copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
         try:
             asyncio.run(_Gateway(settings, host, copy).run())
         finally:
