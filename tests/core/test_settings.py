@@ -49,7 +49,7 @@ _endpoints = st.builds(
     st.builds(
         Settings,
         state_dir=_paths,
-        runtime_dir=_paths,
+        runtime_dir=_paths.filter(lambda path: len(bytes(path)) < 90),
         gateway=st.builds(
             GatewaySettings,
             region=st.sampled_from(["ams", "eu-1"]),
@@ -101,6 +101,7 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
         ('[gateway]\nregion = "ams"\nendpoint = "a:0"', "gateway.endpoint: "),
         ('[gateway]\nregion = 5\nendpoint = "a:1"', "gateway.region: "),
         ('[gateway]\nregion = "ams"\nendpoint = 5', "gateway.endpoint: "),
+        (f'runtime_dir = "/{"r" * 93}"\n' + _LEAST, "paths of 108 bytes, expected at most 107"),
         ('state_dir = "var"\n' + _LEAST, "state_dir: var is relative"),
         ('runtime_dir = "/a\\u0000b"\n' + _LEAST, r"runtime_dir: '/a\\x00b' holds an unprint"),
         (_LEAST + "[resolver]\nupstreams = [5]", "resolver.upstreams.0: "),

@@ -6,7 +6,7 @@ import pytest
 
 from peers.keys import PrivateKey
 from peers.names import Label
-from wgctl.core.errors import Unavailable
+from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff
 from wgctl.core.roster import Change
@@ -16,6 +16,7 @@ from wgctl.core.tunnel import (
     Link,
     MakeLink,
     Route,
+    SetDevice,
     SetPeer,
     Tunnel,
     route_metric,
@@ -132,6 +133,43 @@ def test_a_device_that_died_is_made_and_filled_again(parts: Parts, kernel: Kerne
     assert kernel.makes == 2
 
 
+def test_an_interface_that_is_not_ours_is_left_as_it_is(parts: Parts, kernel: Kernel) -> None:
+    """The uplink named by mistake: a table with its name would cut the host off."""
+    foreign = Link(1500, up=True, addresses=frozenset())
+    kernel.link = foreign
+
+    with pytest.raises(Conflict, match="no WireGuard device of wgctl's"):
+        reconcile(parts, WANTED)
+
+    assert kernel.link == foreign
+    assert parts.firewall.read() is None
+    assert parts.links.read()[1] == frozenset()
+
+
+def test_a_device_with_another_key_is_left_as_it_is(parts: Parts) -> None:
+    """Two deployments, one interface name: the second must not wipe the first."""
+    reconcile(parts, WANTED)
+    assert WANTED.device is not None
+    other = PrivateKey.generate()
+    theirs = replace(WANTED, device=replace(WANTED.device, private_key=other))
+
+    with pytest.raises(Conflict, match="another private key"):
+        reconcile(parts, theirs)
+    with pytest.raises(Conflict, match="another private key"):
+        take_down(parts, other)
+
+    assert read(parts) == WANTED
+
+
+def test_a_key_that_changed_on_our_own_device_is_drift(parts: Parts) -> None:
+    reconcile(parts, WANTED)
+    parts.wireguard.apply([SetDevice(PrivateKey.generate(), None)])
+
+    reconcile(parts, WANTED, ours=True)
+
+    assert read(parts) == WANTED
+
+
 def test_a_link_without_its_device_counts_as_missing(parts: Parts, kernel: Kernel) -> None:
     """Somebody else's interface of our name: no step may be taken on it before ours is made."""
     kernel.link = Link(1500, up=True, addresses=frozenset({IPv6Interface("fd00::1/64")}))
@@ -162,8 +200,8 @@ def test_a_change_writes_just_what_it_names(parts: Parts, wireguard: CountedWire
 def test_down_takes_everything_away_and_again_is_no_fault(parts: Parts, kernel: Kernel) -> None:
     reconcile(parts, WANTED)
 
-    take_down(parts)
-    take_down(parts)
+    take_down(parts, HOST.private_key)
+    take_down(parts, HOST.private_key)
 
     assert kernel == Kernel(makes=1)
 
@@ -172,7 +210,7 @@ def test_down_leaves_a_link_that_is_not_ours(parts: Parts, kernel: Kernel) -> No
     kernel.link = Link(1500, up=True, addresses=frozenset())
     kernel.routes.add(Route(HOST.pool, None, route_metric("wgctl0"), unreachable=True))
 
-    take_down(parts)
+    take_down(parts, HOST.private_key)
 
     assert kernel.link is not None
     assert kernel.routes == set()

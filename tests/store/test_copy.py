@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from peers.names import Label
 from tests.store.samples import NOW, create, key
 from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
+from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import App, Network, Org, Peer
 from wgctl.store.copy import Copy
@@ -228,3 +229,66 @@ def test_a_kill_in_the_middle_of_writes_leaves_a_whole_commit(path: Path) -> Non
 
 def _put(number: int) -> Put:
     return Put(Kind.ORG, Org(number, Label(f"org-{number}"), NOW))
+
+
+def test_a_damaged_file_is_set_aside_and_the_copy_begins_anew(path: Path) -> None:
+    """A role that cannot start until somebody deletes a file would be no fail-static role."""
+    made = Copy(path)
+    made.write([_put(1)], epoch="e", revision=1)
+    made.close()
+    path.write_bytes(b"\xff" * 200 + path.read_bytes()[200:])
+    told: list[str] = []
+
+    opened = Copy(path, on_damage=told.append)
+
+    assert opened.position == ("", 0)
+    assert len(told) == 1
+    assert path.with_name(f"{path.name}.damaged").exists()
+    opened.write([_put(2)], epoch="e", revision=2)
+    opened.close()
+
+
+def test_a_copy_of_another_version_begins_anew(path: Path) -> None:
+    made = Copy(path)
+    made.write([_put(1)], epoch="e", revision=1)
+    made._connection.execute("PRAGMA user_version = 99")  # noqa: SLF001  # as a newer wgctl leaves it
+    made.close()
+    told: list[str] = []
+
+    opened = Copy(path, on_damage=told.append)
+
+    assert opened.position == ("", 0)
+    assert "version 99" in told[0]
+    opened.close()
+
+
+def test_a_row_that_cannot_be_read_is_left_out_and_comes_again(path: Path) -> None:
+    """One bad row must not stop all the others, and the next snapshot brings it back."""
+    told: list[str] = []
+    made = Copy(path, on_damage=told.append)
+    made.write([_put(1), _put(2)], epoch="e", revision=2)
+    made._connection.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
+
+    assert [org.id for org in made.orgs()] == [2]
+    assert made.position == ("", 0)
+    assert len(told) == 1
+    made.close()
+
+
+def test_only_its_owner_reads_a_copy(path: Path) -> None:
+    Copy(path).close()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_file_refuses_a_write_and_keeps_what_it_has(copy: Copy) -> None:
+    copy.write([_put(1)], epoch="e", revision=1)
+    copy._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  # as a full disk does
+
+    with pytest.raises(Unavailable, match="full"):
+        copy.write([_put(number) for number in range(2, 1000)], epoch="e", revision=2)
+    assert copy.position == ("e", 1)
+    copy._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001
+    copy.write([_put(2)], epoch="e", revision=2)
+
+    assert [org.id for org in copy.orgs()] == [1, 2]

@@ -24,6 +24,7 @@
 """
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -71,7 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000, 20, 20)
     # We have no pydantic plugins; looking for some in every installed package takes 30 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    signal.signal(signal.SIGTERM, _terminated)
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # As under nohup.
+            signal.signal(signum, _terminated)
+    if sys.stdout is None:
+        return 1  # There is nowhere to hand a key over, and nobody to tell.
+    if sys.stdin is None:
+        sys.stdin = io.StringIO()
     try:
         code = root.main(given, prog_name="wgctl", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -40,7 +40,7 @@ from wgctl.core.tunnel import (
     route_metric,
 )
 
-__all__ = ["desired", "diff"]
+__all__ = ["desired", "diff", "same_key"]
 
 
 def desired(networks: Iterable[Network], peers: Iterable[Peer], *, host: Host, now: int) -> Tunnel:
@@ -138,14 +138,18 @@ def _missing_addresses(desired: Link | None, actual: Link | None) -> Iterator[St
 def _device_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]:
     if desired is None:
         return
-    key = None if actual and _same(desired.private_key, actual.private_key) else desired.private_key
+    key = (
+        None
+        if actual and same_key(desired.private_key, actual.private_key)
+        else desired.private_key
+    )
     port = None if actual and desired.listen_port == actual.listen_port else desired.listen_port
     if key is not None or port is not None:
         yield SetDevice(key, port)
 
 
-def _same(one: PrivateKey | None, other: PrivateKey | None) -> bool:
-    """Compare by the public half: a device gives its key back clamped."""
+def same_key(one: PrivateKey | None, other: PrivateKey | None) -> bool:
+    """Whether both are one key, by their public half: a device gives its key back clamped."""
     if one is None or other is None:
         return one is other
     return one == other or one.public() == other.public()

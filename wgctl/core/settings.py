@@ -46,6 +46,9 @@ POOL_NAME = "pool"
 """The gateway's key and the deployment's pool, in the gateway's folder."""
 
 
+_SOCKET_PATH_MAX = 107  # sun_path of linux/un.h, less its final NUL
+
+
 class Backend(StrEnum):
     """Which WireGuard a gateway programs; `auto` is the kernel's where it has one."""
 
@@ -80,6 +83,18 @@ def _absolute(path: Path) -> Path:
 
 
 _Upstream = Annotated[Endpoint, BeforeValidator(_upstream), PlainSerializer(str)]
+
+
+def _short(folder: Path) -> Path:
+    longest = len(bytes(folder / "resolver.sock"))
+    if longest > _SOCKET_PATH_MAX:
+        raise ValueError(
+            f"the sockets in it would have paths of {longest} bytes, "
+            f"expected at most {_SOCKET_PATH_MAX}: choose a shorter folder"
+        )
+    return folder
+
+
 _AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
@@ -110,7 +125,7 @@ class Settings(_Section):
     """The whole file."""
 
     state_dir: _AbsolutePath = Path("/var/lib/wgctl")
-    runtime_dir: _AbsolutePath = Path("/run/wgctl")
+    runtime_dir: Annotated[_AbsolutePath, AfterValidator(_short)] = Path("/run/wgctl")
     gateway: GatewaySettings
     resolver: ResolverSettings = ResolverSettings()
 

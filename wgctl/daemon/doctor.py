@@ -42,7 +42,9 @@ def examine(config_path: Path) -> list[Check]:
     """Return every check in order; a failed stage is the last one."""
     checks: list[Check] = []
     try:
-        settings = core_settings.parse(config_path.read_text(), origin=str(config_path))
+        settings = core_settings.parse(
+            config_path.read_text("utf-8", "replace"), origin=str(config_path)
+        )
     except (OSError, Invalid) as error:
         return [Check("config", "file", False, str(error), "wgctl init writes one")]
     checks.append(Check("config", "file", True, str(config_path)))

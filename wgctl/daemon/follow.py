@@ -18,12 +18,17 @@ from wgctl.core.feed import Beat, Commit, Delete, Event, Put, Snapshot
 from wgctl.core.model import Role
 from wgctl.store.copy import Copy
 
-__all__ = ["Changes", "Follower"]
+__all__ = ["Changes", "Follower", "open_copy"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
 
 _log = structlog.get_logger()
+
+
+def open_copy(path: Path) -> Copy:
+    """Return the copy at `path`; what is damaged in it is logged, and comes again by the feed."""
+    return Copy(path, on_damage=lambda found: _log.error("copy damaged", found=found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Follower:
         self._role = role
         self._node = Node(socket)
         self._on_commit = on_commit
+        self._unwritten: list[Put | Delete] = []
 
     async def run(self) -> Never:
         """Follow until cancelled."""
@@ -69,6 +75,7 @@ class Follower:
 
     async def _follow(self) -> None:
         epoch, since = self._copy.position
+        self._unwritten.clear()  # The feed brings what came after the position again.
         events = self._node.follow(self._role, epoch=epoch, since=since)
         async for event in events:
             match event:
@@ -113,4 +120,14 @@ class Follower:
         raise Unavailable("the feed ended within a commit")
 
     def _write(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
-        self._copy.write(events, epoch=epoch, revision=revision)
+        """Write `events`, and what could not be written before.
+
+        A full disk must not let a removed peer stay: the role acts on what the copy has not.
+        """
+        self._unwritten += events
+        try:
+            self._copy.write(self._unwritten, epoch=epoch, revision=revision)
+        except Unavailable as error:
+            _log.error("copy not written", reason=str(error), revision=revision)
+        else:
+            self._unwritten.clear()

@@ -26,7 +26,7 @@ from wgctl.core.roster import Roster
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
 from wgctl.core.tunnel import Host, route_metric
-from wgctl.daemon.follow import Changes, Follower
+from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
@@ -42,6 +42,9 @@ _Result = TypeVar("_Result")
 
 _TICK_S = 0.5
 _PASS_S = 30.0
+_SHORTEST_REST_S = 3.0
+_REST = 30
+"""A pass rests 30 times as long as it took, so that looking costs 3 % of a core at most."""
 _AFTER_CHANGE_S = 1.0
 _AFTER_REFUSAL_S = 2.0
 _REPORT_S = 2.0
@@ -62,7 +65,7 @@ def run(settings: Settings) -> None:
     """
     host = _host(settings)
     with _only_one(settings):
-        copy = Copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
+        copy = open_copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
         try:
             asyncio.run(_Gateway(settings, host, copy).run())
         finally:
@@ -72,10 +75,11 @@ def run(settings: Settings) -> None:
 def down(settings: Settings) -> None:
     """Take away what the gateway made: table, routes, link, userspace process.
 
-    Raises Conflict while the gateway runs: it would make them again at once.
+    Raises Conflict while the gateway runs, since it would make them again at once, and when the
+    interface is a WireGuard device with another key.
     """
     with _only_one(settings), closing(_netlink(settings)) as netlink:
-        take_down(_parts(settings, netlink))
+        take_down(_parts(settings, netlink), _host(settings).private_key)
 
 
 class _Gateway:
@@ -125,9 +129,11 @@ class _Gateway:
         due = passed_at = time.monotonic()
         while True:
             if time.monotonic() >= due:
+                began = time.monotonic()
                 await self._in_thread(self._programme.verify)
                 passed_at = time.monotonic()
-                due = passed_at + (_PASS_S if self._programme.settled else _AFTER_REFUSAL_S)
+                rest_s = min(_PASS_S, max(_SHORTEST_REST_S, _REST * (passed_at - began)))
+                due = passed_at + (rest_s if self._programme.settled else _AFTER_REFUSAL_S)
             elif changes := await self._next_changes():
                 await self._in_thread(self._programme.take, changes)
                 # Coalesced, but never put off for longer than without changes.

@@ -70,7 +70,9 @@ def _settings(
 ) -> tuple[str | None, Settings]:
     """Return the settings, and the text of the config file if it is to be written."""
     if config_path.exists():
-        found = core_settings.parse(config_path.read_text(), origin=str(config_path))
+        found = core_settings.parse(
+            config_path.read_text("utf-8", "replace"), origin=str(config_path)
+        )
         _require_same(config_path, "region", region, str(found.gateway.region))
         _require_same(config_path, "endpoint", endpoint, str(found.gateway.endpoint))
         return None, found

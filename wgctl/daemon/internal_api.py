@@ -17,7 +17,7 @@ from wgctl.api.internal import PORT, internal_app
 from wgctl.core.model import Role
 from wgctl.core.schema import SelfReply
 from wgctl.core.settings import Settings
-from wgctl.daemon.follow import Follower
+from wgctl.daemon.follow import Follower, open_copy
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    copy = Copy(settings.role_dir(Role.INTERNAL_API) / "copy.sqlite")
+    copy = open_copy(settings.role_dir(Role.INTERNAL_API) / "copy.sqlite")
     try:
         asyncio.run(_run(settings, copy))
     finally:

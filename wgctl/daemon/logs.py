@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import partial
 
 import structlog
 
@@ -13,7 +14,7 @@ def configure(role: str) -> None:
     """Log events to stderr as `key=value` lines that begin with the time and name `role`."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            partial(_named, role),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -25,7 +26,13 @@ def configure(role: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
-    structlog.contextvars.bind_contextvars(role=role)
+
+
+def _named(
+    role: str, _logger: object, _method: str, fields: MutableMapping[str, object]
+) -> Mapping[str, object]:
+    """Name the role in every event, also in those of other threads, which no context reaches."""
+    return {"role": role, **fields}
 
 
 def _printable(

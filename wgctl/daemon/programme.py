@@ -56,6 +56,7 @@ class Programme:
         self.drift = 0
         self.drift_events: deque[str] = deque(maxlen=_EVENTS_KEPT)
         self.settled = False
+        self._programmed = False
         self.revision = 0
         self._taken_revision = 0
 
@@ -78,15 +79,17 @@ class Programme:
             return
         self._taken_revision = changes.revision
         change = self._roster.change(changes.events, now=self._now())
+        if not self.settled:
+            return  # The pass that is due writes it, once the interface is known to be ours.
         with self._trying("change"):
             steps = apply_change(self._parts, change)
             _log_change(changes, steps)
-            if self.settled:
-                self.revision = changes.revision
+            self.revision = changes.revision
 
     def tick(self) -> None:
         """Let peers go whose time has come, and make the device again if it is gone."""
-        if expired := self._roster.expire(now=self._now()):
+        expired = self._roster.expire(now=self._now())
+        if expired and self.settled:
             with self._trying("expiry"):
                 steps = apply_change(self._parts, expired)
                 _log.info("peers expired", steps=_in_words(steps))
@@ -97,7 +100,9 @@ class Programme:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
         with self._trying("pass"):
             expected = not self.settled
-            outcome = reconcile(self._parts, self._roster.whole(now=self._now()))
+            whole = self._roster.whole(now=self._now())
+            outcome = reconcile(self._parts, whole, ours=self._programmed)
+            self._programmed = True
             self._index = self._parts.links.index()
             self.settled = not outcome.left
             self.revision = self._taken_revision

@@ -19,7 +19,7 @@ from wgctl.core.model import Network, Role
 from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build
-from wgctl.daemon.follow import Changes, Follower
+from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.daemon.unix import OPERATORS_GROUP, listen
@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
     upstreams = Upstreams(settings.resolver.upstreams)
     folder = settings.role_dir(Role.RESOLVER)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    copy = Copy(folder / _COPY_NAME)
+    copy = open_copy(folder / _COPY_NAME)
     try:
         asyncio.run(_serve(settings, copy, upstreams))
     finally:

@@ -3,6 +3,7 @@
 Knows nothing of what the roles do; stopping it stops them, and tears nothing else down.
 """
 
+import ctypes
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from wgctl.daemon import logs
 
 __all__ = ["serve"]
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _TICK_S = 0.1
 _STOP_S = 10.0
 _LONGEST_WAIT_S = 5.0
@@ -77,8 +79,18 @@ def _tend(child: _Child) -> None:
         child.wait_s = min(child.wait_s * 2, _LONGEST_WAIT_S)
     if now >= child.start_at:
         child.started_at = now
-        child.process = subprocess.Popen(child.command, stdin=subprocess.DEVNULL)
+        child.process = subprocess.Popen(
+            child.command,
+            stdin=subprocess.DEVNULL,
+            # The supervisor has one thread and holds no lock: nothing can be caught half-way.
+            preexec_fn=_end_with_parent,  # noqa: PLW1509
+        )
         _log.info("role started", started=child.role, pid=child.process.pid)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the supervisor is gone: a killed one leaves no roles."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(children: list[_Child]) -> None:

@@ -4,18 +4,22 @@ Reads, compares, writes and reads back; what is wanted is `wgctl.core.plan`, whe
 `wgctl.daemon.gateway`. Each pass is idempotent, and one with nothing to do writes nothing.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import assert_never
 
-from wgctl.core.plan import diff
+from peers.keys import PrivateKey
+from wgctl.core.errors import Conflict
+from wgctl.core.plan import diff, same_key
 from wgctl.core.ports import Firewall, Links, WireGuard
 from wgctl.core.roster import Change
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
     ChangeFirewall,
+    Device,
     DeviceStep,
     MakeLink,
     RemoveAddress,
@@ -34,6 +38,9 @@ __all__ = ["Outcome", "Parts", "apply_change", "read", "reconcile", "take", "tak
 # A second round settles what the first one set off: a new device's addresses go when its MTU
 # was below IPv6's minimum, a peer that another program moved. A third would fight somebody.
 _ROUNDS = 2
+
+_LOOKS = 20
+_LOOK_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +73,15 @@ def read(parts: Parts) -> Tunnel:
     return Tunnel(parts.firewall.read(), routes, link if device else None, device)
 
 
-def reconcile(parts: Parts, desired: Tunnel) -> Outcome:
+def reconcile(parts: Parts, desired: Tunnel, *, ours: bool = False) -> Outcome:
     """Make the tunnel what it is to be, and read it back where something was written.
 
-    Raises Unavailable or Conflict when a part refuses; the steps before that are taken.
+    `ours`: the device was programmed by this process before, so that another private key on it is
+    drift. Raises Conflict, with nothing written, when the interface belongs to somebody else, and
+    Unavailable or Conflict when a part refuses; the steps before that are taken.
     """
+    if desired.device is not None:
+        _refuse_foreign(parts, desired.device.private_key, ours=ours)
     done: list[Step] = []
     steps = diff(desired, read(parts))
     for _ in range(_ROUNDS):
@@ -92,17 +103,46 @@ def apply_change(parts: Parts, change: Change) -> tuple[Step, ...]:
     return steps
 
 
-def take_down(parts: Parts) -> None:
+def take_down(parts: Parts, private_key: PrivateKey) -> None:
     """Take away all that the gateway made, and nothing else; again is no fault.
 
-    The wall that needs no firewall, our unreachable route, stands until the link is gone.
+    The wall that needs no firewall, our unreachable route, stands until the link is gone. Raises
+    Conflict, with nothing taken away, when the device has another key than `private_key`.
     """
+    device = parts.wireguard.read()
+    if device is not None:
+        _refuse_other_key(device, private_key)
     if parts.wireguard.alive():
         parts.links.remove()
         parts.wireguard.remove()
     for route in parts.links.read()[1]:
         parts.links.apply(RemoveRoute(route))
     parts.firewall.remove()
+
+
+def _refuse_foreign(parts: Parts, private_key: PrivateKey | None, *, ours: bool) -> None:
+    for _ in range(_LOOKS):
+        if parts.links.index() is None:
+            return
+        device = parts.wireguard.read()
+        if device is not None:
+            if not ours:
+                _refuse_other_key(device, private_key)
+            return
+        # A process that has just died takes its link with it within milliseconds.
+        time.sleep(_LOOK_AGAIN_S)
+    raise Conflict(
+        "the interface is there, and is no WireGuard device of wgctl's: name another one in "
+        "[gateway], or remove it"
+    )
+
+
+def _refuse_other_key(device: Device, private_key: PrivateKey | None) -> None:
+    if device.private_key is not None and not same_key(device.private_key, private_key):
+        raise Conflict(
+            "the interface is a WireGuard device with another private key: another deployment or "
+            "program has it; name another one in [gateway], or remove it with ip link delete"
+        )
 
 
 def take(parts: Parts, steps: Sequence[Step]) -> None:

@@ -6,13 +6,14 @@ The file outlives the controller: a role that starts alone serves what it last k
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peers.keys import PublicKey
+from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
 from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer
 
@@ -43,6 +44,9 @@ CREATE INDEX IF NOT EXISTS rows_by_lookup ON rows (kind, lookup) WHERE lookup IS
 """
 
 
+_VERSION = 1
+"""In the file's `user_version`; a copy of another version is worth nothing, and fetched anew."""
+
 _BATCH = 1_000
 
 
@@ -52,13 +56,27 @@ class Copy:
     `position` is the pair (epoch, revision) that the rows stand at, ("", 0) when empty.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the copy at `path` and make it if it is not there; its folder must exist."""
+    def __init__(
+        self, path: Path, *, on_damage: Callable[[str], None] = lambda _found: None
+    ) -> None:
+        """Open the copy at `path` and make it if it is not there; its folder must exist.
+
+        A file that is damaged, or of another version, is set aside, and a row that cannot be read
+        is left out: the feed brings everything again. `on_damage` hears of either. Raises
+        Unavailable when the file cannot be opened or written.
+        """
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_SCHEMA)
+        self._path = path
+        self._on_damage = on_damage
+        try:
+            self._connection = _opened(path)
+        except _DamagedError as error:
+            aside = path.with_name(f"{path.name}.damaged")
+            path.replace(aside)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            on_damage(f"{path}: {error}: set aside as {aside.name}")
+            self._connection = _opened(path)
 
     def close(self) -> None:
         """Close the file; nothing may be asked of the copy after."""
@@ -94,13 +112,21 @@ class Copy:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            self._roll_back()
+            raise Unavailable(f"{self._path}: {error}") from error
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
-        self._connection.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        # A full disk ends the transaction by itself.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _write_position(self, epoch: str, revision: int) -> None:
         self._connection.execute(
@@ -216,7 +242,51 @@ class Copy:
     def _many(self, sql: str, values: Sequence[object]) -> list[Row]:
         with self._lock:
             found = self._connection.execute(sql, tuple(values)).fetchall()
-        return [decode_row(Kind(kind), json.loads(body)) for kind, body in found]
+        return [row for kind, body in found for row in self._decoded(kind, body)]
+
+    def _decoded(self, kind: str, body: str) -> Iterator[Row]:
+        """Yield the row, or nothing and forget the position: the next snapshot mends it."""
+        try:
+            yield decode_row(Kind(kind), json.loads(body))
+        except ValueError as error:
+            self._on_damage(f"{self._path}: {error}: left out")
+            with self._lock:
+                self._connection.execute("DELETE FROM position")
+
+
+class _DamagedError(Exception):
+    """The file is no copy that this version can read."""
+
+
+def _opened(path: Path) -> "sqlite3.Connection":
+    try:
+        path.touch(mode=0o600)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise Unavailable(f"{path}: {error}") from error
+    try:
+        _prepare(connection)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise Unavailable(f"{path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise _DamagedError(str(error)) from error
+    return connection
+
+
+def _prepare(connection: "sqlite3.Connection") -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and version != _VERSION:
+        raise sqlite3.DatabaseError(f"a copy of version {version}, expected {_VERSION}")
+    (checked,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if checked != "ok":
+        raise sqlite3.DatabaseError(str(checked))
+    connection.executescript(_SCHEMA)
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 class Replacement:
