@@ -92,7 +92,9 @@ def _held(copy: Copy) -> list[object]:
     return [*copy.orgs(), *copy.networks(), *copy.peers()]
 
 
-def test_a_copy_catches_up_and_hears_of_each_change_within_a_second(settings: Settings) -> None:
+def test_a_copy_catches_up_and_hears_of_each_change_before_the_next_beat(
+    settings: Settings,
+) -> None:
     async def follow() -> list[float]:
         loop, took = asyncio.get_running_loop(), []
         async with _served(settings) as store, _following(settings) as followed:
@@ -111,7 +113,7 @@ def test_a_copy_catches_up_and_hears_of_each_change_within_a_second(settings: Se
             assert [event.kind for event in followed.told[1].events] == [Kind.ORG, Kind.NETWORK]
         return took
 
-    assert max(asyncio.run(follow())) < 1
+    assert max(asyncio.run(follow())) < 4
 
 
 def test_a_copy_survives_a_killed_controller_and_goes_on_with_the_next(
