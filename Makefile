@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# What wgctl runs with, then what its tests and the demo look through; nmcli reads our configs.
+# What wgctl runs with, then what its tests and the demo look through; nmcli and networkd read our
+# configs.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test: DEBIAN += network-manager
+test: DEBIAN += network-manager systemd
 
 .PHONY: help venv demo test check bench format lock packages clean
 
