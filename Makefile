@@ -10,6 +10,9 @@ READY := $(VENV)/.ready
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
 
+# What tests/kernel boots: Debian's kernel, unpacked and not installed.
+GUEST := .cache/kernel/initramfs
+
 .PHONY: help demo test check bench format lock packages clean
 
 help:
@@ -23,7 +26,8 @@ help:
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
-test: packages $(READY)
+test: DEBIAN += qemu-system-x86 busybox-static cpio kmod
+test: packages $(READY) $(GUEST)
 	$(BIN)/pytest
 
 check: packages $(READY)
@@ -59,6 +63,9 @@ packages:
 			--no-install-recommends $$missing >/dev/null; \
 	fi
 
+$(GUEST): tests/kernel/prepare tests/kernel/init | packages
+	@tests/kernel/prepare $(@D)
+
 $(READY): requirements.lock pyproject.toml
 	@echo "installing Python packages of requirements.lock into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -69,4 +76,4 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
