@@ -7,12 +7,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 # What wgctl runs with, then what its tests and the demo look through; nmcli and networkd read our
-# configs.
+# configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test: DEBIAN += network-manager systemd
+test: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio kmod
 
 .PHONY: help venv demo test check bench format lock packages clean
+
+# What tests/kernel boots: Debian's kernel, unpacked and not installed.
+GUEST := .cache/kernel/initramfs
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
@@ -28,7 +31,7 @@ venv: packages $(READY)
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
-test: packages $(READY)
+test: packages $(READY) $(GUEST)
 	$(BIN)/pytest
 
 check: packages $(READY)
@@ -64,6 +67,9 @@ packages:
 			--no-install-recommends $$missing >/dev/null; \
 	fi
 
+$(GUEST): tests/kernel/prepare tests/kernel/init | packages
+	@tests/kernel/prepare $(@D)
+
 $(READY): requirements.lock pyproject.toml
 	@echo "installing Python packages of requirements.lock into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -74,4 +80,4 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

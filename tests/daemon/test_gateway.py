@@ -92,6 +92,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         config.write_text(
             f'state_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n[gateway]\n'
             f'region = "ams"\nendpoint = "192.0.2.1:51820"\ninterface = "{namespace.interface}"\n'
+            'backend = "userspace"\n'
         )
         settings = core_settings.parse(config.read_text(), origin="test")
         folder = settings.role_dir("gateway")
@@ -179,17 +180,11 @@ def test_down_takes_all_away_but_not_while_the_role_runs(scene: Scene) -> None:
     assert not uapi.socket_path(scene.namespace.interface).exists()
 
 
-def bare_settings(folder: Path, *, backend: str = "auto") -> Settings:
+def bare_settings(folder: Path) -> Settings:
     return core_settings.parse(
-        f'state_dir = "{folder}"\n[gateway]\nregion = "ams"\nendpoint = "192.0.2.1:51820"\n'
-        f'backend = "{backend}"\n',
+        f'state_dir = "{folder}"\n[gateway]\nregion = "ams"\nendpoint = "192.0.2.1:51820"\n',
         origin="test",
     )
-
-
-def test_the_kernel_backend_is_refused_with_what_to_write(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match='backend = "auto"'):
-        gateway.run(bare_settings(tmp_path, backend="kernel"))
 
 
 @pytest.mark.parametrize("work", [gateway.run, gateway.down])

@@ -34,6 +34,10 @@ class Namespace:
         """Return what `work(*arguments)` returns in the namespace's thread."""
         return self.thread.submit(work, *arguments).result()
 
+    def beside(self) -> ThreadPoolExecutor:
+        """Return a second thread that lives in the namespace; the caller ends it."""
+        return ThreadPoolExecutor(1, initializer=_enter, initargs=(self.name,))
+
     def shell(self, *command: str) -> str:
         """Return what a command prints in the namespace."""
         return subprocess.run(

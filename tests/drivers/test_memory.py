@@ -1,4 +1,4 @@
-"""The contract of the drivers' Protocols, held to memory and to the real kernel alike."""
+"""The contract of the drivers' Protocols: memory, userspace and kernel are held to it alike."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,8 @@ from wgctl.core.tunnel import (
     route_metric,
 )
 from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
-from wgctl.drivers.netlink import Netlink
+from wgctl.drivers.netlink.links import Netlink
+from wgctl.drivers.netlink.wireguard import KernelWireGuard
 from wgctl.drivers.nft import Nft
 from wgctl.drivers.wireguard_go import WireguardGo
 
@@ -69,7 +70,13 @@ class Place:
         return dict(device.peers)
 
 
-@pytest.fixture(params=["memory", pytest.param("kernel", marks=pytest.mark.network)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("userspace", marks=pytest.mark.network),
+        pytest.param("kernel", marks=[pytest.mark.network, pytest.mark.kernel]),
+    ]
+)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "memory":
         kernel = Kernel()
@@ -85,7 +92,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     namespace = request.getfixturevalue("namespace")
     name = namespace.interface
     links = Netlink(name, metric=route_metric(name))
-    yield Place(name, links, WireguardGo(name, log=tmp_path / "log"), Nft(name), namespace.thread)
+    wireguard: WireGuard = WireguardGo(name, log=tmp_path / "log")
+    if request.param == "kernel":
+        wireguard = KernelWireGuard(name, links)
+    yield Place(name, links, wireguard, Nft(name), namespace.thread)
     namespace.run(links.close)
 
 
@@ -200,10 +210,36 @@ def test_a_set_peer_has_just_the_allowed_ips_of_the_last_step(up: Place) -> None
     assert up.peers() == {ONE: OTHER_IP}
 
 
+def test_more_peers_and_allowed_ips_than_one_message_holds_read_back_the_same(up: Place) -> None:
+    """The kernel takes at most 64 KiB of peers at a time, and gives them back in pieces of 32."""
+    many = frozenset(IPv6Network(f"fdaa:0:1:11::{n:x}/128") for n in range(3000))
+    wanted = {bytes([1, *divmod(n, 256)]) + bytes(29): frozenset[IPv6Network]() for n in range(900)}
+    wanted[ONE] = many
+
+    up.run(up.wireguard.apply, [SetPeer(key, ips) for key, ips in wanted.items()])
+
+    assert up.peers() == wanted
+
+
 def test_an_allowed_ip_given_to_a_second_peer_moves_there(up: Place) -> None:
     up.run(up.wireguard.apply, [SetPeer(ONE, IP), SetPeer(OTHER, IP)])
 
     assert up.peers() == {ONE: frozenset(), OTHER: IP}
+
+
+def test_two_peers_swap_their_allowed_ips_when_one_gives_up_first(up: Place) -> None:
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP), SetPeer(OTHER, OTHER_IP)])
+
+    swap = [SetPeer(ONE, frozenset()), SetPeer(OTHER, IP), SetPeer(ONE, OTHER_IP)]
+    up.run(up.wireguard.apply, swap)
+
+    assert up.peers() == {ONE: OTHER_IP, OTHER: IP}
+
+
+def test_removing_a_peer_that_is_not_there_does_not_make_it(up: Place) -> None:
+    up.run(up.wireguard.apply, [RemovePeer(ONE)])
+
+    assert up.peers() == {}
 
 
 def test_a_peer_that_was_never_heard_is_seen_without_times(up: Place) -> None:

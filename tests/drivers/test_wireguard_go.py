@@ -11,7 +11,7 @@ import pytest
 
 from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core.errors import Conflict, Unavailable
-from wgctl.core.tunnel import RemovePeer, SetPeer
+from wgctl.core.tunnel import SetPeer
 from wgctl.drivers import uapi
 from wgctl.drivers.wireguard_go import WireguardGo
 
@@ -171,14 +171,3 @@ def test_a_socket_file_that_a_dead_process_left_is_no_obstacle(
     namespace.run(wireguard.create)
 
     assert namespace.run(wireguard.alive)
-
-
-def test_removing_a_peer_that_is_not_there_does_not_make_it(
-    namespace: Namespace, tmp_path: Path
-) -> None:
-    wireguard = device(namespace, tmp_path)
-    namespace.run(wireguard.create)
-
-    namespace.run(wireguard.apply, [RemovePeer(KEY)])
-
-    assert namespace.run(wireguard.observe) == {}

@@ -148,7 +148,7 @@ class Gateway:
         """What every role prints."""
         return self.folder / "log"
 
-    def write_config(self, *, more: str = "") -> None:
+    def write_config(self, *, more: str = "", backend: str = "userspace") -> None:
         """Write the config; `more` is added at its end, within `[resolver]`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
@@ -159,6 +159,7 @@ class Gateway:
             f'endpoint = "{ENDPOINT}:{PORT}"\n'
             f"listen_port = {PORT}\n"
             f'interface = "{self.interface}"\n'
+            f'backend = "{backend}"\n'
             f"[resolver]\n{more}\n"
         )
 

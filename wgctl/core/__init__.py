@@ -8,6 +8,7 @@ feed         the stream of changes, and its lines
 access       the scopes that a route may declare, and who has them
 allocate     which network id, which number
 plan         desired device x actual device -> steps
+backend      what runs the device: the kernel, or a process
 firewall     networks -> nftables ruleset, as data
 view         what one network may resolve
 responder    query bytes x names x asker -> reply, forward or drop

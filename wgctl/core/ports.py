@@ -46,7 +46,7 @@ class WireGuard(Protocol):
 
     @property
     def backend(self) -> str:
-        """What runs the device: `userspace` or `memory`."""
+        """What runs the device: `kernel`, `userspace` or `memory`."""
 
     def alive(self) -> bool:
         """Whether the device answers."""

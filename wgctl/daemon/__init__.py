@@ -9,6 +9,7 @@ resolver        copy, views, sockets
 internal_api    copy, port 4280
 |
 follow          feed -> copy, for ever
+devices         the WireGuard device: the kernel's, or a process
 unix            the controller's two sockets
 logs            events with fields, on stderr
 |

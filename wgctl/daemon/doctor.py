@@ -16,8 +16,10 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Invalid, Refusal
 from wgctl.core.model import Role
 from wgctl.core.schema import Status
-from wgctl.core.settings import KEY_NAME, STORE_NAME, Settings
-from wgctl.drivers import sysctl, uapi
+from wgctl.core.settings import KEY_NAME, STORE_NAME, Backend, Settings
+from wgctl.daemon import devices
+from wgctl.drivers import sysctl
+from wgctl.drivers.netlink import wireguard
 from wgctl.drivers.nft import Nft
 from wgctl.drivers.tunnel_socket import interface_index
 
@@ -137,8 +139,7 @@ def _gateway(settings: Settings) -> Iterator[Check]:
     interface = settings.gateway.interface
     index = interface_index(interface)
     yield _is("gateway", "interface", index is not None, interface, "wgctl run gateway")
-    answers = uapi.answers(uapi.socket_path(interface))
-    yield _is("gateway", "WireGuard", answers, "userspace", "read the log of wgctl run gateway")
+    yield _device(settings)
     table = _try(Nft(interface).read)
     there = table is not None and not isinstance(table, str)
     yield _is(
@@ -148,6 +149,24 @@ def _gateway(settings: Settings) -> Iterator[Check]:
         f"inet {interface}" if there else str(table or "not there"),
         "wgctl run gateway writes it, as root",
     )
+
+
+def _device(settings: Settings) -> Check:
+    runs = devices.standing(settings)
+    if runs is None:
+        return Check(
+            "gateway", "WireGuard", False, "no device", "read the log of wgctl run gateway"
+        )
+    wanted = settings.gateway.backend
+    if runs is Backend.USERSPACE and wanted is not runs and wireguard.is_available():
+        return Check(
+            "gateway",
+            "WireGuard",
+            None,
+            "userspace, though this kernel has WireGuard",
+            "stop the gateway, wgctl down, start it: the tunnels are cut meanwhile",
+        )
+    return Check("gateway", "WireGuard", True, runs)
 
 
 def _resolver(settings: Settings) -> Iterator[Check]:

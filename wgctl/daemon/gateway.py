@@ -25,14 +25,14 @@ from wgctl.core.model import Role
 from wgctl.core.roster import Roster
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
-from wgctl.core.tunnel import Host, route_metric
+from wgctl.core.tunnel import Host
+from wgctl.daemon import devices
 from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
-from wgctl.drivers.netlink import Netlink
+from wgctl.drivers.netlink.links import Netlink
 from wgctl.drivers.nft import Nft
-from wgctl.drivers.wireguard_go import WireguardGo
 from wgctl.services.reconcile import Parts, take_down
 from wgctl.store.copy import Copy
 
@@ -61,31 +61,33 @@ def run(settings: Settings) -> None:
     """Program and follow until SIGTERM or SIGINT; what was programmed stays.
 
     Raises Unavailable when the host is not initialised or has not the backend that is asked for,
-    Conflict when another gateway has the state folder.
+    Conflict when another gateway has the state folder or another backend the device.
     """
+    runs = devices.chosen(settings)
     host = _host(settings)
     with _only_one(settings):
         copy = open_copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
         try:
-            asyncio.run(_Gateway(settings, host, copy).run())
+            asyncio.run(_Gateway(settings, host, copy, runs=runs).run())
         finally:
             copy.close()
 
 
 def down(settings: Settings) -> None:
-    """Take away what the gateway made: table, routes, link, userspace process.
+    """Take away what the gateway made, whichever backend: table, routes, link, process.
 
     Raises Conflict while the gateway runs, since it would make them again at once, and when the
     interface is a WireGuard device with another key.
     """
-    with _only_one(settings), closing(_netlink(settings)) as netlink:
-        take_down(_parts(settings, netlink), _host(settings).private_key)
+    with _only_one(settings), closing(devices.links(settings)) as netlink:
+        runs = devices.standing(settings) or Backend.USERSPACE
+        take_down(_parts(settings, netlink, runs=runs), _host(settings).private_key)
 
 
 class _Gateway:
     """The role's tasks. Everything that touches the kernel runs in `_thread`, in order."""
 
-    def __init__(self, settings: Settings, host: Host, copy: Copy) -> None:
+    def __init__(self, settings: Settings, host: Host, copy: Copy, *, runs: Backend) -> None:
         self._settings = settings
         self._host = host
         self._copy = copy
@@ -93,9 +95,9 @@ class _Gateway:
         self._started_at = int(time.time())
         self._changes: asyncio.Queue[Changes] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
-        self._netlink = _netlink(settings)
+        self._netlink = devices.links(settings)
         self._programme = Programme(
-            _parts(settings, self._netlink),
+            _parts(settings, self._netlink, runs=runs),
             Roster(host),
             copy,
             now=lambda: int(time.time()),
@@ -216,11 +218,6 @@ class _Gateway:
 
 def _host(settings: Settings) -> Host:
     gateway = settings.gateway
-    if gateway.backend is Backend.KERNEL:
-        raise Unavailable(
-            'the kernel backend is not there yet: expected backend = "auto" or "userspace" '
-            "in [gateway]"
-        )
     folder = settings.role_dir(Role.GATEWAY)
     return Host(
         interface=gateway.interface,
@@ -232,15 +229,9 @@ def _host(settings: Settings) -> Host:
     )
 
 
-def _netlink(settings: Settings) -> Netlink:
-    interface = settings.gateway.interface
-    return Netlink(interface, metric=route_metric(interface))
-
-
-def _parts(settings: Settings, netlink: Netlink) -> Parts:
-    interface = settings.gateway.interface
-    log = settings.role_dir(Role.GATEWAY) / "wireguard-go.log"
-    return Parts(netlink, WireguardGo(interface, log=log), Nft(interface))
+def _parts(settings: Settings, netlink: Netlink, *, runs: Backend) -> Parts:
+    wireguard = devices.driver(settings, runs, netlink)
+    return Parts(netlink, wireguard, Nft(settings.gateway.interface))
 
 
 def _read(path: Path, parse: Callable[[str], _Result]) -> _Result:

@@ -1,4 +1,4 @@
-"""Links, addresses and routes over netlink: the only importer of pyroute2.
+"""Links, addresses and routes: the only importer of pyroute2.
 
 Takes the steps it is told to take; which those are is `wgctl.core.plan`. pyroute2's plain face
 runs an event loop of its own: use it in a thread that has none, always the same one.
@@ -44,6 +44,7 @@ _CURES = {
     errno.EACCES: "IPv6 is switched off on it: see sysctl net.ipv6.conf.all.disable_ipv6",
     errno.ENODEV: "the interface is gone, the next pass makes it again",
     errno.ENETDOWN: "the interface is down, the next pass sets it up again",
+    errno.EOPNOTSUPP: "this kernel has no such links",
 }
 
 
@@ -68,6 +69,20 @@ class Netlink:
             return socket.if_nametoindex(self._interface)
         except OSError:
             return None
+
+    def kind(self) -> str | None:
+        """Return what made the link, such as `wireguard` or `tun`; `physical` where nothing did.
+
+        None if there is no such interface.
+        """
+        with self._asking("asked for its kind") as route:
+            index = self.index()
+            return None if index is None else _read_kind(route, index)
+
+    def make(self, kind: str) -> None:
+        """Make the link, which is down."""
+        with self._asking(f"{kind} link made") as route:
+            route.link("add", ifname=self._interface, kind=kind)
 
     def read(self) -> tuple[Link | None, frozenset[Route]]:
         """Return the link, and this interface's routes of ours, to it and to nowhere."""
@@ -157,6 +172,16 @@ def _read_link(route: Any, index: int) -> Link | None:
             return None
         raise
     return Link(message.get("mtu"), bool(message["flags"] & _IFF_UP), frozenset(addresses))
+
+
+def _read_kind(route: Any, index: int) -> str | None:
+    try:
+        message = route.link("get", index=index)[0]
+    except NetlinkError as error:
+        if error.code in _GONE:
+            return None
+        raise
+    return message.get(("linkinfo", "kind")) or "physical"
 
 
 def _read_routes(route: Any, index: int | None, metric: int) -> Iterator[Route]:

@@ -14,7 +14,7 @@ from wgctl.core.tunnel import (
     SetLink,
     route_metric,
 )
-from wgctl.drivers.netlink import Netlink
+from wgctl.drivers.netlink.links import Netlink
 
 pytestmark = pytest.mark.network
 
@@ -128,3 +128,22 @@ def test_an_mtu_that_the_link_cannot_have_is_refused_with_the_kernels_reason(
 ) -> None:
     with pytest.raises(Unavailable, match="link set up with MTU 99999: Invalid argument"):
         namespace.run(links.apply, SetLink(99999))
+
+
+def test_a_links_kind_is_what_made_it(namespace: Namespace, links: Netlink) -> None:
+    loopback = Netlink("lo", metric=1)
+
+    assert namespace.run(links.kind) == "tun"
+    assert namespace.run(loopback.kind) == "physical"
+    namespace.run(links.remove)
+    assert namespace.run(links.kind) is None
+    namespace.run(loopback.close)
+
+
+def test_a_kind_that_the_kernel_does_not_have_is_refused(namespace: Namespace) -> None:
+    other = Netlink("other0", metric=1)
+
+    with pytest.raises(Unavailable, match="this kernel has no such links"):
+        namespace.run(other.make, "magic")
+    assert namespace.run(other.kind) is None
+    namespace.run(other.close)

@@ -1,0 +1,148 @@
+import socket
+from ipaddress import IPv4Network, IPv6Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peers.keys import PrivateKey
+from wgctl.core.tunnel import DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack, unpack
+from wgctl.drivers.netlink.decode import parse
+from wgctl.drivers.netlink.encode import requests
+
+SECRET = PrivateKey.generate()
+ONE, OTHER = b"\x11" * 32, b"\x12" * 32
+IP = IPv6Network("fdaa:0:1:10::2/128")
+NAME = pack(2, b"wgctl0\0")
+REMOVE, REPLACE = (from_number(flag, size=4) for flag in (1, 2))
+
+ALLOWED_IPS = st.frozensets(
+    st.one_of(st.ip_addresses(v=6).map(IPv6Network), st.ip_addresses(v=4).map(IPv4Network)),
+    max_size=3,
+)
+
+
+def keys(request: bytes) -> list[bytes]:
+    """The keys of the peers that a request names, in order."""
+    peers = dict(unpack(request)).get(8, b"")
+    return [dict(unpack(member))[1] for _, member in unpack(peers)]
+
+
+def flags(request: bytes) -> list[bytes]:
+    peers = dict(unpack(request))[8]
+    return [dict(unpack(member))[3] for _, member in unpack(peers)]
+
+
+ALLOWED = nested(
+    0,
+    [
+        pack(1, from_number(socket.AF_INET6, size=2)),
+        pack(2, IP.network_address.packed),
+        pack(3, b"\x80"),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([], []),
+        ([SetDevice(None, None)], []),
+        ([SetDevice(None, 9)], [NAME + pack(6, from_number(9, size=2))]),
+        ([SetDevice(SECRET, None)], [NAME + pack(3, SECRET.raw)]),
+        (
+            [RemovePeer(ONE)],
+            [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, REMOVE)])])],
+        ),
+        (
+            [SetPeer(ONE, frozenset())],
+            [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, REPLACE)])])],
+        ),
+        (
+            [SetPeer(ONE, frozenset({IP})), SetDevice(None, 9)],
+            [
+                NAME + pack(6, from_number(9, size=2)),
+                NAME
+                + nested(8, [nested(0, [pack(1, ONE), pack(3, REPLACE), nested(9, [ALLOWED])])]),
+            ],
+        ),
+    ],
+)
+def test_a_request_holds_just_its_steps(steps: list[DeviceStep], expected: list[bytes]) -> None:
+    assert list(requests("wgctl0", steps)) == expected
+
+
+def test_the_last_of_several_values_of_the_device_counts() -> None:
+    (request,) = requests("wgctl0", [SetDevice(SECRET, 1), SetDevice(None, 2)])
+
+    assert dict(unpack(request))[6] == from_number(2, size=2)
+    assert dict(unpack(request))[3] == SECRET.raw
+
+
+@given(
+    st.binary(min_size=32, max_size=32).filter(any),
+    st.integers(0, 65535),
+    st.dictionaries(st.binary(min_size=32, max_size=32), ALLOWED_IPS, max_size=3),
+)
+def test_what_is_set_is_what_a_device_tells(
+    key: bytes, port: int, peers: dict[bytes, frozenset[IPv6Network | IPv4Network]]
+) -> None:
+    """The attributes of a set are those of a description."""
+    private_key = PrivateKey.from_bytes(key)
+    steps: list[DeviceStep] = [SetDevice(private_key, port)]
+    steps += [SetPeer(key, ips) for key, ips in peers.items()]
+
+    device, _ = parse(requests("wgctl0", steps))
+
+    assert (device.private_key, device.listen_port) == (private_key, port)
+    assert device.peers == peers
+
+
+def test_many_peers_share_a_request_and_none_is_too_long() -> None:
+    """712 peers of one address fill 64 KiB: 92 bytes each."""
+    wanted = [n.to_bytes(32) for n in range(1, 2001)]
+
+    made = list(requests("wgctl0", [SetPeer(key, frozenset({IP})) for key in wanted]))
+
+    assert [len(keys(one)) for one in made] == [712, 712, 576]
+    assert [key for one in made for key in keys(one)] == wanted
+    assert all(len(dict(unpack(one))[8]) <= LONGEST_BYTES for one in made)
+
+
+def test_a_peer_of_many_allowed_ips_goes_on_and_its_list_is_emptied_once() -> None:
+    ips = frozenset(IPv6Network((n, 128)) for n in range(5000))
+
+    made = list(requests("wgctl0", [SetPeer(OTHER, ips), SetPeer(ONE, frozenset())]))
+    device, _ = parse(made)
+
+    assert device.peers == {OTHER: ips, ONE: frozenset()}
+    assert [flag for one in made for flag in flags(one)] == [REPLACE, *[bytes(4)] * 4, REPLACE]
+
+
+def test_no_request_replaces_the_peers_of_a_device_or_names_an_endpoint() -> None:
+    steps: list[DeviceStep] = [
+        SetDevice(SECRET, 1),
+        SetPeer(ONE, frozenset({IP})),
+        RemovePeer(OTHER),
+    ]
+
+    for request in requests("wgctl0", steps):
+        own = dict(unpack(request))
+        peers = [dict(unpack(member)) for _, member in unpack(own.get(8, b""))]
+
+        assert 5 not in own
+        assert all(set(peer) <= {1, 3, 9} for peer in peers)
+
+
+def test_steps_stay_in_order() -> None:
+    steps: list[DeviceStep] = [
+        RemovePeer(ONE),
+        SetPeer(OTHER, frozenset()),
+        SetPeer(ONE, frozenset({IP})),
+    ]
+
+    (request,) = requests("wgctl0", steps)
+
+    assert keys(request) == [ONE, OTHER, ONE]
+    assert flags(request) == [REMOVE, REPLACE, REPLACE]

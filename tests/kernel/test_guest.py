@@ -1,0 +1,86 @@
+"""What is marked `kernel`, run where the kernel has WireGuard: in a guest with Debian's own."""
+
+import re
+import shlex
+import sys
+
+import pytest
+
+from tests.kernel import guest
+from tests.kernel.guest import Outcome
+
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.timeout(1000),
+    pytest.mark.skipif(
+        not (guest.CACHE / "initramfs").exists(), reason="make test fetches the guest's kernel"
+    ),
+]
+
+# By file, since collecting all others takes the guest a minute.
+MARKED = [
+    "tests/drivers/test_memory.py",
+    "tests/drivers/netlink/test_wireguard.py",
+    "tests/daemon/test_devices.py",
+    "tests/system/test_kernel.py",
+]
+
+
+@pytest.fixture(scope="module")
+def outcome(pytestconfig: pytest.Config) -> Outcome:
+    """The guest's run, whose lines are shown as they come."""
+    options = ["-m", "kernel", "--color=no", "-p", "no:cacheprovider", "-v", "--tb=short"]
+    pytest_ = [sys.executable, "-m", "pytest", *options, *MARKED]
+    script = f"cd {shlex.quote(str(guest.ROOT))} && exec {shlex.join(pytest_)} 2>&1\n"
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    assert capture is not None
+    with capture.global_and_fixture_disabled():
+        return guest.run(script, within_s=900, show=show)
+
+
+def show(line: str) -> None:
+    sys.stdout.write(f"  guest | {line.rstrip()}\n")
+    sys.stdout.flush()
+
+
+def test_what_wants_wireguard_in_the_kernel_passes_there(outcome: Outcome) -> None:
+    assert outcome.status == 0
+    assert re.search(r"=+ \d+ passed", outcome.said)
+
+
+def test_nothing_of_it_is_left_out_there(outcome: Outcome) -> None:
+    assert "SKIPPED" not in outcome.said
+    for file in MARKED:
+        assert f"{file}::" in outcome.said
+
+
+def test_the_kernel_has_nothing_to_complain_of(outcome: Outcome) -> None:
+    assert "wireguard: WireGuard" in outcome.log, "the log is not the guest's"
+    assert guest.complaints(outcome.log) == []
+
+
+def test_a_script_that_fails_and_a_kernel_that_warns_are_noticed() -> None:
+    script = "echo 'WARNING: CPU: 0 PID: 1 at test' > /dev/kmsg; echo said; exit 3\n"
+
+    outcome = guest.run(script, within_s=200, show=lambda _: None)
+
+    assert outcome.status == 3
+    assert "said" in outcome.said
+    assert len(guest.complaints(outcome.log)) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    1.0] WARNING: CPU: 0 PID: 9 at net/core/dev.c:1 foo",
+        "[    1.0] BUG: kernel NULL pointer dereference",
+        "[    1.0] Oops: 0000 [#1]",
+        "[    1.0] unregister_netdevice: waiting for wg0 to become free",
+    ],
+)
+def test_a_fault_of_the_kernels_is_a_complaint(line: str) -> None:
+    assert guest.complaints(f"[    0.5] Booting\n{line}\n") == [line]
+
+
+def test_a_quiet_log_has_none() -> None:
+    assert guest.complaints("[    0.5] wireguard: Could not create IPv4 socket\n") == []

@@ -1,0 +1,151 @@
+"""A gateway whose device is the kernel's own: real tunnels, and roles that die under them.
+
+Short, since it runs in an emulated machine: gateway and resolver serve what their copies hold, and
+there is no controller.
+"""
+
+import re
+import signal
+import subprocess
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from pathlib import Path
+
+import pytest
+
+from peers.endpoint import Endpoint
+from peers.formats.tunnel import Dns, Tunnel
+from peers.formats.wg_quick import render
+from peers.keys import PrivateKey
+from peers.names import Label
+from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually
+from wgctl.core.feed import Kind, Put
+from wgctl.core.model import Network, Peer
+from wgctl.store.copy import Copy
+
+pytestmark = [pytest.mark.network, pytest.mark.kernel, pytest.mark.timeout(400)]
+
+# An emulated machine starts a role in half a minute.
+SLOW_S = 120.0
+
+GATEWAY_KEY = PrivateKey.generate()
+ACME, GLOBEX = (Network(n, n, Label("default"), IPv6Network(f"fdaa:0:{n}::/48"), 0) for n in (1, 2))
+
+
+@dataclass
+class Client:
+    """A peer on a host of its own, with its tunnel up."""
+
+    host: Host
+    peer: Peer
+
+
+@dataclass
+class Scene:
+    """A gateway, two peers of one network, and one of another."""
+
+    gateway: Gateway
+    role: "subprocess.Popen[bytes]"
+    alice: Client
+    bob: Client
+    stranger: Client
+
+
+def enrol(lab: Lab, number: int, network: Network, *, name: str) -> tuple[Client, Path]:
+    """Make a host for a peer, and write the config that the peer would be handed."""
+    key = PrivateKey.generate()
+    address = network.prefix[(16 << 64) + number]
+    peer = Peer(
+        *(number, network.org_id, network.id, 1, Label(name), "operator", key.public()),
+        *(address, 0, None),
+    )
+    endpoint = Endpoint.parse(f"{ENDPOINT}:{PORT}")
+    tunnel = Tunnel(key, address, network.prefix, GATEWAY_KEY.public(), endpoint, mtu_bytes=1420)
+    config = lab.config_path(name)
+    config.write_text(render(tunnel, dns=Dns.NONE))
+    config.chmod(0o600)
+    return Client(lab.client(), peer), config
+
+
+@pytest.fixture(scope="module")
+def scene(lab: Lab) -> Scene:
+    gateway = lab.gateway
+    gateway.write_config(backend="auto")
+    enrolled = [
+        enrol(lab, 2, ACME, name="alice"),
+        enrol(lab, 3, ACME, name="bob"),
+        enrol(lab, 4, GLOBEX, name="carol"),
+    ]
+    for name in ("gateway", "resolver"):
+        folder = gateway.folder / "state" / name
+        folder.mkdir(parents=True)
+        copy = Copy(folder / "copy.sqlite")
+        rows = [Put(Kind.NETWORK, network) for network in (ACME, GLOBEX)]
+        rows += [Put(Kind.PEER, client.peer) for client, _ in enrolled]
+        copy.write(rows, epoch="e", revision=1)
+        copy.close()
+    secret = gateway.folder / "state/gateway/private.key"
+    secret.write_text(GATEWAY_KEY.text() + "\n")
+    secret.with_name("pool").write_text("fdaa::/16\n")
+    role, _ = gateway.run_role("gateway"), gateway.run_role("resolver")
+    for client, config in enrolled:
+        client.host.tunnel_up(config)
+    alice, bob, stranger = (client for client, _ in enrolled)
+    try:
+        eventually(lambda: alice.host.pings(str(ACME.resolver)), within_s=SLOW_S)
+    except AssertionError as error:
+        raise AssertionError(gateway.log.read_text()[-4000:]) from error
+    return Scene(gateway, role, alice, bob, stranger)
+
+
+def test_auto_is_the_kernels_device_where_the_kernel_has_one(scene: Scene) -> None:
+    gateway = scene.gateway
+
+    assert "wireguard" in gateway.host.run("ip", "-d", "link", "show", gateway.interface).stdout
+    assert f"listening port: {PORT}" in gateway.device()
+    assert "backend=kernel" in re.sub(r"\x1b\[[0-9;]*m", "", gateway.log.read_text())
+
+
+def test_peers_of_a_network_reach_and_find_each_other(scene: Scene) -> None:
+    alice, at = scene.alice.host, str(ACME.resolver)
+    address = str(scene.bob.peer.address)
+
+    assert alice.pings(address)
+    eventually(lambda: alice.dig("bob._peer.internal", "AAAA", at=at) == address, within_s=SLOW_S)
+    assert alice.dig("-x", address, at=at) == "bob._peer.internal."
+
+
+def test_a_stranger_reaches_and_finds_nobody(scene: Scene) -> None:
+    stranger = scene.stranger.host
+    stranger.run("ip", "-6", "route", "add", str(ACME.prefix), "dev", stranger.tunnels[0].stem)
+    eventually(lambda: stranger.pings(str(GLOBEX.resolver)), within_s=SLOW_S)
+
+    assert not stranger.pings(str(scene.alice.peer.address))
+    assert stranger.dig("bob._peer.internal", "AAAA", at=str(GLOBEX.resolver)) == ""
+
+
+def test_a_gateway_that_is_killed_drops_no_ping(scene: Scene) -> None:
+    """The device is the kernel's: it does not need the role."""
+    ping = scene.alice.host.argv(
+        *("ping", "-6", "-i0.2", "-c15", "-W5", str(scene.bob.peer.address))
+    )
+    with subprocess.Popen(ping, stdout=subprocess.PIPE, text=True) as pinging:
+        assert pinging.stdout is not None
+        pinging.stdout.readline()
+        scene.role.send_signal(signal.SIGKILL)
+        scene.role.wait(10)
+        said = pinging.stdout.read()
+
+    assert " 0% packet loss" in said
+
+
+def test_down_takes_the_device_away(scene: Scene) -> None:
+    """Last: it ends what the others stand on."""
+    host, interface = scene.gateway.host, scene.gateway.interface
+    assert interface in host.run("ip", "link").stdout
+
+    scene.gateway.wgctl("down")
+
+    assert interface not in host.run("ip", "link").stdout
+    assert interface not in host.run("nft", "list", "tables").stdout
+    assert "fdaa" not in host.run("ip", "-6", "route").stdout

@@ -1,0 +1,54 @@
+"""Netlink attributes: a type, a length and bytes, each at a multiple of four.
+
+Knows the form (linux/netlink.h, struct nlattr) and no family's meaning of a type.
+"""
+
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+
+__all__ = ["LONGEST_BYTES", "from_number", "nested", "pack", "to_number", "unpack"]
+
+_HEADER = struct.Struct("=HH")
+_NESTED = 0x8000
+_TYPE_MASK = 0x3FFF
+
+LONGEST_BYTES = 0xFFFF - _HEADER.size
+"""What one attribute can hold: its length, header included, has 16 bits."""
+
+
+def pack(kind: int, value: bytes) -> bytes:
+    """Return one attribute, padded; `value` is at most LONGEST_BYTES long."""
+    length = _HEADER.size + len(value)
+    return _HEADER.pack(length, kind) + value + bytes(-length % 4)
+
+
+def nested(kind: int, members: Iterable[bytes]) -> bytes:
+    """Return one attribute that holds the attributes `members`."""
+    return pack(kind | _NESTED, b"".join(members))
+
+
+def from_number(value: int, *, size: int) -> bytes:
+    """Return `size` bytes in the byte order of the host."""
+    return value.to_bytes(size, sys.byteorder)
+
+
+def to_number(value: bytes) -> int:
+    """Return the number that `value` is in the byte order of the host."""
+    return int.from_bytes(value, sys.byteorder)
+
+
+def unpack(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each attribute in `data`, without the flags of the type.
+
+    Raises ValueError for one that is shorter than its header or longer than `data`.
+    """
+    at = 0
+    while at < len(data):
+        if len(data) - at < _HEADER.size:
+            raise ValueError(f"{len(data) - at} bytes after the last attribute, expected none")
+        length, kind = _HEADER.unpack_from(data, at)
+        if not _HEADER.size <= length <= len(data) - at:
+            raise ValueError(f"an attribute of {length} bytes where {len(data) - at} are left")
+        yield kind & _TYPE_MASK, data[at + _HEADER.size : at + length]
+        at += length + -length % 4

@@ -1,0 +1,108 @@
+"""What SET_DEVICE is told, as bytes.
+
+Takes steps; who sends the bytes is `wgctl.drivers.netlink.wireguard`. They may hold a private key:
+they are never logged. The peers of a device are never replaced as a whole, nor is an endpoint set.
+"""
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import assert_never
+
+from wgctl.core.tunnel import AllowedIPs, DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack
+from wgctl.drivers.netlink.vocabulary import (
+    AllowedIPAttribute,
+    DeviceAttribute,
+    PeerAttribute,
+    PeerFlag,
+)
+
+__all__ = ["device_name", "requests"]
+
+# 40 bytes each: with these a peer fills two thirds of an attribute.
+_IPS_IN_A_PIECE = 1024
+
+# The members of a list have no number of their own.
+_MEMBER = 0
+
+
+def device_name(interface: str) -> bytes:
+    """Return the attribute that says which device is meant."""
+    return pack(DeviceAttribute.NAME, interface.encode("ascii") + b"\0")
+
+
+def requests(interface: str, steps: Sequence[DeviceStep]) -> Iterator[bytes]:
+    """Yield the attributes of one SET_DEVICE after another, which together take `steps`.
+
+    The device's own values come first. As many peers as it holds share a request, and a peer with
+    more allowed IPs goes on in the next one.
+    """
+    own: dict[DeviceAttribute, bytes] = {}
+    pieces: list[bytes] = []
+    for step in steps:
+        match step:
+            case SetDevice():
+                own |= _own(step)
+            case RemovePeer(key):
+                pieces.append(_piece(key, PeerFlag.REMOVE))
+            case SetPeer(key, allowed_ips):
+                pieces += _pieces(key, allowed_ips)
+            case _:
+                assert_never(step)
+    name = device_name(interface)
+    if own:
+        yield name + b"".join(pack(kind, value) for kind, value in own.items())
+    for group in _grouped(pieces):
+        yield name + nested(DeviceAttribute.PEERS, group)
+
+
+def _own(step: SetDevice) -> Iterable[tuple[DeviceAttribute, bytes]]:
+    if step.private_key is not None:
+        yield DeviceAttribute.PRIVATE_KEY, step.private_key.raw
+    if step.listen_port is not None:
+        yield DeviceAttribute.LISTEN_PORT, from_number(step.listen_port, size=2)
+
+
+def _pieces(key: bytes, allowed_ips: AllowedIPs) -> Iterator[bytes]:
+    """Yield a peer; only its first piece may empty the list that the others add to."""
+    packed = [_allowed_ip(one) for one in sorted(allowed_ips, key=str)]
+    yield _piece(key, PeerFlag.REPLACE_ALLOWED_IPS, packed[:_IPS_IN_A_PIECE])
+    for start in range(_IPS_IN_A_PIECE, len(packed), _IPS_IN_A_PIECE):
+        yield _piece(key, PeerFlag(0), packed[start : start + _IPS_IN_A_PIECE])
+
+
+def _piece(key: bytes, flags: PeerFlag, allowed_ips: Sequence[bytes] = ()) -> bytes:
+    members = [
+        pack(PeerAttribute.PUBLIC_KEY, key),
+        pack(PeerAttribute.FLAGS, from_number(flags, size=4)),
+    ]
+    if allowed_ips:
+        members.append(nested(PeerAttribute.ALLOWED_IPS, allowed_ips))
+    return nested(_MEMBER, members)
+
+
+def _allowed_ip(network: IPv6Network | IPv4Network) -> bytes:
+    family = socket.AF_INET6 if network.version == 6 else socket.AF_INET  # noqa: PLR2004  # IPv6
+    return nested(
+        _MEMBER,
+        [
+            pack(AllowedIPAttribute.FAMILY, from_number(family, size=2)),
+            pack(AllowedIPAttribute.ADDRESS, network.network_address.packed),
+            pack(AllowedIPAttribute.PREFIX_LENGTH, from_number(network.prefixlen, size=1)),
+        ],
+    )
+
+
+def _grouped(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield `pieces` in order, as many at a time as one attribute holds."""
+    group: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if size + len(piece) > LONGEST_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(piece)
+        size += len(piece)
+    if group:
+        yield group
