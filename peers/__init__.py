@@ -2,16 +2,16 @@
 
 Who owns what, what is stored and what the kernel holds are `wgctl`'s.
 
-         formats            |            a tunnel as the config of a program; a text as a QR code
-        |      |            |
-        |    config         |            the model of a wg-quick file, and back
-        |      |            |
-        |    syntax         |            its lines, keys and the form of each value
-        |      |            |
-    addresses  |   endpoint |   keys     prefix arithmetic; host:port; the three kinds of key
-        |      |      |     |    |
-        |      |      |     |    |  names  labels, interface names, metadata
-        +------+------+-----+----+----+
+                   formats               a tunnel as the config of a program; a text as a QR code
+                      |
+                    config               the model of a wg-quick file, and back
+                      |
+                    syntax    seal       its lines and values; a key that one gateway can open
+                      |        |
+    addresses    endpoint    keys        prefix arithmetic; host:port; the three kinds of key
+        |             |        |
+        |             |        |  names  labels, interface names, metadata
+        +-------------+--------+----+
                       |
                     errors               what a refusal is, and how foreign text is shown
 

@@ -7,7 +7,8 @@ Leaves to the caller what a refusal becomes: an exit code, an HTTP status.
     ├── InvalidName       not a label, an interface name or a metadata word
     ├── InvalidAddress    outside of the pool, the prefix or the range of a number
     ├── InvalidEndpoint   not host:port
-    └── InvalidConfig     not a wg-quick file, or a model that no such file can say
+    ├── InvalidConfig     not a wg-quick file, or a model that no such file can say
+    └── InvalidSeal       not a sealed preshared key, or not one for this gateway and peer
 """
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "InvalidEndpoint",
     "InvalidKey",
     "InvalidName",
+    "InvalidSeal",
     "shown",
 ]
 
@@ -45,6 +47,10 @@ class InvalidEndpoint(Invalid):
 
 class InvalidConfig(Invalid):
     """The text is not a wg-quick file, or the model cannot be written as one."""
+
+
+class InvalidSeal(Invalid):
+    """The bytes are no sealed preshared key, or none that this gateway can open for this peer."""
 
 
 def shown(text: str) -> str:

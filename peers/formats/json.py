@@ -20,6 +20,7 @@ def render(tunnel: Tunnel, *, interface: str, dns: Dns) -> str:
         "interface": interface,
         "private_key": tunnel.private_key.text(),
         "public_key": tunnel.private_key.public().text(),
+        "preshared_key": tunnel.preshared_key.text() if tunnel.preshared_key else None,
         "address": str(tunnel.address),
         "prefix": str(tunnel.prefix),
         "resolver": str(tunnel.resolver),

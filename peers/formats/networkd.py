@@ -14,7 +14,7 @@ __all__ = ["Files", "render"]
 
 
 class Files(NamedTuple):
-    """The texts of both files; only `netdev` holds a key."""
+    """The texts of both files; only `netdev` holds secrets."""
 
     netdev: str
     network: str
@@ -39,6 +39,7 @@ def _netdev(tunnel: Tunnel, interface: str) -> Iterator[Section]:
         "WireGuardPeer",
         (
             ("PublicKey", tunnel.gateway_key),
+            ("PresharedKey", tunnel.preshared_key.text() if tunnel.preshared_key else None),
             ("AllowedIPs", tunnel.prefix),
             ("Endpoint", tunnel.endpoint),
             ("PersistentKeepalive", tunnel.keepalive_s or None),

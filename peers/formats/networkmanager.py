@@ -46,6 +46,7 @@ def _sections(tunnel: Tunnel, interface: str, *, dns: Dns) -> Iterator[Section]:
         f"wireguard-peer.{tunnel.gateway_key}",
         (
             ("endpoint", tunnel.endpoint),
+            *_preshared(tunnel),
             ("persistent-keepalive", tunnel.keepalive_s or None),
             ("allowed-ips", f"{tunnel.prefix};"),
         ),
@@ -62,6 +63,13 @@ def _sections(tunnel: Tunnel, interface: str, *, dns: Dns) -> Iterator[Section]:
         ),
     )
     yield "proxy", ()
+
+
+def _preshared(tunnel: Tunnel) -> Iterator[tuple[str, object]]:
+    if tunnel.preshared_key is not None:
+        yield "preshared-key", tunnel.preshared_key.text()
+        # 0: the key is here. Without it NetworkManager takes the key for not required.
+        yield "preshared-key-flags", 0
 
 
 def _names(tunnel: Tunnel, dns: Dns) -> Iterator[tuple[str, object]]:

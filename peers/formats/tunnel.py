@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from peers.addresses import resolver_address, reverse_zone
 from peers.endpoint import Endpoint
 from peers.errors import InvalidAddress, InvalidConfig
-from peers.keys import PrivateKey, PublicKey
+from peers.keys import PresharedKey, PrivateKey, PublicKey
 
 __all__ = ["Dns", "Tunnel"]
 
@@ -34,8 +34,9 @@ class Dns(Enum):
 class Tunnel:
     """What a peer must know: its key and address, its network's /48, and its gateway.
 
-    `mtu_bytes` is 1280 to 65535, `keepalive_s` 0 to 65535, where 0 sends none. Raises
-    InvalidAddress unless `address` is in `prefix`, and InvalidConfig for a number out of range.
+    `mtu_bytes` is 1280 to 65535, `keepalive_s` 0 to 65535, where 0 sends none; `preshared_key`
+    None: the tunnel has none. Raises InvalidAddress unless `address` is in `prefix`, and
+    InvalidConfig for a number out of range.
     """
 
     private_key: PrivateKey
@@ -45,6 +46,7 @@ class Tunnel:
     endpoint: Endpoint
     mtu_bytes: int
     keepalive_s: int = 15
+    preshared_key: PresharedKey | None = None
 
     def __post_init__(self) -> None:
         if self.address not in self.prefix:

@@ -31,13 +31,14 @@ def tunnel_config(tunnel: Tunnel, *, dns: Dns, hooks: bool = True) -> Config:
                 allowed_ips=(tunnel.prefix,),
                 endpoint=tunnel.endpoint,
                 persistent_keepalive_s=tunnel.keepalive_s or None,
+                preshared_key=tunnel.preshared_key,
             ),
         ),
     )
 
 
 def render(tunnel: Tunnel, *, dns: Dns, hooks: bool = True) -> str:
-    """Return the text of the config of `tunnel`, its private key in clear.
+    """Return the text of the config of `tunnel`, its keys in clear.
 
     Raises InvalidAddress as `tunnel_config` does.
     """

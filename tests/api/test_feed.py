@@ -10,12 +10,12 @@ import pytest
 
 from peers.names import Label
 from tests.api.asking import Door, context_of, refusal, served
-from tests.store.samples import NOW, add_peer
+from tests.store.samples import NOW, add_peer, new_peer, register, sealed_to
 from tests.store.walk import Rows, apply, rows_of
 from wgctl.api.context import Bell
 from wgctl.api.nodes import nodes_app
 from wgctl.client.node import Node
-from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Kind, Put, Snapshot
+from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Kind, Put, Snapshot, render_line
 from wgctl.core.model import Role
 from wgctl.services import org, peer
 from wgctl.store.changes import KEPT_REVISIONS
@@ -83,6 +83,20 @@ def test_who_stands_at_the_beginning_is_told_every_change(
     assert events[-1] == Commit(revision)
     assert _applied({}, events) == rows
     assert any(isinstance(event, Delete) for event in events)
+
+
+@pytest.mark.parametrize("since", [0, 99], ids=["changes", "snapshot"])
+@pytest.mark.parametrize("role", NEEDS)
+def test_only_a_gateway_is_told_of_preshared_keys(
+    store: Store, folder: Path, role: Role, since: int
+) -> None:
+    """In no other role's copy, nor on its wire, even sealed."""
+    sealed = sealed_to(register(store).public_key, 1)
+    peer.add(store, "acme", new_peer(1, preshared_key=sealed), now=NOW)
+
+    said = b"".join(map(render_line, _read(store.path, folder, role, since=since)))
+
+    assert (str(sealed.sealed).encode() in said) == (role is Role.GATEWAY)
 
 
 def test_who_stands_somewhere_is_told_what_came_after(store: Store, folder: Path) -> None:

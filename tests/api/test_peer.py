@@ -2,8 +2,9 @@ from ipaddress import IPv6Network
 
 import pytest
 
+from peers.keys import PublicKey
 from tests.api.asking import Door, refusal
-from tests.store.samples import NOW, add_peer, key, register
+from tests.store.samples import NOW, add_peer, key, register, sealed_to
 from wgctl.api.context import Context
 from wgctl.core.model import Observation, Role
 from wgctl.services.observe import RoleFacts
@@ -111,6 +112,67 @@ def test_a_rekeyed_peer_keeps_its_address(operators: Door) -> None:
     assert after.status_code == 200
     assert after.json()["tunnel"] == before["tunnel"]
     assert after.json()["peer"] == before["peer"] | {"public_key": str(key(9))}
+
+
+def _sealed(number: int, gateway: str) -> dict[str, str]:
+    sealed = sealed_to(PublicKey.parse(gateway), number)
+    return {"gateway_key": gateway, "sealed": str(sealed.sealed)}
+
+
+def test_a_preshared_key_goes_to_the_gateway_alone_and_comes_back_to_nobody(
+    operators: Door,
+) -> None:
+    offered = operators.get("/v1/orgs/acme/networks/default/gateway").json()
+    sealed = _sealed(1, offered["public_key"])
+
+    added = operators.post(_PEERS, json=_LAPTOP | {"preshared_key": sealed})
+
+    assert added.status_code == 201
+    assert offered == operators.get("/v1/gateways/ams-16").json()
+    assert offered == operators.get(f"{_PEERS}/laptop/gateway").json()
+    for path in (_PEERS, f"{_PEERS}/laptop"):
+        assert sealed["sealed"] not in operators.get(path).text
+    assert sealed["sealed"] not in added.text
+
+
+def test_a_preshared_key_for_another_gateway_is_a_conflict(operators: Door) -> None:
+    operators.post(_PEERS, json=_LAPTOP)
+    stale = {"preshared_key": _sealed(2, str(key(77)))}
+
+    added = operators.post(_PEERS, json={"name": "x", "public_key": str(key(2))} | stale)
+    rekeyed = operators.put(f"{_PEERS}/laptop/key", json={"public_key": str(key(2))} | stale)
+
+    refusal(added, 409, "conflict")
+    refusal(rekeyed, 409, "conflict")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"gateway_key": str(key(77)), "sealed": "AAAA"},
+        {"gateway_key": "AAAA", "sealed": "A" * 107 + "="},
+        {"gateway_key": str(key(77))},
+        {"gateway_key": str(key(77)), "sealed": "A" * 107 + "=", "key": "x"},
+        "A" * 43 + "=",
+    ],
+)
+def test_what_is_no_sealed_key_is_refused(operators: Door, bad: object) -> None:
+    refusal(operators.post(_PEERS, json=_LAPTOP | {"preshared_key": bad}), 400, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/orgs/acme/networks/none/gateway", 404),
+        ("/v1/orgs/none/networks/default/gateway", 404),
+        (f"{_PEERS}/nobody/gateway", 404),
+        ("/v1/orgs/acme/networks/default/gateway?needs_forwarding=true", 400),
+    ],
+)
+def test_a_gateway_is_offered_only_where_a_peer_could_be(
+    operators: Door, path: str, status: int
+) -> None:
+    refusal(operators.get(path), status, {404: "not-found", 400: "invalid"}[status])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,77 @@
 """Files are taken before the controller is asked, and nothing of them stays when it says no."""
 
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.conftest import Wgctl
+import pytest
+
+from tests.cli.conftest import CONFIG, Deployment, Wgctl
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "alice.conf"
+
+
+def test_a_config_that_could_not_be_written_is_said_with_its_cure(
+    deployment: Deployment, acme: Wgctl, org: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "wgctl", "peer", "add", "alice", "--org", org],
+            env=deployment.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert f"peer rekey alice --org {org} --network default -o FILE" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert [found["name"] for found in acme("peer", "list", "--json").document] == ["alice"]
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Path]:
+    """A config whose controller takes connections and never answers."""
+    (tmp_path / "run").mkdir()
+    config = tmp_path / "wgctl.toml"
+    config.write_text(CONFIG.format(folder=tmp_path))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "run" / "api.sock"))
+        listener.listen()
+        yield config
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_takes_the_file_away_again(
+    silent: Path, out: Path, signum: signal.Signals, code: int
+) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "wgctl", "--config", str(silent)),
+            *("peer", "add", "alice", "--org", "acme", "-o", str(out)),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not out.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+    process.send_signal(signum)
+    _, told = process.communicate(timeout=20)
+
+    assert process.returncode == code
+    assert not out.exists()
+    assert "Traceback" not in told
 
 
 def test_a_file_that_is_there_keeps_the_controller_from_being_asked(

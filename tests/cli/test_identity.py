@@ -1,14 +1,33 @@
+import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
+import pysqlite3
 import pytest
 
+import peers.config
 from peers.errors import Invalid
 from peers.formats.existing import Existing
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
+from peers.seal import SealedKey, unseal
+from tests.cli.conftest import Deployment, Wgctl
 from wgctl.cli.identity import existing_config, identity, identity_of
 
 KEY = PrivateKey.generate()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "alice.conf"
+
+
+def _names(acme: Wgctl) -> list[str]:
+    return [found["name"] for found in acme("peer", "list", "--json").document]
+
+
+def _peer(acme: Wgctl, name: str) -> Any:
+    return acme("peer", "show", name, "--json").document
 
 
 def test_a_made_identity_is_a_pair() -> None:
@@ -71,3 +90,165 @@ def test_a_pipe_is_read_as_a_config(tmp_path: Path) -> None:
         assert existing_config(Path(f"/dev/fd/{reader}")).private_key == KEY
     finally:
         os.close(reader)
+
+
+def _existing(folder: Path, form: str, name: str = "office") -> tuple[Path, PrivateKey]:
+    """A config that was made elsewhere, and its key."""
+    key = PrivateKey.generate()
+    text = {
+        ".conf": "[Interface]\nPrivateKey = KEY\nAddress = 10.0.0.2/24\n",
+        ".netdev": "[NetDev]\nName=wg9\n[WireGuard]\nPrivateKey=KEY\n",
+        ".nmconnection": "[connection]\ninterface-name=wg9\n[wireguard]\nprivate-key=KEY\n",
+    }[form]
+    file = folder / f"{name}{form}"
+    file.write_text(text.replace("KEY", key.text()))
+    return file, key
+
+
+@pytest.mark.parametrize(
+    ("suffix", "says"),
+    [
+        (".conf", "Address = "),
+        (".netdev", "# wg9.network\n[Match]\nName=wg9\n"),
+        (".nmconnection", "interface-name=wg9\n"),
+    ],
+)
+def test_an_imported_peer_has_the_key_of_its_config_and_is_told_what_to_change(
+    acme: Wgctl, tmp_path: Path, deployment: Deployment, suffix: str, says: str
+) -> None:
+    file, key = _existing(tmp_path, suffix)
+    before = file.read_bytes()
+
+    result = acme("peer", "import", str(file))
+
+    shown = _peer(acme, "office")
+    assert result.exit_code == 0
+    assert shown["public_key"] == key.public().text()
+    assert says in result.stdout
+    assert f"{shown['address']}/128" in result.stdout
+    assert f"(the one whose public key is {key.public()})" in result.stdout
+    assert "its private key stays as it is" in result.stderr
+    assert file.read_bytes() == before
+    assert key.text() not in result.stdout + result.stderr
+    for path in deployment.folder.rglob("*"):
+        assert not path.is_file() or key.raw not in path.read_bytes()
+
+
+def test_an_imported_key_goes_into_a_new_config(acme: Wgctl, tmp_path: Path, out: Path) -> None:
+    file, key = _existing(tmp_path, ".nmconnection")
+
+    result = acme("peer", "import", str(file), "bob", "-o", str(out), "--format", "wg-quick")
+
+    config = peers.config.parse(out.read_text())
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert config.interface.private_key == key
+    assert str(config.interface.addresses[0].ip) == _peer(acme, "bob")["address"]
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert "never both" in result.stderr
+
+
+def test_an_import_again_is_the_same_peer(acme: Wgctl, tmp_path: Path) -> None:
+    file, _ = _existing(tmp_path, ".conf")
+
+    first, second = (acme("peer", "import", str(file)) for _ in range(2))
+
+    assert first.stdout == second.stdout
+    assert _names(acme) == ["office"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "rule"),
+    [
+        ("Office", [], "upper-case letters, expected lower-case: 'office': give the peer's name"),
+        ("office", ["-o", "office.conf"], "office.conf exists already"),
+        ("office", ["--interface", "wg7"], "wg-quick takes the name of its file"),
+    ],
+)
+def test_an_import_that_breaks_a_rule_changes_nothing(
+    acme: Wgctl, tmp_path: Path, name: str, words: list[str], rule: str
+) -> None:
+    file, _ = _existing(tmp_path, ".conf", name)
+
+    with contextlib.chdir(tmp_path):
+        result = acme("peer", "import", str(file), *words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert rule in result.stderr
+    assert list(tmp_path.iterdir()) == [file]
+    assert _names(acme) == []
+
+
+def _psk(text: str) -> PresharedKey | None:
+    return peers.config.parse(text).peers[0].preshared_key
+
+
+def test_a_preshared_key_is_in_the_config_and_nowhere_else(
+    acme: Wgctl, deployment: Deployment, out: Path
+) -> None:
+    result = acme("peer", "add", "alice", "--psk", "-o", str(out))
+
+    psk = _psk(out.read_text())
+    assert result.exit_code == 0
+    assert psk is not None
+    kept = [path.read_bytes() for path in deployment.folder.rglob("*") if path.is_file()]
+    assert kept
+    assert not [content for content in kept if psk.raw in content]
+    assert not [content for content in kept if psk.text().encode() in content]
+    assert psk.text() not in result.stderr
+
+
+def test_a_sealed_key_is_one_that_the_gateway_opens(
+    acme: Wgctl, deployment: Deployment, out: Path
+) -> None:
+    acme("peer", "add", "alice", "--psk", "-o", str(out))
+    config = peers.config.parse(out.read_text())
+    key_file = deployment.folder / "state" / "gateway" / "private.key"
+    store = pysqlite3.connect(str(deployment.folder / "state" / "controller" / "store.sqlite"))
+    public_key = config.interface.private_key.public()
+    (raw,) = store.execute(
+        "SELECT sealed FROM seals JOIN peers ON peers.id = peer_id WHERE public_key = ?",
+        (public_key.raw,),
+    ).fetchone()
+    store.close()
+
+    gateway = PrivateKey.parse(key_file.read_text().strip())
+    assert unseal(SealedKey(raw), gateway=gateway, peer=public_key) == config.peers[0].preshared_key
+
+
+def test_rekey_makes_a_new_preshared_key_or_drops_the_old_one(acme: Wgctl) -> None:
+    first = _psk(acme("peer", "add", "alice", "--psk").stdout)
+    second = _psk(acme("peer", "rekey", "alice", "--psk").stdout)
+    third = _psk(acme("peer", "rekey", "alice").stdout)
+
+    assert first is not None
+    assert second is not None
+    assert first != second
+    assert third is None
+
+
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("wg-quick", "PresharedKey = "),
+        ("networkd", "PresharedKey="),
+        ("networkmanager", "preshared-key="),
+        ("json", '"preshared_key": "'),
+    ],
+)
+def test_every_format_has_the_preshared_key(acme: Wgctl, form: str, line: str) -> None:
+    text = acme("peer", "add", "alice", "--psk", "--format", form).stdout
+
+    (found,) = (part for part in text.splitlines() if line in part)
+    key = PresharedKey.parse(found.strip().removeprefix(line).rstrip('",'))
+    assert key.text() in found
+
+
+def test_a_preshared_key_beside_an_own_key(acme: Wgctl) -> None:
+    own = PrivateKey.generate().public().text()
+
+    text = acme("peer", "add", "alice", "--psk", "--public-key", own).stdout
+    again = acme("peer", "add", "alice", "--psk", "--public-key", own)
+
+    assert "PresharedKey = " in text
+    assert again.exit_code == 5
+    assert "wgctl peer rekey" in again.stderr

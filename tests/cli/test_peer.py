@@ -2,12 +2,6 @@ import contextlib
 import grp
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +9,7 @@ import pytest
 
 import peers.config
 from peers.keys import PrivateKey
-from tests.cli.conftest import CONFIG, Deployment, Result, Wgctl
+from tests.cli.conftest import Deployment, Result, Wgctl
 
 OWN_KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 
@@ -324,92 +318,6 @@ def test_rekey_of_nobody_is_not_found_and_leaves_no_file(acme: Wgctl, out: Path)
     assert not out.exists()
 
 
-def _existing(folder: Path, form: str, name: str = "office") -> tuple[Path, PrivateKey]:
-    """A config that was made elsewhere, and its key."""
-    key = PrivateKey.generate()
-    text = {
-        ".conf": "[Interface]\nPrivateKey = KEY\nAddress = 10.0.0.2/24\n",
-        ".netdev": "[NetDev]\nName=wg9\n[WireGuard]\nPrivateKey=KEY\n",
-        ".nmconnection": "[connection]\ninterface-name=wg9\n[wireguard]\nprivate-key=KEY\n",
-    }[form]
-    file = folder / f"{name}{form}"
-    file.write_text(text.replace("KEY", key.text()))
-    return file, key
-
-
-@pytest.mark.parametrize(
-    ("suffix", "says"),
-    [
-        (".conf", "Address = "),
-        (".netdev", "# wg9.network\n[Match]\nName=wg9\n"),
-        (".nmconnection", "interface-name=wg9\n"),
-    ],
-)
-def test_an_imported_peer_has_the_key_of_its_config_and_is_told_what_to_change(
-    acme: Wgctl, tmp_path: Path, deployment: Deployment, suffix: str, says: str
-) -> None:
-    file, key = _existing(tmp_path, suffix)
-    before = file.read_bytes()
-
-    result = acme("peer", "import", str(file))
-
-    shown = _peer(acme, "office")
-    assert result.exit_code == 0
-    assert shown["public_key"] == key.public().text()
-    assert says in result.stdout
-    assert f"{shown['address']}/128" in result.stdout
-    assert f"(the one whose public key is {key.public()})" in result.stdout
-    assert "its private key stays as it is" in result.stderr
-    assert file.read_bytes() == before
-    assert key.text() not in result.stdout + result.stderr
-    for path in deployment.folder.rglob("*"):
-        assert not path.is_file() or key.raw not in path.read_bytes()
-
-
-def test_an_imported_key_goes_into_a_new_config(acme: Wgctl, tmp_path: Path, out: Path) -> None:
-    file, key = _existing(tmp_path, ".nmconnection")
-
-    result = acme("peer", "import", str(file), "bob", "-o", str(out), "--format", "wg-quick")
-
-    config = peers.config.parse(out.read_text())
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert config.interface.private_key == key
-    assert str(config.interface.addresses[0].ip) == _peer(acme, "bob")["address"]
-    assert out.stat().st_mode & 0o777 == 0o600
-    assert "never both" in result.stderr
-
-
-def test_an_import_again_is_the_same_peer(acme: Wgctl, tmp_path: Path) -> None:
-    file, _ = _existing(tmp_path, ".conf")
-
-    first, second = (acme("peer", "import", str(file)) for _ in range(2))
-
-    assert first.stdout == second.stdout
-    assert _names(acme) == ["office"]
-
-
-@pytest.mark.parametrize(
-    ("name", "words", "rule"),
-    [
-        ("Office", [], "upper-case letters, expected lower-case: 'office': give the peer's name"),
-        ("office", ["-o", "office.conf"], "office.conf exists already"),
-        ("office", ["--interface", "wg7"], "wg-quick takes the name of its file"),
-    ],
-)
-def test_an_import_that_breaks_a_rule_changes_nothing(
-    acme: Wgctl, tmp_path: Path, name: str, words: list[str], rule: str
-) -> None:
-    file, _ = _existing(tmp_path, ".conf", name)
-
-    with contextlib.chdir(tmp_path):
-        result = acme("peer", "import", str(file), *words)
-
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert rule in result.stderr
-    assert list(tmp_path.iterdir()) == [file]
-    assert _names(acme) == []
-
-
 def test_the_list_is_of_all_networks_or_of_one(acme: Wgctl) -> None:
     acme("network", "add", "ci")
     acme("peer", "add", "alice")
@@ -440,62 +348,6 @@ def test_show_and_remove_look_in_the_network_they_are_told(acme: Wgctl) -> None:
         "removed": "runner"
     }
     assert acme("peer", "show", "runner", "--network", "ci").exit_code == 4
-
-
-def test_a_config_that_could_not_be_written_is_said_with_its_cure(
-    deployment: Deployment, acme: Wgctl, org: str
-) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "wgctl", "peer", "add", "alice", "--org", org],
-            env=deployment.environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-
-    assert done.returncode == 1
-    assert f"peer rekey alice --org {org} --network default -o FILE" in done.stderr
-    assert "No space left on device" in done.stderr
-    assert _names(acme) == ["alice"]
-
-
-@pytest.fixture
-def silent(tmp_path: Path) -> Iterator[Path]:
-    """A config whose controller takes connections and never answers."""
-    (tmp_path / "run").mkdir()
-    config = tmp_path / "wgctl.toml"
-    config.write_text(CONFIG.format(folder=tmp_path))
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "run" / "api.sock"))
-        listener.listen()
-        yield config
-
-
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_takes_the_file_away_again(
-    silent: Path, out: Path, signum: signal.Signals, code: int
-) -> None:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "wgctl", "--config", str(silent)),
-            *("peer", "add", "alice", "--org", "acme", "-o", str(out)),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 20
-    while not out.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-    process.send_signal(signum)
-    _, told = process.communicate(timeout=20)
-
-    assert process.returncode == code
-    assert not out.exists()
-    assert "Traceback" not in told
 
 
 def test_an_error_as_json_is_one_line(acme: Wgctl) -> None:

@@ -20,7 +20,7 @@ from wgctl.core.errors import (
     Refusal,
     Unavailable,
 )
-from wgctl.core.schema import NewKey, NewOrg, NewPeer
+from wgctl.core.schema import Gateway, NewKey, NewOrg, NewPeer
 
 KEY = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 ORG = {"slug": "acme", "networks": 1, "peers": 0, "created_at": "2026-11-23T12:00:00Z"}
@@ -49,6 +49,17 @@ ENROLMENT = {
         "endpoint": "203.0.113.7:51820",
         "mtu_bytes": 1420,
     },
+}
+GATEWAY = {
+    "name": "ams-16",
+    "number": 16,
+    "region": "ams",
+    "endpoint": "203.0.113.7:51820",
+    "public_key": KEY,
+    "mtu_bytes": 1420,
+    "forwards": False,
+    "created_at": "2026-11-23T12:00:00Z",
+    "reported_at": None,
 }
 NEW_PEER = NewPeer(name="alice", public_key=PublicKey.parse(KEY))
 
@@ -181,6 +192,34 @@ def test_a_list_is_read_to_its_end(path: Path, start: Start) -> None:
         "/v1/orgs?limit=1000&cursor=a.1",
         "/v1/orgs?limit=1000&cursor=b%26c",
     ]
+
+
+@pytest.mark.parametrize(
+    ("use", "path_asked"),
+    [
+        (
+            lambda c: c.offered_gateway("acme", "ci", needs_forwarding=False),
+            "/v1/orgs/acme/networks/ci/gateway",
+        ),
+        (
+            lambda c: c.offered_gateway("acme", "ci", needs_forwarding=True),
+            "/v1/orgs/acme/networks/ci/gateway?needs_forwarding=true",
+        ),
+        (
+            lambda c: c.gateway_of_peer("acme", "ci", "alice"),
+            "/v1/orgs/acme/peers/alice/gateway?network=ci",
+        ),
+    ],
+)
+def test_a_gateway_is_shown_before_a_key_is_sealed_to_it(
+    path: Path, start: Start, use: Callable[[Client], Gateway], path_asked: str
+) -> None:
+    controller = start((200, GATEWAY))
+
+    shown = use(Client(path))
+
+    assert shown.model_dump(mode="json") == GATEWAY
+    assert controller.asked == [("GET", path_asked, None)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Requests over a real Unix socket, with a server that answers as it is told."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,14 @@ from wgctl.client.unix_http import Answer, Lost, ask
 TIMEOUT_S = 5.0
 
 
+def request(connection: socket.socket) -> bytes:
+    """A whole request: a client may send its head and its body apart."""
+    with connection.makefile("rb") as stream:
+        head = b"".join(iter(stream.readline, b"\r\n")) + b"\r\n"
+        length = re.search(rb"Content-Length: (\d+)", head)
+        return head + stream.read(int(length[1]) if length else 0)
+
+
 @contextmanager
 def server(path: Path, reply: bytes) -> Iterator[list[bytes]]:
     """Answer one request with `reply`, then hang up; give what was asked."""
@@ -24,7 +33,7 @@ def server(path: Path, reply: bytes) -> Iterator[list[bytes]]:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            asked.append(connection.recv(65536))
+            asked.append(request(connection))
             connection.sendall(reply)
 
     thread = threading.Thread(target=serve)

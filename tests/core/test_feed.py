@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from peers.endpoint import Endpoint
 from peers.errors import Invalid, InvalidKey
 from peers.keys import PublicKey
+from peers.seal import SEALED_BYTES, SealedKey
 from wgctl.core.feed import (
     NEEDS,
     Beat,
@@ -37,6 +38,7 @@ from wgctl.core.model import (
     Port,
     Protocol,
     Role,
+    Seal,
 )
 
 _numbers = st.integers(0, 2**63 - 1)
@@ -87,6 +89,14 @@ _ROWS: dict[Kind, st.SearchStrategy[Row]] = {
         address=_addresses,
         created_at=_numbers,
         expires_at=st.none() | _numbers,
+    ),
+    Kind.SEAL: st.builds(
+        Seal,
+        id=_numbers,
+        org_id=_numbers,
+        network_id=_numbers,
+        peer_id=_numbers,
+        sealed=st.binary(min_size=SEALED_BYTES, max_size=SEALED_BYTES).map(SealedKey),
     ),
     Kind.APP: st.builds(App, _numbers, _numbers, _numbers, _labels, _numbers),
     Kind.MACHINE: st.builds(
@@ -215,8 +225,12 @@ def test_every_kind_of_row_has_a_law() -> None:
 
 
 def test_no_role_is_told_more_than_it_needs() -> None:
-    """A resolver knows no gateway; a gateway no app; only who says who one is knows orgs."""
+    """A resolver knows no gateway; a gateway no app; only who says who one is knows orgs.
+
+    Only who can open a preshared key gets it, sealed as it is.
+    """
     assert NEEDS.keys() == set(Role) - {Role.CONTROLLER}
     assert {role for role, kinds in NEEDS.items() if Kind.ORG in kinds} == {Role.INTERNAL_API}
     assert {role for role, kinds in NEEDS.items() if Kind.APP in kinds} == {Role.RESOLVER}
     assert {role for role, kinds in NEEDS.items() if Kind.GATEWAY in kinds} == {Role.GATEWAY}
+    assert {role for role, kinds in NEEDS.items() if Kind.SEAL in kinds} == {Role.GATEWAY}

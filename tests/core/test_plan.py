@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff
@@ -90,17 +90,25 @@ peer_tables = st.dictionaries(st.sampled_from([key.raw for key in KEYS]), st.fro
         for place, (key, held) in enumerate(table.items())
     }
 )
-devices = st.builds(
-    Device,
+PSKS = [PresharedKey.generate() for _ in range(2)]
+
+
+@st.composite
+def drawn_devices(draw: st.DrawFn, key: PrivateKey | None, port: int) -> Device:
+    peers = draw(peer_tables)
+    psks = draw(st.dictionaries(st.sampled_from([key.raw for key in KEYS]), st.sampled_from(PSKS)))
+    return Device(key, port, peers, {key: psk for key, psk in psks.items() if key in peers})
+
+
+devices = st.tuples(
     st.sampled_from([None, HOST.private_key, PrivateKey.generate()]),
     st.sampled_from([0, 51820, 9]),
-    peer_tables,
-)
+).flatmap(lambda own: drawn_devices(*own))
 network_lists = st.lists(st.integers(1, 6).map(network), unique_by=lambda one: one.id)
 wishes = st.builds(wanted, network_lists).flatmap(
     lambda tunnel: st.builds(
-        lambda peers: replace(tunnel, device=Device(HOST.private_key, HOST.listen_port, peers)),
-        peer_tables,
+        lambda device: replace(tunnel, device=device),
+        drawn_devices(HOST.private_key, HOST.listen_port),
     )
 )
 links = st.builds(
@@ -195,7 +203,10 @@ def test_a_peer_that_is_right_is_not_touched(tunnel: Tunnel, found: Tunnel) -> N
     assert tunnel.device is not None
     assert found.device is not None
     right = {
-        key for key, theirs in tunnel.device.peers.items() if found.device.peers.get(key) == theirs
+        key
+        for key, theirs in tunnel.device.peers.items()
+        if found.device.peers.get(key) == theirs
+        and found.device.preshared_keys.get(key) == tunnel.device.preshared_keys.get(key)
     }
 
     touched = {step.key for step in diff(tunnel, found) if isinstance(step, SetPeer | RemovePeer)}
@@ -245,6 +256,25 @@ def test_a_new_key_of_a_peer_takes_the_old_one_away_first() -> None:
     ip = frozenset({IPv6Network(peer(1).address)})
 
     assert diff(after, before) == (RemovePeer(KEYS[0].raw), SetPeer(KEYS[1].raw, ip))
+
+
+@pytest.mark.parametrize(("was", "wanted_key"), [(None, 0), (0, 1), (0, None)])
+def test_a_preshared_key_that_differs_is_one_step(was: int | None, wanted_key: int | None) -> None:
+    def tunnel(which: int | None) -> Tunnel:
+        keys = {} if which is None else {1: PSKS[which]}
+        return desired([network(1)], [peer(1)], host=HOST, now=NOW, preshared_keys=keys)
+
+    ip = frozenset({IPv6Network(peer(1).address)})
+    expected = None if wanted_key is None else PSKS[wanted_key]
+    assert diff(tunnel(wanted_key), tunnel(was)) == (SetPeer(KEYS[0].raw, ip, expected),)
+
+
+def test_a_preshared_key_of_a_peer_that_is_left_out_is_not_there() -> None:
+    gone = peer(1, expires_at=NOW)
+    tunnel = desired([network(1)], [gone], host=HOST, now=NOW, preshared_keys={1: PSKS[0]})
+
+    assert tunnel.device is not None
+    assert tunnel.device.preshared_keys == {}
 
 
 def test_a_clamped_key_is_the_same_key() -> None:

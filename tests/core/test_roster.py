@@ -1,13 +1,15 @@
 from dataclasses import replace
 from ipaddress import IPv6Network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
+from peers.seal import SealedKey, seal
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Peer
+from wgctl.core.model import Network, Peer, Seal
 from wgctl.core.plan import diff
 from wgctl.core.roster import Change, Roster
 from wgctl.core.tunnel import Host, RemovePeer, SetPeer, Step, Tunnel
@@ -23,6 +25,13 @@ HOST = Host(
     mtu_bytes=1420,
     own_uids=frozenset({0}),
 )
+
+
+PSKS = [PresharedKey.generate() for _ in range(4)]
+SEALS = [
+    seal(psk, gateway=HOST.private_key.public(), peer=key, ephemeral=PrivateKey.generate())
+    for psk, key in zip(PSKS, KEYS, strict=True)
+]
 
 
 def network(id_: int) -> Network:
@@ -41,8 +50,12 @@ def steps(change: Change | None) -> tuple[Step, ...]:
     return diff(change.after, change.before)
 
 
-def put(row: Network | Peer) -> Put:
-    return Put(Kind.NETWORK if isinstance(row, Network) else Kind.PEER, row)
+def seal_of(id_: int, *, of: int, sealed: SealedKey | None = None) -> Seal:
+    return Seal(id_, 1, 1, of, sealed or SEALS[of])
+
+
+def put(row: Network | Peer | Seal) -> Put:
+    return Put({Network: Kind.NETWORK, Peer: Kind.PEER, Seal: Kind.SEAL}[type(row)], row)
 
 
 def settled(tunnel: Tunnel) -> Parts:
@@ -60,6 +73,12 @@ events = st.one_of(
     ),
     network_ids.map(lambda id_: Delete(Kind.NETWORK, id_)),
     peer_ids.map(lambda id_: Delete(Kind.PEER, id_)),
+    # Also seals that were made for another peer, which cannot be opened.
+    st.builds(
+        lambda id_, of, made_for: put(seal_of(id_, of=of, sealed=SEALS[made_for])),
+        *(st.integers(0, 5), peer_ids, peer_ids),
+    ),
+    st.integers(0, 5).map(lambda id_: Delete(Kind.SEAL, id_)),
     st.just(Delete(Kind.ORG, 1)),
 )
 
@@ -142,6 +161,75 @@ def test_a_peer_that_got_more_time_stays() -> None:
 
     assert at_first is None or steps(at_first) == ()
     assert steps(roster.expire(now=20)) == (RemovePeer(KEYS[0].raw),)
+
+
+def _keys(tunnel: Tunnel) -> dict[bytes, PresharedKey]:
+    assert tunnel.device is not None
+    return dict(tunnel.device.preshared_keys)
+
+
+def _peers(tunnel: Tunnel) -> set[bytes]:
+    assert tunnel.device is not None
+    return set(tunnel.device.peers)
+
+
+def test_a_preshared_key_is_opened_for_its_peer() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0), peer(1)], [seal_of(7, of=1)])
+
+    whole = roster.whole(now=0)
+
+    assert _keys(whole) == {KEYS[1].raw: PSKS[1]}
+    assert _peers(whole) == {KEYS[0].raw, KEYS[1].raw}
+    assert roster.locked() == []
+
+
+def test_a_preshared_key_that_comes_and_goes_touches_its_peer_alone() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0), peer(1)])
+    roster.whole(now=0)
+    ip = frozenset({IPv6Network(peer(1).address)})
+
+    come = steps(roster.change([put(seal_of(7, of=1))], now=0))
+    gone = steps(roster.change([Delete(Kind.SEAL, 7)], now=0))
+
+    assert come == (SetPeer(KEYS[1].raw, ip, PSKS[1]),)
+    assert gone == (SetPeer(KEYS[1].raw, ip, None),)
+
+
+def test_a_new_seal_in_the_place_of_the_last_is_one_step() -> None:
+    """As the store writes it: the old row goes, a new one comes."""
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(1)], [seal_of(7, of=1)])
+    roster.whole(now=0)
+    other = PresharedKey.generate()
+    gateway = HOST.private_key.public()
+    sealed = seal(other, gateway=gateway, peer=KEYS[1], ephemeral=PrivateKey.generate())
+
+    done = steps(roster.change([Delete(Kind.SEAL, 7), put(seal_of(8, of=1, sealed=sealed))], now=0))
+
+    assert [step.preshared_key for step in done if isinstance(step, SetPeer)] == [other]
+    assert len(done) == 1
+
+
+@pytest.mark.parametrize("made_for", ["another peer", "another gateway"])
+def test_a_peer_whose_preshared_key_cannot_be_opened_is_not_let_in(made_for: str) -> None:
+    """Without the key, whoever has the peer's private key alone would come in."""
+    elsewhere = PrivateKey.generate().public()
+    sealed = (
+        SEALS[2]
+        if made_for == "another peer"
+        else seal(PSKS[1], gateway=elsewhere, peer=KEYS[1], ephemeral=PrivateKey.generate())
+    )
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0), peer(1)])
+    roster.whole(now=0)
+
+    done = steps(roster.change([put(seal_of(7, of=1, sealed=sealed))], now=0))
+
+    assert done == (RemovePeer(KEYS[1].raw),)
+    assert _peers(roster.whole(now=0)) == {KEYS[0].raw}
+    assert [peer.name for peer in roster.locked()] == ["p1"]
 
 
 def test_a_replacement_forgets_what_was_there() -> None:

@@ -2,7 +2,7 @@ from ipaddress import IPv6Interface, IPv6Network
 
 import pytest
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
 from wgctl.core.tunnel import (
     AddAddress,
@@ -23,6 +23,7 @@ from wgctl.core.tunnel import (
 
 SECRET = PrivateKey.generate()
 KEY = SECRET.public()
+PSK = PresharedKey.generate()
 PREFIX = IPv6Network("fdaa:0:1::/48")
 TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
 
@@ -42,6 +43,10 @@ TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
         (SetDevice(None, 51820), "port of the device set"),
         (SetPeer(KEY.raw, frozenset({PREFIX})), f"peer {KEY} set to fdaa:0:1::/48"),
         (SetPeer(KEY.raw, frozenset()), f"peer {KEY} set to nothing"),
+        (
+            SetPeer(KEY.raw, frozenset({PREFIX}), PSK),
+            f"peer {KEY} set to fdaa:0:1::/48 with a preshared key",
+        ),
         (RemovePeer(KEY.raw), f"peer {KEY} removed"),
     ],
 )
@@ -49,12 +54,16 @@ def test_a_step_says_what_it_does(step: Step, words: str) -> None:
     assert str(step) == words
 
 
-def test_no_step_shows_a_private_key() -> None:
-    shown = f"{SetDevice(SECRET, 51820)} {SetDevice(SECRET, 51820)!r}"
+@pytest.mark.parametrize(
+    ("step", "secret"),
+    [(SetDevice(SECRET, 51820), SECRET), (SetPeer(KEY.raw, frozenset(), PSK), PSK)],
+)
+def test_no_step_shows_a_secret_key(step: Step, secret: PrivateKey | PresharedKey) -> None:
+    shown = f"{step} {step!r}"
 
-    assert SECRET.text() not in shown
-    assert SECRET.raw.hex() not in shown
-    assert repr(SECRET.raw) not in shown
+    assert secret.text() not in shown
+    assert secret.raw.hex() not in shown
+    assert repr(secret.raw) not in shown
 
 
 def test_the_metric_is_the_interfaces_own_and_beats_a_plain_route() -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
+from peers.seal import seal
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Peer
+from wgctl.core.model import Network, Peer, Seal
 from wgctl.core.ports import Seen
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
@@ -55,6 +56,7 @@ class Scene:
     """A programme over a kernel in memory, with a clock that stands still."""
 
     copy: Copy
+    folder: Path
     kernel: Kernel = field(default_factory=Kernel)
     now: int = 1000
     forwards: bool = False
@@ -93,7 +95,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     copy = Copy(tmp_path / "copy.sqlite")
-    yield Scene(copy)
+    yield Scene(copy, tmp_path)
     copy.close()
 
 
@@ -135,6 +137,49 @@ def test_a_snapshot_replaces_everything(scene: Scene) -> None:
 
     assert scene.peers() == {KEYS[1].raw}
     assert (programme.revision, programme.drift) == (9, 0)
+
+
+def _seal(id_: int, psk: PresharedKey, *, to: PrivateKey = HOST.private_key) -> Put:
+    sealed = seal(psk, gateway=to.public(), peer=KEYS[id_], ephemeral=PrivateKey.generate())
+    return Put(Kind.SEAL, Seal(9, 1, 1, id_, sealed))
+
+
+def test_a_preshared_key_is_in_the_copy_sealed_and_in_the_device_open(scene: Scene) -> None:
+    psk = PresharedKey.generate()
+    programme = scene.started(peer(0))
+    scene.copy.write([_seal(0, psk)], epoch="e", revision=2)
+
+    programme.load()
+    programme.verify()
+
+    device = scene.wireguard.read()
+    assert device is not None
+    assert device.preshared_keys == {KEYS[0].raw: psk}
+    kept = b"".join(path.read_bytes() for path in scene.folder.glob("copy*"))
+    assert psk.raw not in kept
+    assert psk.text().encode() not in kept
+
+
+def test_a_preshared_key_that_somebody_took_away_is_drift(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+    programme.take(commit(_seal(0, PresharedKey.generate())))
+    scene.wireguard.apply([SetPeer(KEYS[0].raw, frozenset({IPv6Network(peer(0).address)}))])
+
+    programme.verify()
+
+    assert programme.drift == 1
+    assert programme.drift_events[0].endswith("with a preshared key")
+
+
+def test_a_peer_that_is_locked_out_is_told_once(scene: Scene) -> None:
+    programme = scene.started(peer(0), peer(1))
+
+    with capture_logs() as logs:
+        programme.take(commit(_seal(0, PresharedKey.generate(), to=PrivateKey.generate())))
+        programme.take(commit(revision=3))
+
+    assert scene.peers() == {KEYS[1].raw}
+    assert [log["name"] for log in logs if "left out" in log["event"]] == ["p0"]
 
 
 def test_drift_is_repaired_counted_and_told_in_words(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Element
@@ -219,6 +219,28 @@ def test_more_peers_and_allowed_ips_than_one_message_holds_read_back_the_same(up
     up.run(up.wireguard.apply, [SetPeer(key, ips) for key, ips in wanted.items()])
 
     assert up.peers() == wanted
+
+
+def test_a_preshared_key_comes_changes_and_goes_with_the_last_step(up: Place) -> None:
+    first, second = PresharedKey.generate(), PresharedKey.generate()
+
+    found = []
+    for key in (first, second, second, None):
+        up.run(up.wireguard.apply, [SetPeer(ONE, IP, key), SetPeer(OTHER, OTHER_IP)])
+        device = up.run(up.wireguard.read)
+        assert device is not None
+        found.append(dict(device.preshared_keys))
+
+    assert found == [{ONE: first}, {ONE: second}, {ONE: second}, {}]
+
+
+def test_a_preshared_key_goes_with_its_peer(up: Place) -> None:
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP, PresharedKey.generate())])
+    up.run(up.wireguard.apply, [SetDevice(None, None), RemovePeer(ONE), SetPeer(ONE, IP)])
+    device = up.run(up.wireguard.read)
+
+    assert device is not None
+    assert device.preshared_keys == {}
 
 
 def test_an_allowed_ip_given_to_a_second_peer_moves_there(up: Place) -> None:

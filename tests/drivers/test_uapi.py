@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device, DeviceStep, RemovePeer, SetDevice, SetPeer
 from wgctl.drivers import uapi
 
 SECRET = PrivateKey.generate()
+PSK = PresharedKey.generate()
 ONE, OTHER = b"\x11" * 32, b"\x12" * 32
 IP, OTHER_IP = IPv6Network("fdaa:0:1:10::2/128"), IPv4Network("10.0.0.1/32")
 
@@ -96,18 +97,23 @@ def test_a_device_without_a_key_has_none() -> None:
         st.frozensets(st.ip_addresses(v=6).map(IPv6Network), max_size=3),
         max_size=3,
     ),
+    st.sampled_from([PSK, None]),
 )
 def test_what_is_set_is_what_a_device_describes(
-    key: bytes, port: int, peers: dict[bytes, frozenset[IPv6Network | IPv4Network]]
+    key: bytes,
+    port: int,
+    peers: dict[bytes, frozenset[IPv6Network | IPv4Network]],
+    psk: PresharedKey | None,
 ) -> None:
     """The words of a set are those of a description."""
     private_key = PrivateKey.from_bytes(key)
     steps: list[DeviceStep] = [SetDevice(private_key, port)]
-    steps += [SetPeer(key, ips) for key, ips in peers.items()]
+    steps += [SetPeer(key, ips, psk) for key, ips in peers.items()]
+    keys = {} if psk is None else dict.fromkeys(peers, psk)
 
     described = uapi.render(steps).removeprefix("set=1\n").rstrip("\n") + "\nerrno=0\n\n"
 
-    assert uapi.parse(described).device == Device(private_key, port, peers)
+    assert uapi.parse(described).device == Device(private_key, port, peers, keys)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +129,18 @@ def test_what_is_set_is_what_a_device_describes(
                 "set=1",
                 "listen_port=9",
                 f"public_key={ONE.hex()}",
+                f"preshared_key={'0' * 64}",
                 "replace_allowed_ips=true",
                 f"allowed_ip={IP}",
+            ],
+        ),
+        (
+            [SetPeer(ONE, frozenset(), PSK)],
+            [
+                "set=1",
+                f"public_key={ONE.hex()}",
+                f"preshared_key={PSK.raw.hex()}",
+                "replace_allowed_ips=true",
             ],
         ),
     ],

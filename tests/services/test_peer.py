@@ -4,10 +4,11 @@ import pytest
 
 from peers.errors import Invalid
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, create, key, new_peer, register
+from peers.seal import SealedKey
+from tests.store.samples import NOW, add_peer, create, key, new_peer, register, sealed_to
 from wgctl.core.errors import Conflict, NotFound, Unavailable
 from wgctl.services import network, org, peer
-from wgctl.services.peer import NewKey, NewPeer
+from wgctl.services.peer import NewKey, NewPeer, SealedTo
 from wgctl.store.store import Store
 
 
@@ -48,6 +49,91 @@ def test_a_name_with_another_key_is_a_conflict(store: Store) -> None:
 
     with pytest.raises(Conflict, match=r"another key: wgctl peer rekey"):
         peer.add(store, "acme", other, now=NOW)
+
+
+def _seal(store: Store, name: str) -> SealedKey | None:
+    with store.reading() as deployment:
+        door = deployment.owned_by("acme")
+        found = door.seal(door.peer(door.network("default"), name))
+        return None if found is None else found.sealed
+
+
+def test_a_preshared_key_is_kept_as_it_was_sealed(store: Store) -> None:
+    sealed = sealed_to(register(store).public_key, 1)
+    first, is_new = peer.add(store, "acme", new_peer(1, preshared_key=sealed), now=NOW)
+    again, is_new_again = peer.add(store, "acme", new_peer(1, preshared_key=sealed), now=NOW)
+
+    assert (is_new, is_new_again) == (True, False)
+    assert first == again
+    assert _seal(store, "peer-1") == sealed.sealed
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_same_request_with_another_preshared_key_is_a_conflict(
+    store: Store,
+    known: bool,  # noqa: FBT001 - a case
+) -> None:
+    """The answer would be a config whose key the gateway has not."""
+    gateway = register(store).public_key
+    before = sealed_to(gateway, 1) if known else None
+    peer.add(store, "acme", new_peer(1, preshared_key=before), now=NOW)
+
+    for other in (sealed_to(gateway, 1), None if known else sealed_to(gateway, 1)):
+        with pytest.raises(Conflict, match="another preshared key, or none: wgctl peer rekey"):
+            peer.add(store, "acme", new_peer(1, preshared_key=other), now=NOW)
+    assert _seal(store, "peer-1") == (before.sealed if before else None)
+
+
+def test_a_preshared_key_for_another_gateway_than_the_chosen_is_a_conflict(store: Store) -> None:
+    """Another was chosen since: only the one that was shown could open it."""
+    add_peer(store, "acme", 2)
+    stale = sealed_to(key(10**9 + 7), 1)
+
+    with pytest.raises(Conflict, match="sealed to another gateway than 'ams-16'"):
+        peer.add(store, "acme", new_peer(1, preshared_key=stale), now=NOW)
+    with pytest.raises(Conflict, match="sealed to another gateway than 'ams-16'"):
+        peer.rekey(
+            store,
+            "acme",
+            "default",
+            "peer-2",
+            NewKey(key(3), needs_forwarding=False, preshared_key=stale),
+        )
+    with pytest.raises(NotFound):
+        peer.shown(store, "acme", "default", "peer-1")
+    assert peer.shown(store, "acme", "default", "peer-2").peer.public_key == key(2)
+
+
+def test_a_new_key_comes_with_a_new_preshared_key_or_with_none(store: Store) -> None:
+    gateway = register(store).public_key
+    peer.add(store, "acme", new_peer(1, preshared_key=sealed_to(gateway, 1)), now=NOW)
+    second = sealed_to(gateway, 50)
+
+    def rekey(number: int, preshared_key: SealedTo | None) -> SealedKey | None:
+        new = NewKey(key(number), needs_forwarding=False, preshared_key=preshared_key)
+        peer.rekey(store, "acme", "default", "peer-1", new)
+        return _seal(store, "peer-1")
+
+    assert rekey(50, second) == second.sealed
+    revision = _revision(store)
+    assert rekey(50, second) == second.sealed
+    assert _revision(store) == revision
+    assert rekey(50, None) is None
+    assert _revision(store) == revision + 1
+    third = sealed_to(gateway, 50)
+    assert rekey(50, third) == third.sealed
+    assert rekey(51, None) is None
+
+
+def test_the_gateway_that_is_offered_is_the_one_that_a_peer_gets(store: Store) -> None:
+    register(store, number=1)
+    offered = peer.offered_gateway(store, "acme", "default", needs_forwarding=False)
+
+    assert add_peer(store, "acme", 1).gateway == offered
+    with pytest.raises(Invalid, match="no upstreams"):
+        peer.offered_gateway(store, "acme", "default", needs_forwarding=True)
+    with pytest.raises(NotFound):
+        peer.offered_gateway(store, "acme", "none", needs_forwarding=False)
 
 
 @pytest.mark.parametrize("slug", ["acme", "globex"])

@@ -9,12 +9,13 @@ from sqlalchemy import URL, Engine, create_engine
 
 from peers.addresses import DEFAULT_POOL
 from peers.endpoint import Endpoint
-from peers.keys import PublicKey
+from peers.keys import PresharedKey, PrivateKey, PublicKey
 from peers.names import Label
+from peers.seal import seal
 from wgctl.core.model import Gateway
 from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
-from wgctl.services.peer import NewPeer, PeerFacts
+from wgctl.services.peer import NewPeer, PeerFacts, SealedTo
 from wgctl.store.store import Store
 
 NOW = 1_800_000_000
@@ -71,8 +72,24 @@ def register(store: Store, *, number: int = 0, forwards: bool = False) -> Gatewa
     return gateway.register(store, facts, now=NOW)
 
 
+def sealed_to(gateway_key: PublicKey, number: int) -> SealedTo:
+    """Return a preshared key for the peer that has the key `number`, sealed to a gateway."""
+    made = seal(
+        PresharedKey.generate(),
+        gateway=gateway_key,
+        peer=key(number),
+        ephemeral=PrivateKey.generate(),
+    )
+    return SealedTo(gateway_key, made)
+
+
 def new_peer(
-    number: int, *, network: str = "default", expires_in_s: int | None = None, full: bool = False
+    number: int,
+    *,
+    network: str = "default",
+    expires_in_s: int | None = None,
+    full: bool = False,
+    preshared_key: SealedTo | None = None,
 ) -> NewPeer:
     return NewPeer(
         network=Label(network),
@@ -80,6 +97,7 @@ def new_peer(
         public_key=key(number),
         expires_in_s=expires_in_s,
         needs_forwarding=full,
+        preshared_key=preshared_key,
     )
 
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, create, register
+from tests.store.samples import NOW, create, new_peer, register, sealed_to
 from tests.store.walk import EVERYTHING, Rows, Step, apply, rows_of, steps, take
 from wgctl.core.errors import Conflict
 from wgctl.core.feed import NEEDS, Kind
-from wgctl.services import app, org
+from wgctl.services import app, org, peer
 from wgctl.store.changes import KEPT_REVISIONS
 from wgctl.store.store import Store
 
@@ -38,7 +38,8 @@ def test_the_changes_since_any_revision_lead_to_what_is_there_now(walked: list[S
 def test_a_role_is_told_what_it_needs_and_nothing_else(
     store: Store, kinds: frozenset[Kind]
 ) -> None:
-    add_peer(store, "acme", 1)
+    sealed = sealed_to(register(store).public_key, 1)
+    peer.add(store, "acme", new_peer(1, preshared_key=sealed), now=NOW)
     app.add(store, "acme", "default", Label("web"), now=NOW)
     org.remove(store, "acme")
     with store.reading() as deployment:

@@ -39,6 +39,7 @@ def _held(copy: Copy) -> Rows:
         *((Kind.ORG, row) for row in copy.orgs()),
         *((Kind.GATEWAY, row) for row in copy.gateways()),
         *((Kind.NETWORK, row) for row in networks),
+        *((Kind.SEAL, row) for row in copy.seals()),
     ]
     for network in networks:
         peers, apps, machines = copy.network_rows(network.id)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 import wgctl
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, engine, key
+from tests.store.samples import NOW, add_peer, engine, key, sealed_to
 from wgctl.core.errors import Conflict, NotFound
 from wgctl.core.feed import Delete, Kind
 from wgctl.core.model import MachineState, Org, Port, Protocol
@@ -109,7 +109,10 @@ def _imported(node: ast.AST) -> list[str]:
 
 @pytest.fixture
 def furnished(store: Store) -> Store:
-    """The orgs `acme` and `globex`, each with peers, an app and two machines on one peer."""
+    """The orgs `acme` and `globex`, each with peers, an app and two machines on one peer.
+
+    That peer has a preshared key too.
+    """
     for first, slug in ((0, "acme"), (10, "globex")):
         add_peer(store, slug, first)
         add_peer(store, slug, first + 1)
@@ -118,6 +121,7 @@ def furnished(store: Store) -> Store:
             network = door.network("default")
             app = door.add_app(network, Label("web"), now=NOW)
             peer = door.peer(network, f"peer-{first}")
+            door.set_seal(peer, sealed_to(key(99), first).sealed)
             for name in ("one", "two"):
                 door.add_machine(app, peer, _machine(name))
     return store
@@ -157,8 +161,11 @@ def _remove_network(door: OrgDoor) -> None:
     [
         (_remove_machine, {Kind.MACHINE: 1}),
         (_remove_app, {Kind.MACHINE: 2, Kind.APP: 1}),
-        (_remove_peer, {Kind.MACHINE: 2, Kind.PEER: 1}),
-        (_remove_network, {Kind.MACHINE: 2, Kind.APP: 1, Kind.PEER: 2, Kind.NETWORK: 1}),
+        (_remove_peer, {Kind.MACHINE: 2, Kind.PEER: 1, Kind.SEAL: 1}),
+        (
+            _remove_network,
+            {Kind.MACHINE: 2, Kind.APP: 1, Kind.PEER: 2, Kind.SEAL: 1, Kind.NETWORK: 1},
+        ),
     ],
 )
 def test_each_row_that_goes_is_a_change_and_no_other_orgs_row_goes(

@@ -15,6 +15,7 @@ from peers.names import Label
 from tests.store.samples import NOW, add_peer, create, register
 from tests.store.walk import EVERYTHING
 from wgctl.core.errors import Conflict, Unavailable
+from wgctl.core.feed import Kind
 from wgctl.services import org
 from wgctl.store.store import Store
 
@@ -104,6 +105,20 @@ def test_a_file_that_is_no_store_is_unavailable(tmp_path: Path, content: bytes, 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="unable to open"):
         Store(tmp_path)
+
+
+def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) -> None:
+    create(tmp_path).close()
+    path = tmp_path / "store.sqlite"
+    _sql(path, "DROP TABLE seals")
+    _sql(path, "UPDATE alembic_version SET version_num = '0001'")
+
+    opened = Store(path)
+    with opened.reading() as deployment:
+        rows = list(deployment.snapshot(frozenset({Kind.SEAL})))
+    opened.close()
+
+    assert rows == []
 
 
 def test_a_store_of_a_newer_wgctl_is_left_alone(tmp_path: Path) -> None:

@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 
+from peers.keys import PublicKey
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, key, new_peer, register
+from tests.store.samples import NOW, add_peer, key, new_peer, register, sealed_to
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import MachineState, Port, Protocol
 from wgctl.services import app, machine, network, org, peer
 from wgctl.services.machine import NewMachine
-from wgctl.services.peer import NewKey
+from wgctl.services.peer import NewKey, NewPeer
 from wgctl.store.store import Store
 
 __all__ = ["EVERYTHING", "Rows", "Step", "apply", "rows_of", "steps", "take"]
@@ -79,6 +80,20 @@ def _machine(which: int, number: int) -> NewMachine:
     )
 
 
+def _gateway_key(store: Store) -> PublicKey:
+    with store.reading() as deployment:
+        return deployment.gateways()[0].public_key
+
+
+def _sealed_peer(store: Store, number: int) -> NewPeer:
+    return new_peer(number, preshared_key=sealed_to(_gateway_key(store), number))
+
+
+def _sealed_key(store: Store, number: int) -> NewKey:
+    sealed = sealed_to(_gateway_key(store), number)
+    return NewKey(key(number), needs_forwarding=False, preshared_key=sealed)
+
+
 _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: add_peer(s, _org(w), n, network=_network(w)),
     lambda s, w, n: add_peer(s, _org(w), n + 8, network=_network(w)),
@@ -99,11 +114,13 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: org.remove(s, _org(w)) if n == 0 else None,
     lambda s, w, n: register(s, number=n % 2, forwards=bool(w % 2)),
     lambda s, w, n: peer.add(s, _org(w), new_peer(n), now=NOW + n),
+    lambda s, w, n: peer.add(s, _org(w), _sealed_peer(s, n), now=NOW),
+    lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n)),
 )
 
 
 def steps(*, most: int) -> st.SearchStrategy[list[Step]]:
     """Return walks of up to `most` steps, after a start that gives them something to walk on."""
     start: list[Step] = [(13, 0, 0), (3, 0, 1), (3, 1, 1), (5, 0, 0), (4, 2, 0), (5, 2, 0)]
-    step = st.tuples(st.integers(0, 14), st.integers(0, 7), st.integers(0, 3))
+    step = st.tuples(st.integers(0, 16), st.integers(0, 7), st.integers(0, 3))
     return st.lists(step, max_size=most).map(lambda walked: start + walked)

@@ -212,6 +212,49 @@ def test_a_rekeyed_peer_keeps_its_address_and_its_old_key_is_dead(scene: Scene) 
     assert before["public_key"] not in gateway.device()
 
 
+def test_a_preshared_key_is_in_the_device_and_the_tunnel_needs_it(scene: Scene) -> None:
+    gateway, lab = scene.gateway, scene.lab
+    client, config = lab.client(), lab.config_path("psk")
+    peer = gateway.add_peer("acme", "bastion", config=config, more=["--psk"])["peer"]
+    (psk,) = re.findall(r"^PresharedKey = (\S+)$", config.read_text(), re.MULTILINE)
+
+    def held() -> str:
+        listed = gateway.host.run("wg", "show", gateway.interface, "preshared-keys").stdout
+        return dict(line.split("\t") for line in listed.splitlines())[peer["public_key"]]
+
+    eventually(lambda: held() == psk, within_s=3, what="the device has the key")
+    client.tunnel_up(config)
+    eventually(lambda: client.pings(scene.tunnel["resolver"]), what="the tunnel works")
+    client.tunnel_down(config)
+
+    # Who has the private key alone does not come in.
+    config.write_text(config.read_text().replace(f"PresharedKey = {psk}\n", ""))
+    client.tunnel_up(config)
+    assert not client.pings(scene.tunnel["resolver"])
+
+    copies = [*gateway.folder.glob("state/*/*.sqlite*")]
+    assert len(copies) >= 4
+    assert not [path for path in copies if psk.encode() in path.read_bytes()]
+    own = ("--public-key", peer["public_key"])
+    gateway.wgctl("peer", "rekey", "bastion", "--org", "acme", *own)
+    eventually(lambda: held() == "(none)", within_s=3, what="the device has no key for it")
+    eventually(lambda: client.pings(scene.tunnel["resolver"]), what="the tunnel works again")
+
+
+def test_an_imported_config_comes_up_with_its_own_key(scene: Scene) -> None:
+    gateway, lab = scene.gateway, scene.lab
+    elsewhere, config = lab.folder / "elsewhere.conf", lab.config_path("own")
+    key = scene.alice.run("wg", "genkey").stdout.strip()
+    elsewhere.write_text(f"[Interface]\nPrivateKey = {key}\nAddress = 10.9.9.9/32\n")
+
+    gateway.wgctl("peer", "import", str(elsewhere), "--org", "acme", "-o", str(config))
+
+    client = lab.client()
+    client.tunnel_up(config)
+    eventually(lambda: client.pings(scene.tunnel["resolver"]), what="the tunnel works")
+    assert key in config.read_text()
+
+
 def test_a_client_of_two_orgs_resolves_and_reaches_both(scene: Scene) -> None:
     gateway, lab = scene.gateway, scene.lab
     gateway.wgctl("org", "add", "globex")

@@ -6,9 +6,10 @@ from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs
 from wgctl.api.pages import Cursor, Limit, page, parse_cursor
-from wgctl.api.shapes import enrolment_shape, peer_shape
+from wgctl.api.shapes import enrolment_shape, gateway_shape, peer_shape
 from wgctl.core.access import Scope
-from wgctl.core.schema import Enrolment, NewKey, NewPeer, Page, Peer
+from wgctl.core.model import Role
+from wgctl.core.schema import Enrolment, Gateway, NewKey, NewPeer, Page, Peer, SealedTo
 from wgctl.services import peer as peers
 from wgctl.services.org import FIRST_NETWORK
 
@@ -56,6 +57,7 @@ def add_peer(  # each is a part of the request
         public_key=new.public_key,
         expires_in_s=new.expires_in_s,
         needs_forwarding=new.needs_forwarding,
+        preshared_key=_sealed_to(new.preshared_key),
     )
     facts, is_new = peers.add(store, org, wanted, now=now)
     if not is_new:
@@ -71,6 +73,24 @@ def show_peer(  # each is a part of the request
     return peer_shape(org, peers.shown(store, org, network, peer), seen, now=now)
 
 
+@router.get(f"{_PEER}/gateway", dependencies=[needs(Scope.PEER_READ)])
+def show_gateway_of_peer(
+    store: StoreOf, seen: Seen, org: str, peer: str, network: str = FIRST_NETWORK
+) -> Gateway:
+    """Return the gateway that a peer connects to."""
+    facts = peers.shown(store, org, network, peer)
+    return gateway_shape(facts.gateway, seen.role(Role.GATEWAY))
+
+
+@router.get("/orgs/{org}/networks/{network}/gateway", dependencies=[needs(Scope.PEER_WRITE)])
+def show_offered_gateway(  # each is a part of the request
+    store: StoreOf, seen: Seen, org: str, network: str, *, needs_forwarding: bool = False
+) -> Gateway:
+    """Return the gateway that a peer would get if it were added now."""
+    found = peers.offered_gateway(store, org, network, needs_forwarding=needs_forwarding)
+    return gateway_shape(found, seen.role(Role.GATEWAY))
+
+
 @router.put(f"{_PEER}/key", dependencies=[needs(Scope.PEER_WRITE)])
 def rekey_peer(  # each is a part of the request
     store: StoreOf,
@@ -82,7 +102,11 @@ def rekey_peer(  # each is a part of the request
     network: str = FIRST_NETWORK,
 ) -> Enrolment:
     """Give a peer another public key."""
-    key = peers.NewKey(public_key=new.public_key, needs_forwarding=new.needs_forwarding)
+    key = peers.NewKey(
+        public_key=new.public_key,
+        needs_forwarding=new.needs_forwarding,
+        preshared_key=_sealed_to(new.preshared_key),
+    )
     facts = peers.rekey(store, org, network, peer, key)
     return enrolment_shape(org, facts, seen, now=now)
 
@@ -91,3 +115,7 @@ def rekey_peer(  # each is a part of the request
 def remove_peer(store: StoreOf, org: str, peer: str, network: str = FIRST_NETWORK) -> None:
     """Remove a peer and the machines on it."""
     peers.remove(store, org, network, peer)
+
+
+def _sealed_to(shape: SealedTo | None) -> peers.SealedTo | None:
+    return None if shape is None else peers.SealedTo(shape.gateway_key, shape.sealed)

@@ -56,6 +56,7 @@ class Form(NamedTuple):
             gateway_key=facts.gateway_key,
             endpoint=facts.endpoint,
             mtu_bytes=facts.mtu_bytes,
+            preshared_key=identity.preshared_key,
         )
         texts = self._texts(tunnel, Dns(self.dns))
         if identity.private_key is None:

@@ -10,7 +10,8 @@ from wgctl.core.errors import Denied, Invalid
 
 if TYPE_CHECKING:
     from peers.formats.existing import Existing
-    from peers.keys import PrivateKey, PublicKey
+    from peers.keys import PresharedKey, PrivateKey, PublicKey
+    from wgctl.core import schema
 
 __all__ = ["Identity", "existing_config", "identity", "identity_of"]
 
@@ -21,30 +22,49 @@ class Identity(NamedTuple):
     """A peer's keys, and what to tell about them.
 
     `private_key` None: it stays with whoever has it, and is left out of documents.
+    `preshared_key` None: the tunnel has none.
     """
 
     public_key: "PublicKey"
     private_key: "PrivateKey | None"
     remark: str
+    preshared_key: "PresharedKey | None" = None
+
+    def sealed_to(self, gateway_key: "PublicKey") -> "schema.SealedTo":
+        """Return the preshared key, which must be there, as that gateway alone can open it."""
+        from peers.keys import PrivateKey
+        from peers.seal import seal
+        from wgctl.core import schema
+
+        if self.preshared_key is None:
+            raise TypeError("no preshared key to seal")
+        sealed = seal(
+            self.preshared_key,
+            gateway=gateway_key,
+            peer=self.public_key,
+            ephemeral=PrivateKey.generate(),
+        )
+        return schema.SealedTo(gateway_key=gateway_key, sealed=sealed)
 
 
-def identity(public_key: str | None) -> Identity:
-    """Return the keys of a new peer: the given public one, or a new pair.
+def identity(public_key: str | None, *, psk: bool = False) -> Identity:
+    """Return the keys of a new peer: the given public one or a new pair, and a preshared one.
 
     Raises Invalid for what is no public key.
     """
     from peers.errors import InvalidKey
-    from peers.keys import PrivateKey, PublicKey
+    from peers.keys import PresharedKey, PrivateKey, PublicKey
 
+    preshared = PresharedKey.generate() if psk else None
     if public_key is None:
         made = PrivateKey.generate()
         remark = "its private key is kept nowhere else, and is not shown again"
-        return Identity(made.public(), made, remark)
+        return Identity(made.public(), made, remark, preshared)
     try:
         own = PublicKey.parse(public_key)
     except InvalidKey as error:
         raise InvalidKey(f"--public-key: {error}") from error
-    return Identity(own, None, "the private key is left out: put yours in its place")
+    return Identity(own, None, "the private key is left out: put yours in its place", preshared)
 
 
 def identity_of(existing: "Existing", file: Path, *, moves: bool) -> Identity:

@@ -76,13 +76,17 @@ def _handout_options(command: _Command) -> _Command:
     own_key = click.option(
         "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
     )
-    return form_options(next(iter(FORMATS)))(own_key(qr_option(command)))
+    psk = click.option(
+        "--psk", is_flag=True, help="A preshared key too, sealed to the gateway alone."
+    )
+    return form_options(next(iter(FORMATS)))(own_key(psk(qr_option(command))))
 
 
 @peer.command(
     examples=[
         "wgctl peer add alice-laptop --org acme -o alice.conf",
         "wgctl peer add alice-phone --org acme --qr",
+        "wgctl peer add bastion --org acme --psk -o bastion.conf",
         "wgctl peer add build-7 --org acme --network ci --expires 12h --public-key KEY",
         "wgctl peer add web-1 --org acme --format networkd -o /etc/systemd/network",
     ]
@@ -173,13 +177,24 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
 @_handout_options
 @pass_session
 def rekey(session: Session, /, name: Label, org: Label, network: Label, **options: Any) -> None:
-    """Give a peer a new key, and hand over its tunnel again; its address stays."""
+    """Give a peer a new key, and hand over its tunnel again; its address stays.
+
+    A preshared key that it had is gone, unless --psk makes a new one.
+    """
     handout, keys = _asked_for(session, name, **options)
 
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema
 
-        new = schema.NewKey(public_key=keys.public_key, needs_forwarding=handout.needs_forwarding)
+        sealed = None
+        if keys.preshared_key is not None:
+            shown = client.gateway_of_peer(org, network, name)
+            sealed = keys.sealed_to(shown.public_key)
+        new = schema.NewKey(
+            public_key=keys.public_key,
+            needs_forwarding=handout.needs_forwarding,
+            preshared_key=sealed,
+        )
         return client.rekey_peer(org, network, name, new)
 
     hand_over(session, handout, keys, enrol=enrol, done="has a new key")
@@ -218,11 +233,11 @@ def _expires(text: str | None) -> int | None:
 
 
 def _asked_for(
-    session: Session, name: Label, *, public_key: str | None, **options: Any
+    session: Session, name: Label, *, public_key: str | None, psk: bool, **options: Any
 ) -> tuple[Handout, Identity]:
     own_key = public_key is not None
     handout = wanted(Wish(**options), name, as_json=session.as_json, own_key=own_key)
-    return handout, identity(public_key)
+    return handout, identity(public_key, psk=psk)
 
 
 def _wish(existing: "Existing", *, format: str | None, interface: str | None, **rest: Any) -> Wish:  # noqa: A002 - the option's name
@@ -246,12 +261,19 @@ def _adding(
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema
 
+        sealed = None
+        if keys.preshared_key is not None:
+            offered = client.offered_gateway(
+                place.org, place.network, needs_forwarding=handout.needs_forwarding
+            )
+            sealed = keys.sealed_to(offered.public_key)
         new = schema.NewPeer(
             name=name,
             network=place.network,
             public_key=keys.public_key,
             expires_in_s=place.expires_in_s,
             needs_forwarding=handout.needs_forwarding,
+            preshared_key=sealed,
         )
         return client.add_peer(place.org, new)
 

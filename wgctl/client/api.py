@@ -133,6 +133,17 @@ class Client:
             Peer, "GET", _path("orgs", org, "peers", name), query={"network": network}
         )
 
+    def gateway_of_peer(self, org: str, network: str, name: str) -> Gateway:
+        """Return the gateway that a peer connects to."""
+        path = _path("orgs", org, "peers", name, "gateway")
+        return self._shape(Gateway, "GET", path, query={"network": network})
+
+    def offered_gateway(self, org: str, network: str, *, needs_forwarding: bool) -> Gateway:
+        """Return the gateway that a peer would get if it were added now."""
+        path = _path("orgs", org, "networks", network, "gateway")
+        query = {"needs_forwarding": "true" if needs_forwarding else None}
+        return self._shape(Gateway, "GET", path, query=query)
+
     def rekey_peer(self, org: str, network: str, name: str, new: NewKey) -> Enrolment:
         """Give a peer another public key; the same key again changes nothing."""
         path = _path("orgs", org, "peers", name, "key")

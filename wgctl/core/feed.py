@@ -20,6 +20,7 @@ from types import MappingProxyType
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
+from peers.seal import SealedKey
 from wgctl.core.errors import Invalid
 from wgctl.core.model import (
     App,
@@ -32,6 +33,7 @@ from wgctl.core.model import (
     Port,
     Protocol,
     Role,
+    Seal,
 )
 
 __all__ = [
@@ -50,7 +52,7 @@ __all__ = [
     "render_line",
 ]
 
-Row = Org | Network | Gateway | Peer | App | Machine
+Row = Org | Network | Gateway | Peer | Seal | App | Machine
 
 
 class Kind(StrEnum):
@@ -60,13 +62,14 @@ class Kind(StrEnum):
     NETWORK = "network"
     GATEWAY = "gateway"
     PEER = "peer"
+    SEAL = "seal"
     APP = "app"
     MACHINE = "machine"
 
 
 NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
     {
-        Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER}),
+        Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL}),
         Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE}),
         Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER}),
     }
@@ -116,6 +119,7 @@ _TYPES: Mapping[Kind, type[Row]] = {
     Kind.NETWORK: Network,
     Kind.GATEWAY: Gateway,
     Kind.PEER: Peer,
+    Kind.SEAL: Seal,
     Kind.APP: App,
     Kind.MACHINE: Machine,
 }
@@ -162,6 +166,7 @@ _READ: Mapping[str, Callable[..., object]] = {
     "address": lambda value: IPv6Address(_text(value)),
     "public_key": lambda value: PublicKey.parse(_text(value)),
     "endpoint": lambda value: Endpoint.parse(_text(value)),
+    "sealed": lambda value: SealedKey.parse(_text(value)),
     "state": MachineState,
     "ports": _ports,
     "metadata": _metadata,
@@ -176,6 +181,7 @@ _WRITE: Mapping[str, Callable[..., object]] = {
     "address": str,
     "public_key": str,
     "endpoint": str,
+    "sealed": str,
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
 }

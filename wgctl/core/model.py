@@ -14,6 +14,7 @@ from peers.addresses import resolver_address
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
+from peers.seal import SealedKey
 
 __all__ = [
     "OPERATOR",
@@ -29,6 +30,7 @@ __all__ = [
     "Port",
     "Protocol",
     "Role",
+    "Seal",
 ]
 
 OPERATOR = "operator"
@@ -130,6 +132,20 @@ class Peer:
     def expired(self, *, now: int) -> bool:
         """Whether the peer's time is over at `now`."""
         return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A peer's preshared key, sealed to its gateway, which alone can open it.
+
+    A row of its own, so that only the gateway's copy holds it. `network_id` is the peer's.
+    """
+
+    id: int
+    org_id: int
+    network_id: int
+    peer_id: int
+    sealed: SealedKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who d
     last          unreachable routes that are not wanted
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv6Interface, IPv6Network
+from types import MappingProxyType
 
 from peers.addresses import resolver_address
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
 from wgctl.core.firewall import Ruleset
 from wgctl.core.model import Network, Peer
@@ -42,9 +43,18 @@ from wgctl.core.tunnel import (
 
 __all__ = ["desired", "diff", "same_key"]
 
+_NO_KEYS: Mapping[int, PresharedKey] = MappingProxyType({})
 
-def desired(networks: Iterable[Network], peers: Iterable[Peer], *, host: Host, now: int) -> Tunnel:
-    """Return what the host's tunnel is to be at `now`.
+
+def desired(
+    networks: Iterable[Network],
+    peers: Iterable[Peer],
+    *,
+    host: Host,
+    now: int,
+    preshared_keys: Mapping[int, PresharedKey] = _NO_KEYS,
+) -> Tunnel:
+    """Return what the host's tunnel is to be at `now`; preshared keys are by the id of their peer.
 
     Left out are expired peers, peers of networks that are not there, peers whose address is
     outside of their network, and a peer with the gateway's own key, which no device would take.
@@ -52,6 +62,14 @@ def desired(networks: Iterable[Network], peers: Iterable[Peer], *, host: Host, n
     prefixes = {network.id: network.prefix for network in networks}
     own_key = host.private_key.public()
     metric = route_metric(host.interface)
+    wanted = [
+        peer
+        for peer in peers
+        if peer.network_id in prefixes
+        and peer.address in prefixes[peer.network_id]
+        and not peer.expired(now=now)
+        and peer.public_key != own_key
+    ]
     return Tunnel(
         firewall.ruleset(prefixes.values(), interface=host.interface, own_uids=host.own_uids),
         frozenset(
@@ -67,18 +85,7 @@ def desired(networks: Iterable[Network], peers: Iterable[Peer], *, host: Host, n
                 IPv6Interface(resolver_address(prefix)) for prefix in prefixes.values()
             ),
         ),
-        Device(
-            host.private_key,
-            host.listen_port,
-            {
-                peer.public_key.raw: frozenset({IPv6Network(peer.address)})
-                for peer in peers
-                if peer.network_id in prefixes
-                and peer.address in prefixes[peer.network_id]
-                and not peer.expired(now=now)
-                and peer.public_key != own_key
-            },
-        ),
+        _device(wanted, host, preshared_keys),
     )
 
 
@@ -155,6 +162,21 @@ def same_key(one: PrivateKey | None, other: PrivateKey | None) -> bool:
     return one == other or one.public() == other.public()
 
 
+def _device(
+    peers: Sequence[Peer], host: Host, preshared_keys: Mapping[int, PresharedKey]
+) -> Device:
+    return Device(
+        host.private_key,
+        host.listen_port,
+        {peer.public_key.raw: frozenset({IPv6Network(peer.address)}) for peer in peers},
+        {
+            peer.public_key.raw: preshared_keys[peer.id]
+            for peer in peers
+            if peer.id in preshared_keys
+        },
+    )
+
+
 def _surplus_peers(desired: Device | None, actual: Device | None) -> Iterator[Step]:
     if desired and actual:
         yield from (RemovePeer(key) for key in sorted(actual.peers.keys() - desired.peers.keys()))
@@ -168,7 +190,13 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     if desired is None:
         return
     there = actual.peers if actual else {}
-    changed = [key for key in sorted(desired.peers) if desired.peers[key] != there.get(key)]
+    held_keys = actual.preshared_keys if actual else {}
+    changed = [
+        key
+        for key in sorted(desired.peers)
+        if desired.peers[key] != there.get(key)
+        or desired.preshared_keys.get(key) != held_keys.get(key)
+    ]
     losing = [key for key in changed if there.get(key, frozenset()) - desired.peers[key]]
     held = {
         ip for key, ips in there.items() if key in desired.peers for ip in ips - desired.peers[key]
@@ -176,10 +204,11 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     waiting = {key for key in losing if desired.peers[key] & held}
     for key in losing:
         wanted = desired.peers[key]
-        yield SetPeer(key, wanted & there[key] if key in waiting else wanted)
+        kept = wanted & there[key] if key in waiting else wanted
+        yield SetPeer(key, kept, desired.preshared_keys.get(key))
     for key in changed:
         if key in waiting or key not in losing:
-            yield SetPeer(key, desired.peers[key])
+            yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key))
 
 
 def _in_order(routes: Iterable[Route]) -> list[Route]:

@@ -1,16 +1,22 @@
 """The networks and peers that a gateway programs, and what each change of the feed touches.
 
 Knows rows and the time up to which expiries were honoured; what they mean for a tunnel is
-`wgctl.core.plan`. A change costs what it touches, not what there is.
+`wgctl.core.plan`. A change costs what it touches, not what there is: a preshared key is opened
+once, when its row comes, which takes 0.2 to 0.5 ms. A peer whose preshared key cannot be opened
+counts as not there: without it, whoever has the peer's private key alone would come in.
 """
 
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from peers.errors import InvalidSeal
+from peers.keys import PresharedKey
+from peers.seal import unseal
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Peer
+from wgctl.core.model import Network, Peer, Seal
 from wgctl.core.plan import desired
 from wgctl.core.tunnel import Host, Tunnel
 
@@ -37,23 +43,34 @@ class Roster:
         self._host = host
         self._networks: dict[int, Network] = {}
         self._peers: dict[int, Peer] = {}
+        self._seals: dict[int, Seal] = {}
+        self._sealed_peers: dict[int, int] = {}
+        self._keys: dict[int, PresharedKey] = {}
         self._members: defaultdict[int, set[int]] = defaultdict(set)
         self._expiries: list[tuple[int, int]] = []
         self._now = 0
 
-    def replace(self, networks: Iterable[Network], peers: Iterable[Peer]) -> None:
+    def replace(
+        self,
+        networks: Iterable[Network],
+        peers: Iterable[Peer],
+        seals: Iterable[Seal] = (),
+    ) -> None:
         """Forget every row and take these."""
         self._networks = {network.id: network for network in networks}
-        self._peers.clear()
-        self._members.clear()
+        for kept in (self._peers, self._members, self._seals, self._sealed_peers, self._keys):
+            kept.clear()
         self._expiries.clear()
         for peer in peers:
             self._take(peer)
+        for seal in seals:
+            self._take_seal(seal)
+        self._open(self._seals)
 
     def whole(self, *, now: int) -> Tunnel:
         """Return all that the tunnel is to be at `now`."""
         self._now = now
-        return desired(self._networks.values(), self._peers.values(), host=self._host, now=now)
+        return self._part(self._rows(self._networks, self._peers), [], now=now)
 
     def change(self, events: Iterable[Put | Delete], *, now: int) -> Change:
         """Take the rows of `events`, in order, and return what they touched.
@@ -62,13 +79,13 @@ class Roster:
         """
         events = list(events)
         networks = _ids(events, Kind.NETWORK)
-        peers = _ids(events, Kind.PEER).union(
-            self._due(now), *(self._members[id_] for id_ in networks)
-        )
-        old = _Rows(_of(self._networks, networks), _of(self._peers, peers))
+        written = _ids(events, Kind.PEER) | self._ids_of_sealed(events)
+        peers = written.union(self._due(now), *(self._members[id_] for id_ in networks))
+        old = self._rows(networks, peers)
         for event in events:
             self._write(event)
-        new = _Rows(_of(self._networks, networks), _of(self._peers, peers))
+        self._open(written)
+        new = self._rows(networks, peers)
         # A peer counts for nothing without its network: those that stay as they are belong to
         # both sides.
         around = {peer.network_id for peer in (*old.peers, *new.peers)} - networks
@@ -87,12 +104,55 @@ class Roster:
         """Return the ids of all peers by the 32 bytes of their keys."""
         return {peer.public_key.raw: peer.id for peer in self._peers.values()}
 
+    def locked(self) -> list[Peer]:
+        """Return the peers whose preshared key cannot be opened, by id."""
+        return [
+            self._peers[id_]
+            for id_ in sorted(self._seals.keys() - self._keys.keys())
+            if id_ in self._peers
+        ]
+
     def _due(self, now: int) -> Iterator[int]:
         while self._expiries and self._expiries[0][0] <= now:
             yield heapq.heappop(self._expiries)[1]
 
+    def _rows(self, networks: Iterable[int], peers: Iterable[int]) -> "_Rows":
+        found = [
+            peer
+            for peer in _of(self._peers, peers)
+            if peer.id in self._keys or peer.id not in self._seals
+        ]
+        keys = {peer.id: self._keys[peer.id] for peer in found if peer.id in self._keys}
+        return _Rows(_of(self._networks, networks), found, keys)
+
     def _part(self, rows: "_Rows", unchanged: list[Network], *, now: int) -> Tunnel:
-        return desired([*rows.networks, *unchanged], rows.peers, host=self._host, now=now)
+        return desired(
+            [*rows.networks, *unchanged],
+            rows.peers,
+            host=self._host,
+            now=now,
+            preshared_keys=rows.keys,
+        )
+
+    def _ids_of_sealed(self, events: Iterable[Put | Delete]) -> set[int]:
+        """Return the peers whose seals come or go."""
+        seals = _ids(events, Kind.SEAL) & self._sealed_peers.keys()
+        rows = (event.row for event in events if isinstance(event, Put))
+        return {self._sealed_peers[id_] for id_ in seals}.union(
+            row.peer_id for row in rows if isinstance(row, Seal)
+        )
+
+    def _open(self, peer_ids: Iterable[int]) -> None:
+        """Open the preshared keys of these peers anew, as far as that can be done."""
+        for id_ in peer_ids:
+            self._keys.pop(id_, None)
+            peer, seal = self._peers.get(id_), self._seals.get(id_)
+            if peer is None or seal is None:
+                continue
+            with suppress(InvalidSeal):
+                self._keys[id_] = unseal(
+                    seal.sealed, gateway=self._host.private_key, peer=peer.public_key
+                )
 
     def _write(self, event: Put | Delete) -> None:
         match event:
@@ -101,6 +161,10 @@ class Roster:
             case Put(row=Peer() as peer):
                 self._drop(peer.id)
                 self._take(peer)
+            case Put(row=Seal() as seal):
+                self._take_seal(seal)
+            case Delete(kind=Kind.SEAL, id=seal_id):
+                self._drop_seal(seal_id)
             case Delete(kind=Kind.NETWORK, id=network_id):
                 self._networks.pop(network_id, None)
             case Delete(kind=Kind.PEER, id=peer_id):
@@ -116,10 +180,22 @@ class Roster:
         if peer := self._peers.pop(peer_id, None):
             self._members[peer.network_id].discard(peer_id)
 
+    def _take_seal(self, seal: Seal) -> None:
+        self._drop_seal(seal.id)
+        self._seals[seal.peer_id] = seal
+        self._sealed_peers[seal.id] = seal.peer_id
+
+    def _drop_seal(self, seal_id: int) -> None:
+        peer_id = self._sealed_peers.pop(seal_id, -1)
+        seal = self._seals.get(peer_id)
+        if seal is not None and seal.id == seal_id:
+            del self._seals[peer_id]
+
 
 class _Rows(NamedTuple):
     networks: list[Network]
     peers: list[Peer]
+    keys: Mapping[int, PresharedKey]
 
 
 def _of(rows: Mapping[int, _Row], ids: Iterable[int]) -> list[_Row]:

@@ -22,6 +22,7 @@ from pydantic import (
 
 import peers.endpoint
 import peers.keys
+import peers.seal
 from peers.names import parse_label, parse_metadata_key, parse_metadata_value
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
 
@@ -47,6 +48,7 @@ __all__ = [
     "Problem",
     "RoleReport",
     "RoleStatus",
+    "SealedTo",
     "SelfReply",
     "Status",
     "Tunnel",
@@ -58,6 +60,10 @@ Item = TypeVar("Item")
 
 def _public_key(text: object) -> object:
     return peers.keys.PublicKey.parse(text) if isinstance(text, str) else text
+
+
+def _sealed_key(text: object) -> object:
+    return peers.seal.SealedKey.parse(text) if isinstance(text, str) else text
 
 
 def _endpoint(text: object) -> object:
@@ -75,6 +81,12 @@ _Key = Annotated[
     BeforeValidator(_public_key),
     PlainSerializer(str),
     _string("^[A-Za-z0-9+/]{43}=$", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="),
+]
+_Sealed = Annotated[
+    peers.seal.SealedKey,
+    BeforeValidator(_sealed_key),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9+/]{107}=$"}),
 ]
 _Endpoint = Annotated[
     peers.endpoint.Endpoint,
@@ -184,6 +196,13 @@ class Gateway(_Shape):
     reported_at: datetime | None
 
 
+class SealedTo(_Shape):
+    """A preshared key, sealed to the gateway that the asker was shown; see `peers.seal`."""
+
+    gateway_key: _Key
+    sealed: _Sealed
+
+
 class NewPeer(_Shape):
     """A peer to add. `needs_forwarding` asks for a resolver that answers every name."""
 
@@ -192,13 +211,15 @@ class NewPeer(_Shape):
     public_key: _Key
     expires_in_s: int | None = Field(default=None, ge=1, le=100 * 366 * 86400, strict=True)
     needs_forwarding: StrictBool = False
+    preshared_key: SealedTo | None = None
 
 
 class NewKey(_Shape):
-    """The key that a peer is to have from now on."""
+    """The keys that a peer is to have from now on; None: no preshared one."""
 
     public_key: _Key
     needs_forwarding: StrictBool = False
+    preshared_key: SealedTo | None = None
 
 
 class Peer(_Shape):

@@ -2,16 +2,16 @@
 
 Says what there is to say of a tunnel; which steps lead from one to another is
 `wgctl.core.plan`, and who takes them is `wgctl.drivers`. A step's text says in a few words, for a
-log, what it does, and never a private key.
+log, what it does, and never a private or preshared key.
 """
 
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Interface, IPv6Network
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.firewall import Element, Ruleset
 
 __all__ = [
@@ -88,11 +88,13 @@ class Device:
     """A WireGuard device: its peers by the 32 bytes of their public key.
 
     `private_key` None: it has none yet. Endpoints are no part of this: peers roam.
+    `preshared_keys` has those peers that have such a key.
     """
 
     private_key: PrivateKey | None
     listen_port: int
     peers: Mapping[bytes, AllowedIPs]
+    preshared_keys: Mapping[bytes, PresharedKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +203,19 @@ class SetDevice:
 
 @dataclass(frozen=True, slots=True)
 class SetPeer:
-    """Let a peer have exactly these allowed IPs, and be made if it is not there."""
+    """Let a peer have exactly these allowed IPs, and be made if it is not there.
+
+    `preshared_key` None: it has none, and one that is there is taken away.
+    """
 
     key: bytes
     allowed_ips: AllowedIPs
+    preshared_key: PresharedKey | None = None
 
     def __str__(self) -> str:
         listed = ", ".join(sorted(map(str, self.allowed_ips))) or "nothing"
-        return f"peer {_text(self.key)} set to {listed}"
+        sealed = " with a preshared key" if self.preshared_key else ""
+        return f"peer {_text(self.key)} set to {listed}{sealed}"
 
 
 @dataclass(frozen=True, slots=True)

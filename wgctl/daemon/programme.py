@@ -53,6 +53,7 @@ class Programme:
         self._forward = forward
         self._index: int | None = None
         self._refusals: dict[str, str] = {}
+        self._locked: set[int] = set()
         self.drift = 0
         self.drift_events: deque[str] = deque(maxlen=_EVENTS_KEPT)
         self.settled = False
@@ -68,7 +69,8 @@ class Programme:
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
         self._taken_revision = self._copy.position[1]
-        self._roster.replace(self._copy.networks(), self._copy.peers())
+        self._roster.replace(self._copy.networks(), self._copy.peers(), self._copy.seals())
+        self._tell_locked()
         self.settled = False
 
     def take(self, changes: Changes) -> None:
@@ -79,6 +81,7 @@ class Programme:
             return
         self._taken_revision = changes.revision
         change = self._roster.change(changes.events, now=self._now())
+        self._tell_locked()
         if not self.settled:
             return  # The pass that is due writes it, once the interface is known to be ours.
         with self._trying("change"):
@@ -137,6 +140,18 @@ class Programme:
             ),
             key=lambda observed: observed.peer_id,
         )
+
+    def _tell_locked(self) -> None:
+        """Log once who is left out because their preshared key is not for this gateway."""
+        locked = {peer.id: peer for peer in self._roster.locked()}
+        for id_ in locked.keys() - self._locked:
+            _log.error(
+                "peer left out: its preshared key cannot be opened here",
+                org_id=locked[id_].org_id,
+                name=locked[id_].name,
+                cure="wgctl peer rekey --psk",
+            )
+        self._locked = set(locked)
 
     def _is_whole(self) -> bool:
         """Whether link and device are those that the last pass left."""

@@ -7,7 +7,7 @@ it to that.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Ruleset
@@ -35,6 +35,8 @@ from wgctl.core.tunnel import (
 __all__ = ["Kernel", "MemoryFirewall", "MemoryLinks", "MemoryWireGuard"]
 
 _FIRST_MTU_BYTES = 1420
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(slots=True)
@@ -180,13 +182,24 @@ def _taken(device: Device, step: DeviceStep) -> Device:
                 device.private_key if private_key is None else private_key,
                 device.listen_port if listen_port is None else listen_port,
                 device.peers,
+                device.preshared_keys,
             )
-        case SetPeer(key, allowed_ips):
+        case SetPeer(key, allowed_ips, preshared_key):
             others: dict[bytes, AllowedIPs] = {
                 other: ips - allowed_ips for other, ips in device.peers.items()
             }
-            return replace(device, peers={**others, key: allowed_ips})
+            keys = _without(device.preshared_keys, key)
+            if preshared_key is not None:
+                keys[key] = preshared_key
+            return replace(device, peers={**others, key: allowed_ips}, preshared_keys=keys)
         case RemovePeer(key):
-            left = {other: ips for other, ips in device.peers.items() if other != key}
-            return replace(device, peers=left)
+            return replace(
+                device,
+                peers=_without(device.peers, key),
+                preshared_keys=_without(device.preshared_keys, key),
+            )
     assert_never(step)
+
+
+def _without(values: Mapping[bytes, _Value], key: bytes) -> dict[bytes, _Value]:
+    return {other: value for other, value in values.items() if other != key}

@@ -1,7 +1,7 @@
 """The text protocol of userspace WireGuard devices, over their socket.
 
 Knows the words of `get=1` and `set=1` (wireguard.com/xplatform); who starts such a device is
-`wgctl.drivers.wireguard_go`. A set holds the private key in the clear: it is never logged.
+`wgctl.drivers.wireguard_go`. A set holds keys in the clear: it is never logged.
 """
 
 import os
@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import assert_never
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device, DeviceStep, RemovePeer, SetDevice, SetPeer
@@ -88,7 +88,7 @@ def set_(path: Path, steps: Sequence[DeviceStep]) -> None:
 
 
 def render(steps: Sequence[DeviceStep]) -> str:
-    """Return one `set=1` operation that takes `steps`; it may hold a private key."""
+    """Return one `set=1` operation that takes `steps`; it may hold secret keys."""
     # A device's own values come before those of its peers.
     own = [step for step in steps if isinstance(step, SetDevice)]
     rest = [step for step in steps if not isinstance(step, SetDevice)]
@@ -133,8 +133,9 @@ def _lines(step: DeviceStep) -> Iterator[str]:
         case RemovePeer(key):
             yield f"public_key={key.hex()}"
             yield "remove=true"
-        case SetPeer(key, allowed_ips):
+        case SetPeer(key, allowed_ips, preshared_key):
             yield f"public_key={key.hex()}"
+            yield f"preshared_key={preshared_key.raw.hex() if preshared_key else _NO_KEY}"
             yield "replace_allowed_ips=true"
             yield from (f"allowed_ip={one}" for one in sorted(allowed_ips, key=str))
         case _:
@@ -151,6 +152,12 @@ def _reply(device: Mapping[str, str], peers: Sequence[Sequence[tuple[str, str]]]
             {
                 key: frozenset(ip_network(value) for name, value in values if name == "allowed_ip")
                 for key, values in described
+            },
+            {
+                key: PresharedKey.from_bytes(bytes.fromhex(value))
+                for key, values in described
+                for name, value in values
+                if name == "preshared_key" and value != _NO_KEY
             },
         ),
         {key: _seen(dict(values)) for key, values in described},

@@ -7,24 +7,48 @@ from dataclasses import dataclass
 
 from peers.keys import PublicKey
 from peers.names import Label
+from peers.seal import SealedKey
 from wgctl.core.errors import Conflict, Invalid, Unavailable
 from wgctl.core.model import OPERATOR, Gateway, Network, Peer
 from wgctl.store.deployment import Deployment
-from wgctl.store.org import NewPeerRow
+from wgctl.store.org import NewPeerRow, OrgDoor
 from wgctl.store.store import Store
 
-__all__ = ["NewPeer", "PeerFacts", "add", "listed", "rekey", "remove", "shown"]
+__all__ = [
+    "NewKey",
+    "NewPeer",
+    "PeerFacts",
+    "SealedTo",
+    "add",
+    "listed",
+    "offered_gateway",
+    "rekey",
+    "remove",
+    "shown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedTo:
+    """A preshared key, sealed to the gateway that the asker was shown."""
+
+    gateway_key: PublicKey
+    sealed: SealedKey
 
 
 @dataclass(frozen=True, slots=True)
 class NewPeer:
-    """A peer that is asked for. `expires_in_s` None: it stays until it is removed."""
+    """A peer that is asked for.
+
+    `expires_in_s` None: it stays until it is removed. `preshared_key` None: it has none.
+    """
 
     network: Label
     name: Label
     public_key: PublicKey
     expires_in_s: int | None
     needs_forwarding: bool
+    preshared_key: SealedTo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +63,19 @@ class PeerFacts:
 def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, bool]:
     """Add a peer to a network of `org`, and say whether it is new.
 
-    The same request again (org, network, name, key) gives the same peer, so a lost answer can be
-    asked for again. Raises Conflict when the name has another key, Invalid for a key in use.
+    The same request again (org, network, name, keys) gives the same peer, so a lost answer can be
+    asked for again. Raises Conflict when the name has other keys or a preshared key is sealed to
+    another gateway than the peer gets, Invalid for a key in use.
     """
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         network = door.network(new.network)
         gateway = _choose_gateway(deployment, needs_forwarding=new.needs_forwarding)
         known = door.find_peer(network, new.name)
-        if known is not None and known.public_key == new.public_key:
-            return _facts(deployment, network, known), False
         if known is not None:
-            raise Conflict(
-                f"peer {new.name!a} exists already in network {network.name!a} of org {org!a} "
-                "with another key: wgctl peer rekey gives it a new one"
-            )
+            _require_same(door, known, new, network=network)
+            return _facts(deployment, network, known), False
+        _require_shown(gateway, new.preshared_key)
         _refuse_known_key(deployment, new.public_key)
         row = NewPeerRow(
             name=new.name,
@@ -62,7 +84,19 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
             created_at=now,
             expires_at=None if new.expires_in_s is None else now + new.expires_in_s,
         )
-        return PeerFacts(door.add_peer(network, gateway, row), network, gateway), True
+        peer = door.add_peer(network, gateway, row)
+        door.set_seal(peer, _sealed(new.preshared_key))
+        return PeerFacts(peer, network, gateway), True
+
+
+def offered_gateway(store: Store, org: str, network: str, *, needs_forwarding: bool) -> Gateway:
+    """Return the gateway that a peer of `network` would get if it were added now.
+
+    Raises NotFound, Unavailable while there is none, and Invalid when it does not forward.
+    """
+    with store.reading() as deployment:
+        deployment.owned_by(org).network(network)
+        return _choose_gateway(deployment, needs_forwarding=needs_forwarding)
 
 
 def listed(
@@ -90,16 +124,18 @@ def shown(store: Store, org: str, network: str, name: str) -> PeerFacts:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The key that a peer is to have."""
+    """The key that a peer is to have; `preshared_key` None: from now on it has none."""
 
     public_key: PublicKey
     needs_forwarding: bool
+    preshared_key: SealedTo | None = None
 
 
 def rekey(store: Store, org: str, network: str, name: str, new: NewKey) -> PeerFacts:
-    """Give the peer `name` another public key; its address stays, its old key is dead.
+    """Give the peer `name` another public key; its address stays, its old keys are dead.
 
-    The same key again changes nothing. Raises NotFound, and Invalid for a key in use.
+    The same keys again change nothing. Raises NotFound, Invalid for a key in use, and Conflict
+    when a preshared key is sealed to another gateway than the peer's.
     """
     with store.writing() as deployment:
         door = deployment.owned_by(org)
@@ -108,10 +144,14 @@ def rekey(store: Store, org: str, network: str, name: str, new: NewKey) -> PeerF
         facts = _facts(deployment, found, peer)
         if new.needs_forwarding:
             _require_forwarding(facts.gateway)
-        if peer.public_key == new.public_key:
+        if _has_keys(door, peer, new):
             return facts
-        _refuse_known_key(deployment, new.public_key)
-        return _facts(deployment, found, door.rekey_peer(found, peer, new.public_key))
+        _require_shown(facts.gateway, new.preshared_key)
+        if peer.public_key != new.public_key:
+            _refuse_known_key(deployment, new.public_key)
+            peer = door.rekey_peer(found, peer, new.public_key)
+        door.set_seal(peer, _sealed(new.preshared_key))
+        return _facts(deployment, found, peer)
 
 
 def remove(store: Store, org: str, network: str, name: str) -> None:
@@ -138,6 +178,33 @@ def _require_forwarding(gateway: Gateway) -> None:
             f"gateway {gateway.name!a} has no upstreams, so its resolver answers .internal only: "
             "list some under [resolver] in its config, or ask for --dns split"
         )
+
+
+def _require_shown(gateway: Gateway, preshared_key: SealedTo | None) -> None:
+    if preshared_key is not None and preshared_key.gateway_key != gateway.public_key:
+        raise Conflict(
+            f"the preshared key is sealed to another gateway than {gateway.name!a}, which was "
+            "chosen meanwhile: ask again"
+        )
+
+
+def _require_same(door: OrgDoor, known: Peer, new: NewPeer, *, network: Network) -> None:
+    if not _has_keys(door, known, new):
+        other = "key" if known.public_key != new.public_key else "preshared key, or none"
+        raise Conflict(
+            f"peer {new.name!a} exists already in network {network.name!a} of org "
+            f"{door.org.slug!a} with another {other}: wgctl peer rekey gives it a new one"
+        )
+
+
+def _has_keys(door: OrgDoor, peer: Peer, new: NewPeer | NewKey) -> bool:
+    seal = door.seal(peer)
+    there = None if seal is None else seal.sealed
+    return (peer.public_key, there) == (new.public_key, _sealed(new.preshared_key))
+
+
+def _sealed(preshared_key: SealedTo | None) -> SealedKey | None:
+    return None if preshared_key is None else preshared_key.sealed
 
 
 def _refuse_known_key(deployment: Deployment, key: PublicKey) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from peers.keys import PublicKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
-from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer
+from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer, Seal
 
 if TYPE_CHECKING:
     import sqlite3
@@ -177,6 +177,10 @@ class Copy:
     def peers(self) -> Iterator[Peer]:
         """Return every peer, by id, expired ones too."""
         return (row for row in self._all(Kind.PEER) if isinstance(row, Peer))
+
+    def seals(self) -> Iterator[Seal]:
+        """Return the sealed preshared keys, by id."""
+        return (row for row in self._all(Kind.SEAL) if isinstance(row, Seal))
 
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""

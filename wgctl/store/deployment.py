@@ -3,7 +3,7 @@
 What an org owns is behind `owned_by`, in `wgctl.store.org`; the feed alone reads across orgs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 
@@ -186,18 +186,12 @@ class Deployment:
 
     def _value(self, kind: Kind, row: RowMapping, prefixes: dict[int, IPv6Network]) -> Row:
         match kind:
-            case Kind.ORG:
-                return rows.org_of(row)
             case Kind.NETWORK:
                 return rows.network_of(row, pool=self.pool)
-            case Kind.GATEWAY:
-                return rows.gateway_of(row)
             case Kind.PEER:
                 return rows.peer_of(row, prefix=prefixes[row["network_id"]])
-            case Kind.APP:
-                return rows.app_of(row)
-            case Kind.MACHINE:
-                return rows.machine_of(row)
+            case _:
+                return _ROW_OF[kind](row)
 
     def _each(self, table: Table) -> Iterator[RowMapping]:
         after = 0
@@ -226,8 +220,18 @@ _TABLES = {
     Kind.GATEWAY: tables.gateways,
     Kind.NETWORK: tables.networks,
     Kind.PEER: tables.peers,
+    Kind.SEAL: tables.seals,
     Kind.APP: tables.apps,
     Kind.MACHINE: tables.machines,
+}
+
+
+_ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
+    Kind.ORG: rows.org_of,
+    Kind.GATEWAY: rows.gateway_of,
+    Kind.SEAL: rows.seal_of,
+    Kind.APP: rows.app_of,
+    Kind.MACHINE: rows.machine_of,
 }
 
 

@@ -30,9 +30,10 @@ from sqlalchemy.exc import IntegrityError
 from peers.addresses import FIRST_PEER, network_prefix
 from peers.keys import PublicKey
 from peers.names import Label
+from peers.seal import SealedKey
 from wgctl.core.errors import NotFound
 from wgctl.core.feed import Kind
-from wgctl.core.model import App, Gateway, Machine, MachineState, Network, Org, Peer, Port
+from wgctl.core.model import App, Gateway, Machine, MachineState, Network, Org, Peer, Port, Seal
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder
 from wgctl.store.unique import taken
@@ -110,6 +111,8 @@ class OrgDoor:
             self._record.delete(Kind.MACHINE, machine.id)
         for app in self.apps(network=network):
             self._record.delete(Kind.APP, app.id)
+        for seal in self.seals(network=network):
+            self._record.delete(Kind.SEAL, seal.id)
         for peer in self.peers(network=network):
             self._record.delete(Kind.PEER, peer.id)
         self._execute(self._delete(tables.networks, network.id))
@@ -190,8 +193,40 @@ class OrgDoor:
         for machine in self.machines(network=network):
             if machine.peer_id == peer.id:
                 self._record.delete(Kind.MACHINE, machine.id)
+        self.set_seal(peer, None)
         self._execute(self._delete(tables.peers, peer.id))
         self._record.delete(Kind.PEER, peer.id)
+
+    def seals(self, *, network: Network) -> list[Seal]:
+        """Return the sealed preshared keys of the peers of `network`, by id."""
+        found = self._rows(
+            self._select(tables.seals, tables.seals.c.network_id == network.id).order_by(
+                tables.seals.c.id
+            )
+        )
+        return [rows.seal_of(row) for row in found]
+
+    def seal(self, peer: Peer) -> Seal | None:
+        """Return the sealed preshared key of `peer`, None if it has none."""
+        found = self._rows(self._select(tables.seals, tables.seals.c.peer_id == peer.id))
+        return rows.seal_of(found[0]) if found else None
+
+    def set_seal(self, peer: Peer, sealed: SealedKey | None) -> None:
+        """Give `peer` this sealed preshared key in the place of its last one; None: no key."""
+        last = self.seal(peer)
+        if last is not None:
+            self._execute(self._delete(tables.seals, last.id))
+            self._record.delete(Kind.SEAL, last.id)
+        if sealed is not None:
+            row = self._rows(
+                self._insert(
+                    tables.seals,
+                    network_id=peer.network_id,
+                    peer_id=peer.id,
+                    sealed=sealed.raw,
+                )
+            )[0]
+            self._record.put(Kind.SEAL, rows.seal_of(row))
 
     def count_peers(self) -> int:
         """Count the peers of the org."""

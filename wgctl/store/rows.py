@@ -14,6 +14,7 @@ from peers.addresses import network_prefix, peer_address
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
+from peers.seal import SealedKey
 from wgctl.core.model import (
     App,
     Gateway,
@@ -24,6 +25,7 @@ from wgctl.core.model import (
     Peer,
     Port,
     Protocol,
+    Seal,
 )
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "org_of",
     "peer_of",
     "ports_as_json",
+    "seal_of",
 ]
 
 
@@ -81,6 +84,17 @@ def peer_of(row: RowMapping, *, prefix: IPv6Network) -> Peer:
         address=peer_address(prefix, row["gateway_number"], row["number"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+    )
+
+
+def seal_of(row: RowMapping) -> Seal:
+    """Return the seal that `row` of `seals` holds."""
+    return Seal(
+        id=row["id"],
+        org_id=row["org_id"],
+        network_id=row["network_id"],
+        peer_id=row["peer_id"],
+        sealed=SealedKey(row["sealed"]),
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "networks",
     "orgs",
     "peers",
+    "seals",
     "spent_network_ids",
 ]
 
@@ -142,6 +143,17 @@ peers = Table(
     UniqueConstraint("network_id", "name"),
     UniqueConstraint("network_id", "gateway_number", "number"),
     Index(None, "org_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False, index=True),
+    Column("network_id", _owned_by("networks"), nullable=False, index=True),
+    Column("peer_id", _owned_by("peers"), nullable=False, unique=True),
+    Column("sealed", LargeBinary(80), nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device
 from wgctl.drivers.netlink.attributes import from_number, nested, pack
@@ -72,6 +72,13 @@ def test_a_description_is_read_whole() -> None:
 def test_a_device_without_a_key_has_none() -> None:
     assert parse([])[0] == Device(None, 0, {})
     assert parse([pack(3, bytes(32))])[0].private_key is None
+
+
+def test_a_preshared_key_is_read_and_no_key_is_none() -> None:
+    secret = PresharedKey.generate()
+    told = message(peer(ONE, more=pack(2, secret.raw)), peer(OTHER, more=pack(2, bytes(32))))
+
+    assert parse([told])[0].preshared_keys == {ONE: secret}
 
 
 @pytest.mark.parametrize(

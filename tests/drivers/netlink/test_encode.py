@@ -5,18 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.tunnel import DeviceStep, RemovePeer, SetDevice, SetPeer
 from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack, unpack
 from wgctl.drivers.netlink.decode import parse
 from wgctl.drivers.netlink.encode import requests
 
 SECRET = PrivateKey.generate()
+NO_SECRET = pack(2, bytes(32))
 ONE, OTHER = b"\x11" * 32, b"\x12" * 32
 IP = IPv6Network("fdaa:0:1:10::2/128")
 NAME = pack(2, b"wgctl0\0")
 REMOVE, REPLACE = (from_number(flag, size=4) for flag in (1, 2))
 
+KEYS = st.binary(min_size=32, max_size=32)
+PRESHARED_KEYS = KEYS.filter(any).map(PresharedKey.from_bytes)
 ALLOWED_IPS = st.frozensets(
     st.one_of(st.ip_addresses(v=6).map(IPv6Network), st.ip_addresses(v=4).map(IPv4Network)),
     max_size=3,
@@ -57,14 +60,17 @@ ALLOWED = nested(
         ),
         (
             [SetPeer(ONE, frozenset())],
-            [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, REPLACE)])])],
+            [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, REPLACE), NO_SECRET])])],
         ),
         (
             [SetPeer(ONE, frozenset({IP})), SetDevice(None, 9)],
             [
                 NAME + pack(6, from_number(9, size=2)),
                 NAME
-                + nested(8, [nested(0, [pack(1, ONE), pack(3, REPLACE), nested(9, [ALLOWED])])]),
+                + nested(
+                    8,
+                    [nested(0, [pack(1, ONE), pack(3, REPLACE), NO_SECRET, nested(9, [ALLOWED])])],
+                ),
             ],
         ),
     ],
@@ -81,31 +87,34 @@ def test_the_last_of_several_values_of_the_device_counts() -> None:
 
 
 @given(
-    st.binary(min_size=32, max_size=32).filter(any),
+    KEYS.filter(any),
     st.integers(0, 65535),
-    st.dictionaries(st.binary(min_size=32, max_size=32), ALLOWED_IPS, max_size=3),
+    st.dictionaries(KEYS, st.tuples(ALLOWED_IPS, st.none() | PRESHARED_KEYS), max_size=3),
 )
 def test_what_is_set_is_what_a_device_tells(
-    key: bytes, port: int, peers: dict[bytes, frozenset[IPv6Network | IPv4Network]]
+    key: bytes,
+    port: int,
+    peers: dict[bytes, tuple[frozenset[IPv6Network | IPv4Network], PresharedKey | None]],
 ) -> None:
     """The attributes of a set are those of a description."""
     private_key = PrivateKey.from_bytes(key)
     steps: list[DeviceStep] = [SetDevice(private_key, port)]
-    steps += [SetPeer(key, ips) for key, ips in peers.items()]
+    steps += [SetPeer(key, *values) for key, values in peers.items()]
 
     device, _ = parse(requests("wgctl0", steps))
 
     assert (device.private_key, device.listen_port) == (private_key, port)
-    assert device.peers == peers
+    assert device.peers == {key: ips for key, (ips, _) in peers.items()}
+    assert device.preshared_keys == {key: psk for key, (_, psk) in peers.items() if psk}
 
 
 def test_many_peers_share_a_request_and_none_is_too_long() -> None:
-    """712 peers of one address fill 64 KiB: 92 bytes each."""
+    """511 peers of one address fill 64 KiB: 128 bytes each."""
     wanted = [n.to_bytes(32) for n in range(1, 2001)]
 
     made = list(requests("wgctl0", [SetPeer(key, frozenset({IP})) for key in wanted]))
 
-    assert [len(keys(one)) for one in made] == [712, 712, 576]
+    assert [len(keys(one)) for one in made] == [511, 511, 511, 467]
     assert [key for one in made for key in keys(one)] == wanted
     assert all(len(dict(unpack(one))[8]) <= LONGEST_BYTES for one in made)
 
@@ -132,7 +141,7 @@ def test_no_request_replaces_the_peers_of_a_device_or_names_an_endpoint() -> Non
         peers = [dict(unpack(member)) for _, member in unpack(own.get(8, b""))]
 
         assert 5 not in own
-        assert all(set(peer) <= {1, 3, 9} for peer in peers)
+        assert all(set(peer) <= {1, 2, 3, 9} for peer in peers)
 
 
 def test_steps_stay_in_order() -> None:

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from peers.addresses import FIRST_GATEWAY, LAST_GATEWAY, network_prefix, peer_address
 from peers.endpoint import Endpoint
 from peers.formats.tunnel import Tunnel
-from peers.keys import PrivateKey, PublicKey
+from peers.keys import PresharedKey, PrivateKey, PublicKey
 
-__all__ = ["GATEWAY", "PREFIX", "PRIVATE", "TUNNEL", "ZONE", "interfaces", "tunnels"]
+__all__ = ["GATEWAY", "PREFIX", "PRESHARED", "PRIVATE", "TUNNEL", "ZONE", "interfaces", "tunnels"]
 
 PRIVATE = PrivateKey.parse("yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=")
 GATEWAY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+PRESHARED = PresharedKey(bytes(range(32)))
 PREFIX = IPv6Network("fdaa:1234:5678::/48")
 ZONE = "8.7.6.5.4.3.2.1.a.a.d.f.ip6.arpa"
 TUNNEL = Tunnel(
@@ -47,4 +48,5 @@ def tunnels(draw: st.DrawFn) -> Tunnel:
         endpoint=draw(_endpoints),
         mtu_bytes=draw(st.integers(1280, 9000)),
         keepalive_s=draw(st.integers(0, 65535)),
+        preshared_key=draw(st.none() | st.just(PRESHARED)),
     )

@@ -14,6 +14,7 @@ def test_a_document_says_all_that_a_program_needs() -> None:
         "interface": "wg0",
         "private_key": PRIVATE.text(),
         "public_key": PRIVATE.public().text(),
+        "preshared_key": None,
         "address": "fdaa:1234:5678:10::2",
         "prefix": "fdaa:1234:5678::/48",
         "resolver": "fdaa:1234:5678::3",
@@ -41,6 +42,7 @@ def test_a_document_reads_back(tunnel: Tunnel, interface: str, dns: Dns) -> None
 
     assert found["interface"] == interface
     assert found["private_key"] == tunnel.private_key.text()
+    assert found["preshared_key"] == (tunnel.preshared_key and tunnel.preshared_key.text())
     assert (found["address"], found["prefix"]) == (str(tunnel.address), str(tunnel.prefix))
     assert found["endpoint"] == str(tunnel.endpoint)
     assert (found["mtu_bytes"], found["keepalive_s"]) == (tunnel.mtu_bytes, tunnel.keepalive_s)

@@ -2,6 +2,7 @@ import configparser
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 from peers.errors import InvalidName
 from peers.formats.networkd import Files, render
 from peers.formats.tunnel import Dns, Tunnel
-from tests.peers.formats.samples import GATEWAY, PRIVATE, TUNNEL, ZONE, interfaces, tunnels
+from tests.peers.formats.samples import (
+    GATEWAY,
+    PRESHARED,
+    PRIVATE,
+    TUNNEL,
+    ZONE,
+    interfaces,
+    tunnels,
+)
 
 NETDEV = f"""\
 [NetDev]
@@ -132,6 +141,7 @@ def test_the_files_read_back(tunnel: Tunnel, interface: str, dns: Dns) -> None:
     assert netdev["NetDev"]["MTUBytes"] == str(tunnel.mtu_bytes)
     assert netdev["WireGuard"] == {"PrivateKey": tunnel.private_key.text()}
     assert peer["Endpoint"] == str(tunnel.endpoint)
+    assert peer.get("PresharedKey") == (tunnel.preshared_key and tunnel.preshared_key.text())
     assert peer["AllowedIPs"] == network["Route"]["Destination"] == str(tunnel.prefix)
     assert peer.get("PersistentKeepalive", "0") == str(tunnel.keepalive_s)
     assert network["Network"]["Address"] == f"{tunnel.address}/128"
@@ -139,7 +149,10 @@ def test_the_files_read_back(tunnel: Tunnel, interface: str, dns: Dns) -> None:
 
 @given(tunnels(), interfaces, st.sampled_from(Dns))
 def test_only_the_device_has_a_key(tunnel: Tunnel, interface: str, dns: Dns) -> None:
-    assert tunnel.private_key.text() not in render(tunnel, interface=interface, dns=dns).network
+    network = render(tunnel, interface=interface, dns=dns).network
+
+    assert tunnel.private_key.text() not in network
+    assert PRESHARED.text() not in network
 
 
 @pytest.mark.parametrize("interface", ["", "x" * 16, "a\nKind=b", "a b", "*", "lo"])
@@ -151,7 +164,8 @@ def test_what_is_no_interface_is_refused(interface: str) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("dns", Dns)
 def test_networkd_takes_the_device_without_a_complaint(dns: Dns) -> None:
-    netdev = render(TUNNEL, interface="alice", dns=dns).netdev
+    tunnel = replace(TUNNEL, preshared_key=PRESHARED)
+    netdev = render(tunnel, interface="alice", dns=dns).netdev
     _, log = networkd(device=True, until="Enumeration completed", netdev=netdev)
 
     assert 'alice: loaded "wireguard"' in log

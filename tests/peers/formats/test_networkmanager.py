@@ -95,6 +95,7 @@ def test_a_connection_reads_back(tunnel: Tunnel, interface: str, dns: Dns) -> No
     assert found["wireguard"]["mtu"] == str(tunnel.mtu_bytes)
     assert found["ipv6"]["address1"] == f"{tunnel.address}/128"
     assert peer["endpoint"] == str(tunnel.endpoint)
+    assert peer.get("preshared-key") == (tunnel.preshared_key and tunnel.preshared_key.text())
     assert peer["allowed-ips"] == f"{tunnel.prefix};"
     assert peer.get("persistent-keepalive", "0") == str(tunnel.keepalive_s)
 

@@ -1,7 +1,7 @@
 """What GET_DEVICE tells, as a device and what it saw of each peer.
 
-Takes the bytes of all its messages; who asks is `wgctl.drivers.netlink.wireguard`. They hold the
-private key: they are never logged.
+Takes the bytes of all its messages; who asks is `wgctl.drivers.netlink.wireguard`. They hold
+secret keys: they are never logged.
 """
 
 import socket
@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device
 from wgctl.drivers.netlink.attributes import to_number, unpack
 from wgctl.drivers.netlink.vocabulary import (
     KEY_BYTES,
+    NO_KEY,
     AllowedIPAttribute,
     DeviceAttribute,
     PeerAttribute,
@@ -28,7 +29,6 @@ __all__ = ["parse"]
 _IPV4_ENDPOINT = struct.Struct("=2s2s4s")
 _IPV6_ENDPOINT = struct.Struct("=2s2s4x16s4s")
 _SECONDS_BYTES = 8
-_NO_KEY = bytes(KEY_BYTES)
 
 
 @dataclass(slots=True)
@@ -54,11 +54,16 @@ def parse(messages: Iterable[bytes]) -> tuple[Device, Mapping[bytes, Seen]]:
                     _add(peers, member)
             else:
                 own.setdefault(kind, value)
-    private_key = own.get(DeviceAttribute.PRIVATE_KEY, _NO_KEY)
+    private_key = own.get(DeviceAttribute.PRIVATE_KEY, NO_KEY)
     device = Device(
-        None if private_key == _NO_KEY else PrivateKey.from_bytes(private_key),
+        None if private_key == NO_KEY else PrivateKey.from_bytes(private_key),
         to_number(own.get(DeviceAttribute.LISTEN_PORT, b"")),
         {key: frozenset(peer.allowed_ips) for key, peer in peers.items()},
+        {
+            key: PresharedKey.from_bytes(secret)
+            for key, peer in peers.items()
+            if (secret := peer.facts.get(PeerAttribute.PRESHARED_KEY, NO_KEY)) != NO_KEY
+        },
     )
     return device, {key: _seen(peer.facts) for key, peer in peers.items()}
 

@@ -1,6 +1,6 @@
 """What SET_DEVICE is told, as bytes.
 
-Takes steps; who sends the bytes is `wgctl.drivers.netlink.wireguard`. They may hold a private key:
+Takes steps; who sends the bytes is `wgctl.drivers.netlink.wireguard`. They may hold secret keys:
 they are never logged. The peers of a device are never replaced as a whole, nor is an endpoint set.
 """
 
@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import assert_never
 
-from wgctl.core.tunnel import AllowedIPs, DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.core.tunnel import DeviceStep, RemovePeer, SetDevice, SetPeer
 from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack
 from wgctl.drivers.netlink.vocabulary import (
+    NO_KEY,
     AllowedIPAttribute,
     DeviceAttribute,
     PeerAttribute,
@@ -46,8 +47,8 @@ def requests(interface: str, steps: Sequence[DeviceStep]) -> Iterator[bytes]:
                 own |= _own(step)
             case RemovePeer(key):
                 pieces.append(_piece(key, PeerFlag.REMOVE))
-            case SetPeer(key, allowed_ips):
-                pieces += _pieces(key, allowed_ips)
+            case SetPeer():
+                pieces += _pieces(step)
             case _:
                 assert_never(step)
     name = device_name(interface)
@@ -64,18 +65,23 @@ def _own(step: SetDevice) -> Iterable[tuple[DeviceAttribute, bytes]]:
         yield DeviceAttribute.LISTEN_PORT, from_number(step.listen_port, size=2)
 
 
-def _pieces(key: bytes, allowed_ips: AllowedIPs) -> Iterator[bytes]:
+def _pieces(step: SetPeer) -> Iterator[bytes]:
     """Yield a peer; only its first piece may empty the list that the others add to."""
-    packed = [_allowed_ip(one) for one in sorted(allowed_ips, key=str)]
-    yield _piece(key, PeerFlag.REPLACE_ALLOWED_IPS, packed[:_IPS_IN_A_PIECE])
+    packed = [_allowed_ip(one) for one in sorted(step.allowed_ips, key=str)]
+    preshared_key = step.preshared_key.raw if step.preshared_key else NO_KEY
+    secret = pack(PeerAttribute.PRESHARED_KEY, preshared_key)
+    yield _piece(step.key, PeerFlag.REPLACE_ALLOWED_IPS, packed[:_IPS_IN_A_PIECE], own=secret)
     for start in range(_IPS_IN_A_PIECE, len(packed), _IPS_IN_A_PIECE):
-        yield _piece(key, PeerFlag(0), packed[start : start + _IPS_IN_A_PIECE])
+        yield _piece(step.key, PeerFlag(0), packed[start : start + _IPS_IN_A_PIECE])
 
 
-def _piece(key: bytes, flags: PeerFlag, allowed_ips: Sequence[bytes] = ()) -> bytes:
+def _piece(
+    key: bytes, flags: PeerFlag, allowed_ips: Sequence[bytes] = (), *, own: bytes = b""
+) -> bytes:
     members = [
         pack(PeerAttribute.PUBLIC_KEY, key),
         pack(PeerAttribute.FLAGS, from_number(flags, size=4)),
+        own,
     ]
     if allowed_ips:
         members.append(nested(PeerAttribute.ALLOWED_IPS, allowed_ips))

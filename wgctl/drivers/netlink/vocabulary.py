@@ -9,6 +9,7 @@ __all__ = [
     "FAMILY",
     "KEY_BYTES",
     "KIND",
+    "NO_KEY",
     "AllowedIPAttribute",
     "Command",
     "DeviceAttribute",
@@ -21,6 +22,9 @@ KIND = "wireguard"
 """The kind of link that a device is."""
 
 KEY_BYTES = 32
+
+NO_KEY = bytes(KEY_BYTES)
+"""How the kernel tells, and is told, that there is no key."""
 
 
 class Command(IntEnum):
@@ -43,6 +47,7 @@ class PeerAttribute(IntEnum):
     """enum wgpeer_attribute, as far as it is used here."""
 
     PUBLIC_KEY = 1
+    PRESHARED_KEY = 2
     FLAGS = 3
     ENDPOINT = 4
     LAST_HANDSHAKE = 6
