@@ -44,6 +44,7 @@ def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: Door) -> None
         "received_bytes": 0,
         "sent_bytes": 0,
         "endpoint": None,
+        "preshared_key": False,
     }
 
 

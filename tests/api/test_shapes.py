@@ -38,6 +38,7 @@ _FACTS = PeerFacts(
         forwards=False,
         created_at=NOW,
     ),
+    preshared=False,
 )
 _REPORT = RoleFacts(role=Role.GATEWAY, revision=1, started_at=NOW, reported_at=NOW)
 

@@ -31,19 +31,19 @@ def _peer(acme: Wgctl, name: str) -> Any:
 
 
 def test_a_made_identity_is_a_pair() -> None:
-    made = identity(None)
+    made = identity(None, psk=False)
 
     assert made.private_key is not None
     assert made.private_key.public() == made.public_key
 
 
 def test_two_identities_have_nothing_in_common() -> None:
-    assert identity(None).public_key != identity(None).public_key
+    assert identity(None, psk=False).public_key != identity(None, psk=False).public_key
 
 
 def test_a_wrong_key_is_named_by_its_option() -> None:
     with pytest.raises(Invalid, match=r"^--public-key: "):
-        identity("x")
+        identity("x", psk=False)
 
 
 @pytest.mark.parametrize(("moves", "private_key"), [(True, KEY), (False, None)])
@@ -51,7 +51,7 @@ def test_the_key_of_a_config_goes_only_where_it_is_to_go(
     moves: bool,  # noqa: FBT001 - a case
     private_key: PrivateKey | None,
 ) -> None:
-    found = identity_of(Existing("wg-quick", KEY, None), Path("a.conf"), moves=moves)
+    found = identity_of(Existing("wg-quick", KEY, None), Path("a.conf"), moves=moves, psk=False)
 
     assert (found.public_key, found.private_key) == (KEY.public(), private_key)
     assert KEY.text() not in repr(found)
@@ -215,15 +215,34 @@ def test_a_sealed_key_is_one_that_the_gateway_opens(
     assert unseal(SealedKey(raw), gateway=gateway, peer=public_key) == config.peers[0].preshared_key
 
 
-def test_rekey_makes_a_new_preshared_key_or_drops_the_old_one(acme: Wgctl) -> None:
-    first = _psk(acme("peer", "add", "alice", "--psk").stdout)
-    second = _psk(acme("peer", "rekey", "alice", "--psk").stdout)
-    third = _psk(acme("peer", "rekey", "alice").stdout)
+def test_a_rekeyed_peer_has_a_preshared_key_if_it_had_one_or_as_it_is_told(acme: Wgctl) -> None:
+    found = [_psk(acme("peer", "add", "alice", "--psk").stdout)]
+    shown = [acme("peer", "show", "alice", "--json").document["preshared_key"]]
+    for words in ([], ["--no-psk"], [], ["--psk"]):
+        found.append(_psk(acme("peer", "rekey", "alice", *words).stdout))
+        shown.append(acme("peer", "show", "alice", "--json").document["preshared_key"])
 
-    assert first is not None
-    assert second is not None
-    assert first != second
-    assert third is None
+    assert shown == [True, True, False, False, True]
+    assert [psk is not None for psk in found] == shown
+    assert len(set(found)) == 4
+
+
+def test_an_imported_peer_can_have_a_preshared_key(acme: Wgctl, tmp_path: Path) -> None:
+    file, _ = _existing(tmp_path, ".conf")
+
+    result = acme("peer", "import", str(file), "--psk")
+
+    assert "PresharedKey = " in result.stdout
+    assert _peer(acme, "office")["preshared_key"] is True
+
+
+def test_a_list_tells_which_peers_have_a_preshared_key(acme: Wgctl) -> None:
+    acme("peer", "add", "alice", "--psk")
+    acme("peer", "add", "bob")
+
+    listed = acme("peer", "list", "--json").document
+
+    assert {peer["name"]: peer["preshared_key"] for peer in listed} == {"alice": True, "bob": False}
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ ENROLMENT = {
         "received_bytes": 0,
         "sent_bytes": 0,
         "endpoint": None,
+        "preshared_key": False,
     },
     "tunnel": {
         "address": "fdaa:0:1:10::2",

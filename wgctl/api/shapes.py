@@ -72,6 +72,7 @@ def peer_shape(org: str, facts: PeerFacts, seen: Observations, *, now: int) -> s
         network=facts.network.name,
         owner=peer.owner,
         public_key=peer.public_key,
+        preshared_key=facts.preshared,
         address=peer.address,
         gateway=facts.gateway.name,
         created_at=_moment(peer.created_at),

@@ -47,7 +47,7 @@ class Identity(NamedTuple):
         return schema.SealedTo(gateway_key=gateway_key, sealed=sealed)
 
 
-def identity(public_key: str | None, *, psk: bool = False) -> Identity:
+def identity(public_key: str | None, *, psk: bool) -> Identity:
     """Return the keys of a new peer: the given public one or a new pair, and a preshared one.
 
     Raises Invalid for what is no public key.
@@ -67,14 +67,17 @@ def identity(public_key: str | None, *, psk: bool = False) -> Identity:
     return Identity(own, None, "the private key is left out: put yours in its place", preshared)
 
 
-def identity_of(existing: "Existing", file: Path, *, moves: bool) -> Identity:
+def identity_of(existing: "Existing", file: Path, *, moves: bool, psk: bool) -> Identity:
     """Return the keys of a config that is there; the private one only where it `moves` on."""
+    from peers.keys import PresharedKey
+
     key = existing.private_key
+    preshared = PresharedKey.generate() if psk else None
     if moves:
         remark = f"it has the private key of {file}: use one of the two, never both"
-        return Identity(key.public(), key, remark)
+        return Identity(key.public(), key, remark, preshared)
     remark = f"put this in the place of what {file} says; its private key stays as it is"
-    return Identity(key.public(), None, remark)
+    return Identity(key.public(), None, remark, preshared)
 
 
 def existing_config(file: Path) -> "Existing":

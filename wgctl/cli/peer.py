@@ -39,6 +39,9 @@ __all__ = ["peer"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_psk_option = click.option(
+    "--psk", is_flag=True, help="A preshared key too, sealed to the gateway alone."
+)
 _expires_option = click.option(
     "--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h."
 )
@@ -67,19 +70,17 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
         **_columns(now),
         "org": lambda peer: peer.org,
         "public key": lambda peer: str(peer.public_key),
+        "preshared key": lambda peer: wording.yes_no(peer.preshared_key),
         "created": lambda peer: wording.date(peer.created_at),
     }
 
 
 def _handout_options(command: _Command) -> _Command:
-    """Take where a tunnel goes, in which form, and whose key it has."""
+    """Take where a tunnel goes, in which form, and whose keys it has."""
     own_key = click.option(
         "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
     )
-    psk = click.option(
-        "--psk", is_flag=True, help="A preshared key too, sealed to the gateway alone."
-    )
-    return form_options(next(iter(FORMATS)))(own_key(psk(qr_option(command))))
+    return form_options(next(iter(FORMATS)))(own_key(qr_option(command)))
 
 
 @peer.command(
@@ -95,6 +96,7 @@ def _handout_options(command: _Command) -> _Command:
 @org_option
 @network_option
 @_expires_option
+@_psk_option
 @_handout_options
 @pass_session
 def add(
@@ -124,6 +126,7 @@ def add(
 @org_option
 @network_option
 @_expires_option
+@_psk_option
 @form_options(None)
 @pass_session
 def import_(
@@ -134,6 +137,8 @@ def import_(
     org: Label,
     network: Label,
     expires: str | None,
+    *,
+    psk: bool,
     **options: Any,
 ) -> None:
     """Add a peer by the key in a config that it has, and show what that config is to say.
@@ -144,7 +149,7 @@ def import_(
     name = name or _name_of(file)
     existing = existing_config(file)
     handout = wanted(_wish(existing, **options), name, as_json=session.as_json, own_key=False)
-    keys = identity_of(existing, file, moves=handout.path is not None)
+    keys = identity_of(existing, file, moves=handout.path is not None, psk=psk)
     place = _Place(org, network, _expires(expires))
     hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
 
@@ -174,14 +179,27 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
 @name_argument("peer")
 @org_option
 @network_option
+@click.option(
+    "--psk/--no-psk",
+    default=None,
+    help="With a new preshared key, or with none; else with one if it had one.",
+)
 @_handout_options
 @pass_session
-def rekey(session: Session, /, name: Label, org: Label, network: Label, **options: Any) -> None:
-    """Give a peer a new key, and hand over its tunnel again; its address stays.
-
-    A preshared key that it had is gone, unless --psk makes a new one.
-    """
-    handout, keys = _asked_for(session, name, **options)
+def rekey(
+    session: Session,
+    /,
+    name: Label,
+    org: Label,
+    network: Label,
+    *,
+    psk: bool | None,
+    **options: Any,
+) -> None:
+    """Give a peer new keys, and hand over its tunnel again; its address stays."""
+    if psk is None:
+        psk = session.client().peer(org, network, name).preshared_key
+    handout, keys = _asked_for(session, name, psk=psk, **options)
 
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema

@@ -223,13 +223,17 @@ class NewKey(_Shape):
 
 
 class Peer(_Shape):
-    """A peer, with what its gateway last saw of it."""
+    """A peer, with what its gateway last saw of it.
+
+    `preshared_key` is whether it has one: none but its gateway and the peer itself know it.
+    """
 
     name: str
     org: str
     network: str
     owner: str
     public_key: _Key
+    preshared_key: bool
     address: IPv6Address
     gateway: str
     created_at: datetime

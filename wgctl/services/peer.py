@@ -53,11 +53,12 @@ class NewPeer:
 
 @dataclass(frozen=True, slots=True)
 class PeerFacts:
-    """A peer, its network and the gateway that it connects to."""
+    """A peer, its network, the gateway that it connects to, and whether it has a preshared key."""
 
     peer: Peer
     network: Network
     gateway: Gateway
+    preshared: bool
 
 
 def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, bool]:
@@ -74,7 +75,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         known = door.find_peer(network, new.name)
         if known is not None:
             _require_same(door, known, new, network=network)
-            return _facts(deployment, network, known), False
+            return _facts(deployment, door, network, known), False
         _require_shown(gateway, new.preshared_key)
         _refuse_known_key(deployment, new.public_key)
         row = NewPeerRow(
@@ -86,7 +87,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         )
         peer = door.add_peer(network, gateway, row)
         door.set_seal(peer, _sealed(new.preshared_key))
-        return PeerFacts(peer, network, gateway), True
+        return _facts(deployment, door, network, peer), True
 
 
 def offered_gateway(store: Store, org: str, network: str, *, needs_forwarding: bool) -> Gateway:
@@ -108,9 +109,11 @@ def listed(
         within = None if network is None else door.network(network)
         networks = {found.id: found for found in door.networks()}
         gateways = {found.id: found for found in deployment.gateways()}
+        peers = door.peers(network=within, after=after, limit=limit)
+        sealed = door.sealed_ids(peers)
         return [
-            PeerFacts(peer, networks[peer.network_id], gateways[peer.gateway_id])
-            for peer in door.peers(network=within, after=after, limit=limit)
+            PeerFacts(peer, networks[peer.network_id], gateways[peer.gateway_id], peer.id in sealed)
+            for peer in peers
         ]
 
 
@@ -119,7 +122,7 @@ def shown(store: Store, org: str, network: str, name: str) -> PeerFacts:
     with store.reading() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        return _facts(deployment, found, door.peer(found, name))
+        return _facts(deployment, door, found, door.peer(found, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def rekey(store: Store, org: str, network: str, name: str, new: NewKey) -> PeerF
         door = deployment.owned_by(org)
         found = door.network(network)
         peer = door.peer(found, name)
-        facts = _facts(deployment, found, peer)
+        facts = _facts(deployment, door, found, peer)
         if new.needs_forwarding:
             _require_forwarding(facts.gateway)
         if _has_keys(door, peer, new):
@@ -151,7 +154,7 @@ def rekey(store: Store, org: str, network: str, name: str, new: NewKey) -> PeerF
             _refuse_known_key(deployment, new.public_key)
             peer = door.rekey_peer(found, peer, new.public_key)
         door.set_seal(peer, _sealed(new.preshared_key))
-        return _facts(deployment, found, peer)
+        return _facts(deployment, door, found, peer)
 
 
 def remove(store: Store, org: str, network: str, name: str) -> None:
@@ -212,6 +215,6 @@ def _refuse_known_key(deployment: Deployment, key: PublicKey) -> None:
         raise Invalid("this public key is already in use, expected a new one: wg genkey makes it")
 
 
-def _facts(deployment: Deployment, network: Network, peer: Peer) -> PeerFacts:
+def _facts(deployment: Deployment, door: OrgDoor, network: Network, peer: Peer) -> PeerFacts:
     gateway = next(g for g in deployment.gateways() if g.id == peer.gateway_id)
-    return PeerFacts(peer, network, gateway)
+    return PeerFacts(peer, network, gateway, door.seal(peer) is not None)

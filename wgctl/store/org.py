@@ -4,7 +4,7 @@ Every statement is made by `_select`, `_insert`, `_update` or `_delete`, which n
 reads the syntax tree to prove it. Which org may be opened by whom is decided above.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 
@@ -205,6 +205,11 @@ class OrgDoor:
             )
         )
         return [rows.seal_of(row) for row in found]
+
+    def sealed_ids(self, peers: Iterable[Peer]) -> frozenset[int]:
+        """Return the ids of those of `peers` that have a preshared key."""
+        among = tables.seals.c.peer_id.in_([peer.id for peer in peers])
+        return frozenset(row["peer_id"] for row in self._rows(self._select(tables.seals, among)))
 
     def seal(self, peer: Peer) -> Seal | None:
         """Return the sealed preshared key of `peer`, None if it has none."""
