@@ -1,12 +1,14 @@
 """What each kind of query gets: the place to look first.
 
 The sample network has one app with two started machines on two peers, one without any, a peer
-whose time is over, and a list too long for a datagram. dnspython reads every reply.
+whose time is over, and a list too long for a datagram. In another view of it every machine of
+the first app fails its checks. dnspython reads every reply.
 """
 
 import struct
 from ipaddress import IPv6Address, IPv6Network
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -18,9 +20,9 @@ from hypothesis import strategies as st
 
 from peers.keys import PublicKey
 from peers.names import Label
-from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.model import App, Machine, MachineState, Network, Peer, Port, Protocol
 from wgctl.core.responder import Forward, respond
-from wgctl.core.view import build
+from wgctl.core.view import View, build
 
 KEY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
 NOW = 1_000_000
@@ -32,8 +34,9 @@ def peer(number: int, name: str, *, expires_at: int | None = None) -> Peer:
 
 
 def machine(number: int, app_id: int, peer_id: int, state: MachineState) -> Machine:
-    name, region = Label(f"m{number}"), Label("ams")
-    return Machine(number, 1, 1, app_id, peer_id, name, region, Label("app"), (), {}, state, 0)
+    names = Label(f"m{number}"), Label("ams"), Label("app")
+    ports = (Port(Label("http"), 8000 + number, Protocol.TCP),)
+    return Machine(number, 1, 1, app_id, peer_id, *names, ports, {"role": "a"}, state, 0)
 
 
 NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:18::/48"), 0)
@@ -46,6 +49,7 @@ MACHINES = [
     machine(4, 2, 2, MachineState.STOPPED),
 ]
 VIEW = build(NETWORK, PEERS, APPS, MACHINES, now=NOW)
+SICK = build(NETWORK, PEERS, APPS, MACHINES, now=NOW, failing=frozenset({1, 2}))
 CROWD = build(
     NETWORK,
     [peer(number, f"peer{number:03}") for number in range(2, 402)],
@@ -85,6 +89,53 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
     ("internal", "NS", OK, ["internal. 5 IN NS _api.internal."], ""),
     (NET, "SOA", OK, [REVERSE_SOA], ""),
     (NET, "NS", OK, [f"{NET}. 5 IN NS _api.internal."], ""),
+    # Below an app.
+    ("global.web.internal", "AAAA", OK, [f"global.{line}" for line in WEB], ""),
+    ("ams.web.internal", "AAAA", OK, [f"ams.{line}" for line in WEB], ""),
+    ("app.process.web.internal", "AAAA", OK, [f"app.process.{line}" for line in WEB], ""),
+    ("m1.vm.web.internal", "AAAA", OK, [f"m1.vm.{WEB[1]}"], ""),
+    ("top9.nearest.of.web.internal", "AAAA", OK, [f"top9.nearest.of.{line}" for line in WEB], ""),
+    ("top1.nearest.of.web.internal", "AAAA", OK, [f"top1.nearest.of.{WEB[0]}"], ""),
+    (
+        "A.role.kv._METADATA.web.internal",
+        "AAAA",
+        OK,
+        [f"A.role.kv._METADATA.{line}" for line in WEB],
+        "",
+    ),
+    (
+        "role.kv._metadata.web.internal",
+        "AAAA",
+        OK,
+        [f"role.kv._metadata.{line}" for line in WEB],
+        "",
+    ),
+    (
+        "_http._tcp.web.internal",
+        "SRV",
+        OK,
+        [
+            "_http._tcp.web.internal. 5 IN SRV 0 1 8001 m1.vm.web.internal.",
+            "_http._tcp.web.internal. 5 IN SRV 0 1 8002 m2.vm.web.internal.",
+        ],
+        "",
+    ),
+    ("regions.web.internal", "TXT", OK, ['regions.web.internal. 5 IN TXT "ams"'], ""),
+    ("all.regions.idle.internal", "TXT", OK, ['all.regions.idle.internal. 5 IN TXT "ams"'], ""),
+    ("vms.web.internal", "TXT", OK, ['vms.web.internal. 5 IN TXT "m1 ams,m2 ams"'], ""),
+    ("all.vms.idle.internal", "TXT", OK, ['all.vms.idle.internal. 5 IN TXT "m4 ams"'], ""),
+    (
+        "_instances.internal",
+        "TXT",
+        OK,
+        [
+            (
+                '_instances.internal. 5 IN TXT "instance=m1,app=web,ip=fdaa:0:18:10::3,region=ams;'
+                'instance=m2,app=web,ip=fdaa:0:18:10::2,region=ams"'
+            )
+        ],
+        "",
+    ),
     # The case of the question comes back, the case of the records' own names is ours.
     (
         "WeB.iNtErNaL",
@@ -102,11 +153,27 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
     ("web.internal", "CNAME", OK, [], INTERNAL_SOA),
     ("web.internal", "DS", OK, [], INTERNAL_SOA),
     ("idle.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("ams.idle.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("m4.vm.idle.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("top1.nearest.of.idle.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("_http._tcp.idle.internal", "SRV", OK, [], INTERNAL_SOA),
+    ("_http._tcp.web.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("regions.idle.internal", "TXT", OK, [], INTERNAL_SOA),
+    ("vms.idle.internal", "TXT", OK, [], INTERNAL_SOA),
+    ("vms.web.internal", "AAAA", OK, [], INTERNAL_SOA),
     ("_peer.internal", "AAAA", OK, [], INTERNAL_SOA),
     ("_apps.internal", "AAAA", OK, [], INTERNAL_SOA),
     ("internal", "AAAA", OK, [], INTERNAL_SOA),
     (ALICE, "AAAA", OK, [], REVERSE_SOA),
     # Nothing at the name, something below it.
+    ("vm.web.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("process.web.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("nearest.of.web.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("of.web.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("kv._metadata.web.internal", "AAAA", OK, [], INTERNAL_SOA),
+    ("_metadata.web.internal", "TXT", OK, [], INTERNAL_SOA),
+    ("_tcp.web.internal", "SRV", OK, [], INTERNAL_SOA),
+    ("all._instances.internal", "AAAA", OK, [], INTERNAL_SOA),
     (ALICE.split(".", 1)[1], "PTR", OK, [], REVERSE_SOA),
     (f"0.1.0.0.{NET}", "NS", OK, [], REVERSE_SOA),
     ("a.a.d.f.ip6.arpa", "PTR", OK, [], ULA_SOA),
@@ -118,7 +185,17 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
     # No such name, and nothing below what holds no names (RFC 8020).
     ("nope.internal", "AAAA", NX, [], INTERNAL_SOA),
     ("x.web.internal", "AAAA", NX, [], INTERNAL_SOA),
-    ("_tcp.web.internal", "SRV", NX, [], INTERNAL_SOA),
+    ("_udp.web.internal", "SRV", NX, [], INTERNAL_SOA),
+    ("_ssh._tcp.web.internal", "SRV", NX, [], INTERNAL_SOA),
+    ("fra.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("worker.process.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("m4.vm.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("m3.vm.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("b.role.kv._metadata.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("top0.nearest.of.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("all.internal", "TXT", NX, [], INTERNAL_SOA),
+    ("all.web.internal", "AAAA", NX, [], INTERNAL_SOA),
+    ("all._apps.internal", "TXT", NX, [], INTERNAL_SOA),
     ("nope._peer.internal", "AAAA", NX, [], INTERNAL_SOA),
     ("gone._peer.internal", "AAAA", NX, [], INTERNAL_SOA),
     ("alice.internal", "AAAA", NX, [], INTERNAL_SOA),
@@ -132,6 +209,8 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
     (FOREIGN, "PTR", NX, [], ULA_SOA),
     (reverse("fdaa:0:19::3"), "PTR", NX, [], ULA_SOA),
     (reverse("fd12:3456:789a::1"), "PTR", NX, [], ULA_SOA),
+    ("web.flycast", "AAAA", NX, [], f"flycast. 5 IN SOA {ELSEWHERE}"),
+    ("flycast", "AAAA", OK, [], f"flycast. 5 IN SOA {ELSEWHERE}"),
     ("printer.local", "AAAA", NX, [], f"local. 5 IN SOA {ELSEWHERE}"),
     ("localhost", "A", OK, [], f"localhost. 5 IN SOA {ELSEWHERE}"),
     ("a.b.onion", "A", NX, [], f"onion. 5 IN SOA {ELSEWHERE}"),
@@ -183,7 +262,8 @@ def test_each_name_and_type_has_its_reply(
     assert dns.rcode.to_text(reply.rcode()) == rcode
     assert sorted(lines(reply.answer)) == sorted(answers)
     assert lines(reply.authority) == ([soa] if soa else [])
-    assert reply.additional == []
+    if type_ != "SRV":
+        assert reply.additional == []
     authoritative = bool(answers or soa)
     flags = dns.flags.QR | dns.flags.RD | (dns.flags.AA if authoritative else 0)
     assert reply.flags & ~0xF == flags
@@ -327,7 +407,9 @@ def test_of_the_edns_flags_only_do_comes_back() -> None:
 
 
 @pytest.mark.parametrize("payload", [None, 512, 4096])
-@pytest.mark.parametrize(("name", "type_"), [("web.internal", "AAAA"), ("_peer.internal", "TXT")])
+@pytest.mark.parametrize(
+    ("name", "type_"), [("_http._tcp.web.internal", "SRV"), ("_peer.internal", "TXT")]
+)
 def test_what_no_datagram_holds_comes_truncated_with_question_and_opt(
     payload: int | None, name: str, type_: str
 ) -> None:
@@ -348,7 +430,13 @@ def test_what_no_datagram_holds_comes_truncated_with_question_and_opt(
     assert len(complete.answer) == 1
 
 
-def test_a_datagram_never_exceeds_what_its_asker_takes_nor_1232_octets() -> None:
+@pytest.mark.parametrize(
+    ("payload", "limit", "whole"),
+    [(100, 512, 16), (512, 512, 16), (1232, 1232, 32), (65535, 1232, 32)],
+)
+def test_a_datagram_never_exceeds_what_its_asker_takes_nor_1232_octets(
+    payload: int, limit: int, whole: int
+) -> None:
     crowd = [peer(number, f"p{number}") for number in range(2, 60)]
     apps = [App(number, 1, 1, Label(f"app{number}"), 0) for number in range(1, 50)]
     machines = [
@@ -357,17 +445,82 @@ def test_a_datagram_never_exceeds_what_its_asker_takes_nor_1232_octets() -> None
         for one in crowd[: app.id]
     ]
     view = build(NETWORK, crowd, apps, machines, now=NOW)
-    whole = {512: 0, 1232: 0}
+    complete = 0
     for app in apps:
-        for payload, limit in ((100, 512), (512, 512), (1232, 1232), (65535, 1232)):
-            query = dns.message.make_query(f"{app.name}.internal", "AAAA", payload=payload)
-            reply = respond(query.to_wire(), view=view, forwards=False, stream=False)
+        query = dns.message.make_query(f"{app.name}.internal", "AAAA", payload=payload)
+        reply = respond(query.to_wire(), view=view, forwards=False, stream=False)
 
-            assert isinstance(reply, bytes)
-            assert len(reply) <= limit
-            if not dns.message.from_wire(reply).flags & dns.flags.TC:
-                whole[limit] = max(whole[limit], app.id)
-    assert whole == {512: 16, 1232: 42}
+        assert isinstance(reply, bytes)
+        assert len(reply) <= limit
+        message = dns.message.from_wire(reply)
+        if not message.flags & dns.flags.TC:
+            complete = max(complete, len(message.answer[0]))
+    assert complete == whole
+
+
+def srv(*, stream: bool, payload: int = 1232) -> dns.message.Message:
+    query = dns.message.make_query("_http._tcp.web.internal", "SRV", payload=payload)
+    reply = respond(query.to_wire(), view=SERVING, forwards=False, stream=stream)
+    assert isinstance(reply, bytes)
+    assert len(reply) <= (65535 if stream else payload)
+    return dns.message.from_wire(reply)
+
+
+SERVING = build(
+    NETWORK,
+    [peer(number, f"peer{number:03}") for number in range(2, 102)],
+    [App(1, 1, 1, Label("web"), 0)],
+    [machine(number, 1, number, MachineState.STARTED) for number in range(2, 20)],
+    now=NOW,
+)
+
+
+def test_the_targets_of_a_service_come_with_their_addresses() -> None:
+    reply = srv(stream=True)
+    targets = {data.target for data in reply.answer[0]}
+
+    assert len(targets) == 18
+    assert {rrset.name for rrset in reply.additional} == targets
+    for rrset in reply.additional:
+        asked_for = asked_of(SERVING, rrset.name.to_text())
+        assert lines(asked_for.answer) == lines([rrset])
+
+
+def test_addresses_that_do_not_fit_beside_a_service_are_left_out_without_truncation() -> None:
+    """RFC 2181, section 9: TC would send the asker to TCP for what it may not even want."""
+    reply = srv(stream=False)
+
+    assert not reply.flags & dns.flags.TC
+    assert len(reply.answer[0]) == 18
+    assert 0 < len(reply.additional) < 18
+
+
+def asked_of(view: View, name: str, *, turn: int = 0, edns: bool = True) -> dns.message.Message:
+    query = dns.message.make_query(name, "AAAA", use_edns=edns)
+    reply = respond(query.to_wire(), view=view, forwards=False, stream=False, turn=turn)
+    assert isinstance(reply, bytes)
+    return dns.message.from_wire(reply)
+
+
+def test_an_answer_of_last_resort_says_so_to_those_who_understand() -> None:
+    """RFC 8914."""
+    reply = asked_of(SICK, "web.internal")
+    [option] = reply.options
+
+    assert isinstance(option, dns.edns.EDEOption)
+    assert (option.code, option.text) == (0, "no machine passes its checks: all are given")
+    assert sorted(lines(reply.answer)) == WEB
+    assert asked_of(SICK, "web.internal", edns=False).answer == reply.answer
+    for name in ("idle.internal", "m1.vm.web.internal", "nope.internal"):
+        assert asked_of(SICK, name).options == ()
+    assert asked_of(VIEW, "web.internal").options == ()
+
+
+def test_where_an_answer_begins_is_the_turn_s() -> None:
+    def first(turn: int) -> str:
+        return lines(asked_of(VIEW, "web.internal", turn=turn).answer)[0]
+
+    assert [first(turn) for turn in range(4)] == WEB * 2
 
 
 def test_the_strings_of_a_list_join_without_separator() -> None:
@@ -431,6 +584,11 @@ def test_another_networks_names_look_like_names_that_do_not_exist() -> None:
     pairs = [
         ("carol._peer.internal", "nobod._peer.internal"),
         ("shop.internal", "nope.internal"),
+        ("ams.shop.internal", "ams.nope.internal"),
+        ("m9.vm.shop.internal", "m9.vm.nope.internal"),
+        ("top1.nearest.of.shop.internal", "top1.nearest.of.nope.internal"),
+        ("_http._tcp.shop.internal", "_http._tcp.nope.internal"),
+        ("shop.flycast", "nope.flycast"),
         (reverse("fdaa:0:19:10::2"), reverse("fdaa:0:77:10::2")),
         (reverse("fdaa:0:19::3"), reverse("fdaa:0:77::3")),
         ("9.1.0.0.0.0.0.0.a.a.d.f.ip6.arpa", "7.7.0.0.0.0.0.0.a.a.d.f.ip6.arpa"),

@@ -30,7 +30,7 @@ def test_what_is_left_out_is_as_documented() -> None:
             backend=Backend.AUTO,
             mtu=1420,
         ),
-        resolver=ResolverSettings(upstreams=()),
+        resolver=ResolverSettings(upstreams=(), distances={}),
     )
 
 
@@ -59,7 +59,13 @@ _endpoints = st.builds(
             backend=st.sampled_from(Backend),
             mtu=st.integers(1280, 65535),
         ),
-        resolver=st.builds(ResolverSettings, upstreams=st.lists(_endpoints, max_size=3).map(tuple)),
+        resolver=st.builds(
+            ResolverSettings,
+            upstreams=st.lists(_endpoints, max_size=3).map(tuple),
+            distances=st.dictionaries(
+                st.sampled_from(["fra", "eu-1", "7"]), st.integers(0, 2**40), max_size=3
+            ),
+        ),
     )
 )
 def test_what_is_rendered_is_read_back(settings: Settings) -> None:
@@ -106,6 +112,9 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
         ('runtime_dir = "/a\\u0000b"\n' + _LEAST, r"runtime_dir: '/a\\x00b' holds an unprint"),
         (_LEAST + "[resolver]\nupstreams = [5]", "resolver.upstreams.0: "),
         (_LEAST + '[resolver]\nupstreams = ["9.9.9.9:x"]', "resolver.upstreams.0: "),
+        (_LEAST + "[resolver.distances]\nAms = 5", "resolver.distances.Ams.*region 'Ams'"),
+        (_LEAST + "[resolver.distances]\nfra = -1", "resolver.distances.fra: .*greater than"),
+        (_LEAST + "[resolver.distances]\nfra = true", "resolver.distances.fra: .*integer"),
         ("gateway = 5", "gateway: "),
     ],
 )

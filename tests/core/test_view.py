@@ -1,155 +1,206 @@
 """What names a network has; how they are asked for is `test_responder`."""
 
-from ipaddress import IPv6Address, IPv6Network
+from collections.abc import Iterator
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.addresses import prefix_of, reverse_name
-from peers.keys import PublicKey
 from peers.names import Label
-from wgctl.core.model import App, Machine, MachineState, Network, Peer
-from wgctl.core.view import TTL_S, Labels, View, build
-from wgctl.core.wire import Qtype, encode_name
-
-KEY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
-NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:18::/48"), 0)
-NOW = 1000
-FIXED = {"_api", "_apps", "_peer"}
-
-
-def peer(number: int, *, expires_at: int | None = None, name: str | None = None) -> Peer:
-    label = Label(name or f"peer{number}")
-    address = NETWORK.prefix[0x10 << 64 | number]
-    return Peer(number, 1, 1, 1, label, "operator", KEY, address, 0, expires_at)
-
-
-def app(number: int, name: str) -> App:
-    return App(number, 1, 1, Label(name), 0)
-
-
-def machine(number: int, app_id: int, peer_id: int, *, started: bool = True) -> Machine:
-    state = MachineState.STARTED if started else MachineState.STOPPED
-    names = Label(f"m{number}"), Label("ams"), Label("app")
-    return Machine(number, 1, 1, app_id, peer_id, *names, (), {}, state, 0)
-
-
-def built(peers: list[Peer], apps: list[App], machines: list[Machine]) -> View:
-    return build(NETWORK, peers, apps, machines, now=NOW)
-
-
-def labels(text: str) -> Labels:
-    return tuple(text.encode().split(b"."))
-
-
-def addresses(view: View, name: str) -> list[IPv6Address]:
-    records = view.names[labels(name)].records.get(Qtype.AAAA)
-    if records is None:
-        return []
-    size = len(records.octets) // records.total
-    starts = range(0, len(records.octets), size)
-    return [IPv6Address(records.octets[start + size - 16 : start + size]) for start in starts]
-
-
-def text(view: View, name: str) -> list[bytes]:
-    data = view.names[labels(name)].records[Qtype.TXT].octets[12:]
-    strings = []
-    while data:
-        strings.append(data[1 : 1 + data[0]])
-        data = data[1 + data[0] :]
-    return strings
-
-
-PEERS = st.lists(
-    st.builds(peer, st.integers(2, 2**40), expires_at=st.none() | st.integers(NOW - 9, NOW + 9)),
-    max_size=8,
-    unique_by=lambda one: one.id,
+from tests.core.names.samples import (
+    NETWORK,
+    NOW,
+    aaaa,
+    address_of,
+    app,
+    labels,
+    machine,
+    peer,
+    rows,
+    text,
 )
+from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.names.zone import Node
+from wgctl.core.region import Vantage
+from wgctl.core.view import View, build
+from wgctl.core.wire import Labels, Qtype, encode_name
+
+FIXED = {"_api", "_apps", "_peer", "_instances", "all._instances"}
+Rows = tuple[list[Peer], list[App], list[Machine], frozenset[int]]
 
 
-@st.composite
-def rows(draw: st.DrawFn) -> tuple[list[Peer], list[App], list[Machine]]:
-    peers = draw(PEERS)
-    apps = [app(number, f"app{number}") for number in range(draw(st.integers(0, 4)))]
-    ids = st.sampled_from([one.id for one in peers] or [2])
-    wishes = draw(st.lists(st.tuples(st.integers(0, 4), ids, st.booleans()), max_size=12))
-    machines = [
-        machine(number, app_id, peer_id, started=started)
-        for number, (app_id, peer_id, started) in enumerate(wishes)
-    ]
-    return peers, apps, machines
+def built(
+    peers: list[Peer],
+    apps: list[App],
+    machines: list[Machine],
+    failing: frozenset[int] = frozenset(),
+) -> View:
+    return build(NETWORK, peers, apps, machines, now=NOW, failing=failing)
+
+
+def found(view: View, name: str) -> Node:
+    node = view.find(labels(name))
+    assert node is not None, name
+    return node
+
+
+def living(peers: list[Peer]) -> list[Peer]:
+    return [one for one in peers if not one.expired(now=NOW)]
+
+
+def pointers(view: View) -> Iterator[tuple[IPv6Address, bytes]]:
+    """Yield each address that has a name, and the name on the wire."""
+    for digits in view.reverse.addresses:
+        address = IPv6Address(int(digits, 16))
+        records = found(view, reverse_name(address)).records
+        [one] = records[Qtype.PTR].pick(0)
+        yield address, one.record[12:]
 
 
 @given(rows())
-def test_an_app_has_the_addresses_of_its_started_machines_on_living_peers(
-    drawn: tuple[list[Peer], list[App], list[Machine]],
-) -> None:
-    peers, apps, machines = drawn
-    view = built(*drawn)
-    living = {one.id: one.address for one in peers if not one.expired(now=NOW)}
+def test_an_app_has_the_addresses_of_its_started_machines_on_living_peers(drawn: Rows) -> None:
+    peers, apps, machines, _ = drawn
+    view = built(peers, apps, machines)
+    address_at = {one.id: one.address for one in living(peers)}
 
     for one in apps:
         hosts = {
-            living[each.peer_id]
+            address_at[each.peer_id]
             for each in machines
             if each.app_id == one.id
             and each.state is MachineState.STARTED
-            and each.peer_id in living
+            and each.peer_id in address_at
         }
-        assert addresses(view, f"{one.name}.internal") == sorted(hosts)
+        assert aaaa(found(view, f"{one.name}.internal").records) == sorted(hosts)
 
 
 @given(rows())
-def test_forward_and_reverse_names_of_peers_are_each_others_inverse(
-    drawn: tuple[list[Peer], list[App], list[Machine]],
-) -> None:
+def test_forward_and_reverse_names_of_peers_are_each_others_inverse(drawn: Rows) -> None:
     view = built(*drawn)
-    living = {one for one in drawn[0] if not one.expired(now=NOW)}
-
-    pointers = {
-        name: node.records[Qtype.PTR].octets[12:]
-        for name, node in view.names.items()
-        if Qtype.PTR in node.records
-    }
     expected = {
-        labels(reverse_name(one.address)): encode_name(labels(f"{one.name}._peer.internal"))
-        for one in living
+        one.address: encode_name(labels(f"{one.name}._peer.internal")) for one in living(drawn[0])
     }
-    resolver = labels(reverse_name(NETWORK.resolver))
-    assert pointers == expected | {resolver: encode_name(labels("_api.internal"))}
-    assert all(addresses(view, f"{one.name}._peer.internal") == [one.address] for one in living)
+
+    resolver = {NETWORK.resolver: encode_name(labels("_api.internal"))}
+    assert dict(pointers(view)) == expected | resolver
+    for one in living(drawn[0]):
+        records = found(view, f"{one.name}._peer.internal").records
+        assert aaaa(records) == [one.address]
 
 
-@given(rows())
-def test_every_name_between_a_name_and_its_zone_exists(
-    drawn: tuple[list[Peer], list[App], list[Machine]],
-) -> None:
+@given(rows(), st.integers(1, 40))
+def test_every_name_between_a_name_and_its_zone_exists(drawn: Rows, count: int) -> None:
     """RFC 8020: where a parent did not exist, nobody would ask for the child."""
     view = built(*drawn)
+    tops = [(b"top%d" % count, *name) for name in view.nearest]
+    reverse = [labels(reverse_name(address)) for address, _ in pointers(view)]
 
-    for name, node in view.names.items():
-        if name != node.zone.apex:
-            assert name[-len(node.zone.apex) :] == node.zone.apex
-            assert name[1:] in view.names or name[1:] == node.zone.apex
-            assert view.zone_of(name) == node.zone
+    for name in [*view.names, *tops, *reverse]:
+        node = view.find(name)
+        assert node is not None
+        assert node.zone == view.zone_of(name)
+        for start in range(1, len(name) - len(node.zone.apex) + 1):
+            assert view.find(name[start:]) is not None
+
+
+@given(rows(), st.lists(st.sampled_from(["app1", "ams", "vm", "m1", "of", "peer2"]), max_size=4))
+def test_what_does_not_exist_has_nothing_below_it(drawn: Rows, words: list[str]) -> None:
+    view = built(*drawn)
+    name: Labels = (*(word.encode() for word in words), b"internal")
+    if view.find(name) is None:
+        assert not [longer for longer in view.names if longer[-len(name) :] == name]
 
 
 @given(rows())
-def test_nothing_stands_under_internal_but_what_the_rows_say(
-    drawn: tuple[list[Peer], list[App], list[Machine]],
-) -> None:
-    peers, apps, _ = drawn
+def test_every_address_in_an_answer_is_of_a_living_peer_or_the_resolver(drawn: Rows) -> None:
     view = built(*drawn)
-    names = {b".".join(name).decode() for name in view.names if name[-1] == b"internal"}
+    own = {one.address for one in living(drawn[0])} | {NETWORK.resolver}
 
-    expected = {"internal"} | {f"{word}.internal" for word in FIXED}
-    expected |= {f"{one.name}.internal" for one in apps}
-    expected |= {f"{one.name}._peer.internal" for one in peers if not one.expired(now=NOW)}
-    assert names == expected
+    for node in view.names.values():
+        for turn in range(3):
+            assert own.issuperset(aaaa(node.records, turn=turn))
 
 
-@given(PEERS)
+@given(rows())
+def test_every_target_of_a_service_resolves_to_what_stands_beside_it(drawn: Rows) -> None:
+    view = built(*drawn)
+    for name, node in view.names.items():
+        assert (Qtype.SRV in node.records) <= name[0].startswith(b"_")
+        for one in node.records[Qtype.SRV].pick(0) if Qtype.SRV in node.records else []:
+            packed, target = one.record[18:], []
+            while packed[0]:
+                target.append(packed[1 : 1 + packed[0]])
+                packed = packed[1 + packed[0] :]
+            resolved = view.find(tuple(target))
+            assert resolved is not None
+            assert [each.packed for each in aaaa(resolved.records)] == [one.glue[-16:]]
+
+
+@given(rows())
+def test_the_only_names_above_apps_and_peers_are_fixed(drawn: Rows) -> None:
+    peers, apps, machines, failing = drawn
+    view = built(peers, apps, machines, failing)
+    own = {(*labels(one.name), b"internal") for one in apps}
+    names = {
+        b".".join(name[:-1]).decode()
+        for name in view.names
+        if name[-2:] not in own and len(name) > 1
+    }
+
+    assert names == FIXED | {f"{one.name}._peer" for one in living(peers)}
+    assert {name[-2:] for name in view.names} >= own
+
+
+@given(rows(), st.sampled_from(["ams", "fra", "nowhere"]))
+def test_where_one_is_changes_no_name_but_the_nearest(drawn: Rows, region: str) -> None:
+    peers, apps, machines, failing = drawn
+    here = Vantage(Label(region))
+    there = build(NETWORK, peers, apps, machines, now=NOW, failing=failing, here=here)
+
+    assert there.names == built(peers, apps, machines, failing).names
+
+
+def test_the_nearest_are_near_to_where_one_is() -> None:
+    machines = [machine(1, 1, 2, region="fra"), machine(2, 1, 3, region="iad")]
+    nearest = {}
+    for region in ("ams", "ord"):
+        view = build(
+            NETWORK,
+            [peer(2), peer(3)],
+            [app(1, "web")],
+            machines,
+            now=NOW,
+            here=Vantage(Label(region)),
+        )
+        nearest[region] = aaaa(found(view, "top1.nearest.of.web.internal").records)
+
+    assert nearest == {"ams": [address_of(2)], "ord": [address_of(3)]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "top0.nearest.of.web.internal",
+        "top1.nearest.of.db.internal",
+        "top1.of.web.internal",
+        "top1.nearest.web.internal",
+        "x.top1.nearest.of.web.internal",
+        "nearest.of.internal",
+    ],
+)
+def test_what_only_looks_like_the_nearest_is_no_name(name: str) -> None:
+    assert built([peer(2)], [app(1, "web")], [machine(1, 1, 2)]).find(labels(name)) is None
+
+
+@given(
+    st.lists(
+        st.builds(peer, st.integers(2, 99), expires_at=st.integers(NOW - 9, NOW + 9)),
+        max_size=8,
+        unique_by=lambda one: one.id,
+    )
+)
 def test_a_view_is_right_until_the_next_peer_s_time_is_over(peers: list[Peer]) -> None:
     view = built(peers, [], [])
     ends = [one.expires_at for one in peers if one.expires_at is not None and one.expires_at > NOW]
@@ -163,50 +214,59 @@ def test_a_view_is_right_until_the_next_peer_s_time_is_over(peers: list[Peer]) -
 def test_machines_on_one_peer_share_one_record() -> None:
     view = built([peer(2)], [app(1, "web")], [machine(1, 1, 2), machine(2, 1, 2)])
 
-    assert addresses(view, "web.internal") == [peer(2).address]
+    assert aaaa(found(view, "web.internal").records) == [address_of(2)]
 
 
-def test_an_app_with_more_machines_than_a_message_holds_answers_with_the_first() -> None:
-    peers = [peer(number) for number in range(2, 2600)]
+def test_a_machine_of_an_unknown_app_or_peer_is_nowhere() -> None:
+    view = built([peer(2)], [app(1, "web")], [machine(1, 9, 2), machine(2, 1, 9)])
+
+    assert text(found(view, "all._instances.internal").records) is None
+    assert aaaa(found(view, "web.internal").records) == []
+
+
+def test_of_thousands_of_machines_each_asker_gets_32_and_each_machine_its_turn() -> None:
+    peers = [peer(number) for number in range(2, 2602)]
     machines = [machine(one.id, 1, one.id) for one in reversed(peers)]
-    view = built(peers, [app(1, "web")], machines)
+    records = found(built(peers, [app(1, "web")], machines), "web.internal").records
+    given = [aaaa(records, turn=turn) for turn in range(82)]
 
-    assert addresses(view, "web.internal") == [one.address for one in peers[:2000]]
-
-
-def test_lists_are_sorted_and_cut_into_strings_of_255_octets() -> None:
-    names = [f"{letter}{'x' * 50}" for letter in "hgfedcba"]
-    view = built([], [app(number, name) for number, name in enumerate(names)], [])
-    strings = text(view, "_apps.internal")
-
-    assert [len(string) for string in strings] == [255, 8 * 51 + 7 - 255]
-    assert b"".join(strings).decode() == ",".join(sorted(names))
+    assert {len(addresses) for addresses in given} == {32}
+    assert len({address for addresses in given for address in addresses}) == 2600
 
 
-def test_a_list_longer_than_a_message_ends_with_a_whole_name() -> None:
-    peers = [peer(number, name=f"{number:060}") for number in range(2, 1200)]
-    listed = b"".join(text(built(peers, [], []), "_peer.internal")).decode().split(",")
+def test_lists_name_apps_peers_and_machines() -> None:
+    view = built(
+        [peer(2, name="bob"), peer(3, name="alice"), peer(4, name="gone", expires_at=NOW)],
+        [app(1, "web"), app(2, "db")],
+        [
+            machine(2, 1, 2, region="fra"),
+            machine(1, 2, 3, started=False),
+            machine(3, 1, 4),
+            machine(4, 1, 3),
+        ],
+    )
 
-    assert len(listed) == 983  # of 60 octets and a comma, in 60,000
-    assert listed == [one.name for one in peers[:983]]
+    def said(name: str) -> str | None:
+        return text(found(view, name).records)
+
+    assert said("_apps.internal") == "db,web"
+    assert said("_peer.internal") == "alice,bob"
+    assert said("_instances.internal") == (
+        "instance=m2,app=web,ip=fdaa:0:18:10::2,region=fra;"
+        "instance=m4,app=web,ip=fdaa:0:18:10::3,region=ams"
+    )
+    assert said("all._instances.internal") == (
+        "instance=m1,app=db,ip=fdaa:0:18:10::3,region=ams;"
+        "instance=m2,app=web,ip=fdaa:0:18:10::2,region=fra;"
+        "instance=m4,app=web,ip=fdaa:0:18:10::3,region=ams"
+    )
 
 
 def test_an_empty_list_has_no_record() -> None:
     view = built([], [], [])
 
-    assert view.names[labels("_apps.internal")].records == {}
-    assert view.names[labels("_peer.internal")].records == {}
-
-
-@pytest.mark.parametrize(
-    ("now", "serial"), [(0, 0), (7, 7), (2**32 - 1, 2**32 - 1), (2**32 + 5, 5)]
-)
-def test_the_serial_is_the_time_in_32_bits(now: int, serial: int) -> None:
-    view = build(NETWORK, [], [], [], now=now)
-
-    for zone in view.zones.values():
-        assert int.from_bytes(zone.soa[-20:-16], "big") == serial
-        assert int.from_bytes(zone.soa[-4:], "big") == TTL_S
+    for name in ("_apps", "_peer", "_instances", "all._instances"):
+        assert found(view, f"{name}.internal").records == {}
 
 
 @pytest.mark.parametrize(
@@ -233,4 +293,5 @@ def test_the_names_of_two_networks_share_no_reverse_zone() -> None:
     other = Network(2, 1, Label("other"), prefix_of(IPv6Address("fdaa:0:19::")), 0)
     view = build(other, [], [], [], now=NOW)
 
-    assert built([], [], []).zones.keys() & view.zones.keys() == {labels("internal")}
+    assert built([], [], []).reverse.zone.apex != view.reverse.zone.apex
+    assert view.find(built([], [], []).reverse.zone.apex) is None

@@ -27,7 +27,9 @@ from wgctl.client.resolver import Reply, ask
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Commit, Delete, Event, Kind, Put, Row, Snapshot, render_line
 from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.region import Vantage
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
+from wgctl.core.wire import Qtype
 from wgctl.daemon.follow import Changes
 from wgctl.daemon.resolver import Answers, Views
 from wgctl.drivers.dns_server import Asker
@@ -84,12 +86,17 @@ class Followed:
         self.views.take(Changes(replaced=False, events=events, revision=revision))
 
     def names(self, network: Network) -> set[str]:
+        """Return the names of apps and peers, and those that every network has."""
         view = self.views.of(network.prefix.network_address.packed[:6])
         assert view is not None
-        return {b".".join(name).decode() for name in view.names if name[-1] == b"internal"}
+        return {
+            b".".join(name).decode()
+            for name in view.names
+            if name[1:] in {(), (b"internal",), (b"_peer", b"internal")}
+        }
 
 
-FIXED = {"internal", "_api.internal", "_apps.internal", "_peer.internal"}
+FIXED = {"internal", "_api.internal", "_apps.internal", "_peer.internal", "_instances.internal"}
 
 
 def test_a_network_s_view_holds_its_own_rows(copy: Copy) -> None:
@@ -189,6 +196,38 @@ def test_an_answer_comes_from_the_view_of_the_askers_network(copy: Copy) -> None
     assert answers.to(query.to_wire(), stranger) is None
 
 
+def test_where_each_answer_begins_is_drawn_anew(copy: Copy) -> None:
+    followed = Followed(copy)
+    followed.commit(put(replace(MACHINE, id=2, name=Label("m2"), peer_id=ALICE.id)))
+    turns = iter([0, 1, 1, 4])
+    answers = Answers(followed.views, Upstreams([]), turn=lambda: next(turns))
+    query = dns.message.make_query("web.internal", "AAAA").to_wire()
+
+    def first() -> str:
+        reply = answers.to(query, Asker(ALICE.address.packed, stream=False))
+        assert isinstance(reply, bytes)
+        return str(dns.message.from_wire(reply).answer[0][0])
+
+    alice, bob = str(ALICE.address), str(BOB.address)
+    assert [first() for _ in range(4)] == [alice, bob, bob, alice]
+
+
+def test_near_is_what_is_near_to_this_host(copy: Copy) -> None:
+    far = replace(MACHINE, id=2, name=Label("m2"), peer_id=ALICE.id, region=Label("iad"))
+    copy.write([put(far)], epoch="e", revision=2)
+
+    def nearest(here: Vantage) -> IPv6Address:
+        view = Views(copy, now=lambda: NOW, here=here).of(ACME.prefix.network_address.packed[:6])
+        assert view is not None
+        node = view.find((b"top1", b"nearest", b"of", b"web", b"internal"))
+        assert node is not None
+        return IPv6Address(node.records[Qtype.AAAA].pick(0)[0].record[-16:])
+
+    assert nearest(Vantage(Label("fra"))) == BOB.address
+    assert nearest(Vantage(Label("ord"))) == ALICE.address
+    assert nearest(Vantage(Label("fra"), {Label("iad"): 1})) == ALICE.address
+
+
 def test_a_fault_of_ours_costs_one_answer(copy: Copy) -> None:
     """A row that cannot be read must not end the role."""
     answers = Answers(Followed(copy).views, Upstreams([]))
@@ -267,6 +306,9 @@ def test_it_answers_from_its_copy_without_a_controller(home: Home) -> None:
             assert [answer.data for answer in web.answers] == [str(BOB.address)]
             assert home.ask(OTHER, "web.internal").rcode == "NXDOMAIN"
             assert home.ask(ACME, "_peer.internal", "TXT").answers[0].data == "peer2,peer3"
+            assert home.ask(ACME, "vms.web.internal", "TXT").answers[0].data == "m1 ams"
+            top = home.ask(ACME, "top1.nearest.of.web.internal").answers
+            assert [answer.data for answer in top] == [str(BOB.address)]
             alice = home.ask(ACME, str(ALICE.address), "PTR").answers
             assert [answer.data for answer in alice] == ["peer2._peer.internal."]
             assert home.ask(ACME, str(CAROL.address), "PTR").rcode == "NXDOMAIN"

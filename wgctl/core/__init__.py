@@ -10,7 +10,10 @@ allocate     which network id, which number
 plan         desired device x actual device -> steps
 backend      what runs the device: the kernel, or a process
 firewall     networks -> nftables ruleset, as data
+region       which regions are near
+names/       the names that a network has, and what stands at each
 view         what one network may resolve
+wire         DNS messages as octets
 responder    query bytes x names x asker -> reply, forward or drop
 ports        Protocols, only where two implementations exist
 """

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from wgctl.core.view import View, Zone
+from wgctl.core.names.zone import Node, Zone
+from wgctl.core.view import View
 from wgctl.core.wire import Qclass, Qtype, Query, Rcode, Records, Reply, pack_reply, read_query
 
 __all__ = ["Forward", "respond"]
@@ -46,19 +47,20 @@ class Forward:
 
 
 def respond(
-    message: bytes, *, view: View | None, forwards: bool, stream: bool
+    message: bytes, *, view: View | None, forwards: bool, stream: bool, turn: int = 0
 ) -> bytes | Forward | None:
     """Return the reply to `message`, that it is to be asked elsewhere, or None for silence.
 
     `view` is that of the asker's network, None where it has none. `forwards` says whether there
-    are upstreams, `stream` whether the reply has 65,535 octets of room or a datagram's.
+    are upstreams, `stream` whether the reply has 65,535 octets of room or a datagram's. `turn`, a
+    number drawn at random for each query, chooses where among several records the answer begins.
     """
     if view is None:
         return None
     query = read_query(message)
     if query is None:
         return None
-    reply = _unfit(query) or _ours(query, view)
+    reply = _unfit(query) or _ours(query, view, turn)
     if reply is None:
         if forwards and query.recursion_desired:
             return Forward(query)
@@ -75,27 +77,32 @@ def _unfit(query: Query) -> Reply | None:
     return None if rcode is None else Reply(rcode)
 
 
-def _ours(query: Query, view: View) -> Reply | None:
+def _ours(query: Query, view: View, turn: int) -> Reply | None:
     """Return what the network's own names say; None for a name in none of its zones."""
-    node = view.names.get(query.labels)
+    node = view.find(query.labels)
     if node is not None:
-        return _found(query, node.records, node.zone)
+        return _found(query, node, turn)
     zone = view.zone_of(query.labels)
     if zone is None:
         return None
-    if zone.apex == query.labels:
-        return _found(query, zone.records, zone)
     return _denied(query, Rcode.NXDOMAIN, zone)
 
 
-def _found(query: Query, records: Mapping[int, Records], zone: Zone) -> Reply:
-    answers = records.get(query.type)
-    if answers is None and query.type == Qtype.ANY:
+def _found(query: Query, node: Node, turn: int) -> Reply:
+    found = node.records.get(query.type)
+    if found is None and query.type == Qtype.ANY:
         # One set of records is answer enough (RFC 8482, section 4.1).
-        answers = next(iter(records.values()), None)
-    if answers is None:
-        return _denied(query, Rcode.NOERROR, zone)
-    return Reply(Rcode.NOERROR, authoritative=True, answers=answers)
+        found = next(iter(node.records.values()), None)
+    if found is None:
+        return _denied(query, Rcode.NOERROR, node.zone)
+    entries = found.pick(turn)
+    return Reply(
+        Rcode.NOERROR,
+        authoritative=True,
+        answers=Records(len(entries), b"".join([entry.record for entry in entries])),
+        additional=tuple([entry.glue for entry in entries if entry.glue]),
+        note=found.note,
+    )
 
 
 def _denied(query: Query, rcode: Rcode, zone: Zone) -> Reply:

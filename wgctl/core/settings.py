@@ -82,6 +82,7 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+_Region = Annotated[Label, BeforeValidator(_region)]
 _Upstream = Annotated[Endpoint, BeforeValidator(_upstream), PlainSerializer(str)]
 
 
@@ -107,7 +108,7 @@ class _Section(BaseModel):
 class GatewaySettings(_Section):
     """`[gateway]`: what peers are told, and what is programmed here."""
 
-    region: Annotated[Label, BeforeValidator(_region)]
+    region: _Region
     endpoint: Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
     listen_port: int = Field(default=51820, ge=1, le=65535)
     interface: Annotated[str, AfterValidator(parse_interface)] = "wgctl0"
@@ -116,9 +117,13 @@ class GatewaySettings(_Section):
 
 
 class ResolverSettings(_Section):
-    """`[resolver]`: where names beyond `.internal` are asked; empty: nowhere."""
+    """`[resolver]`: where names beyond `.internal` are asked, and which regions are near.
+
+    Without upstreams: nowhere. `distances` are kilometres from this host to a region.
+    """
 
     upstreams: tuple[_Upstream, ...] = ()
+    distances: dict[_Region, Annotated[int, Field(ge=0, strict=True)]] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -172,6 +177,9 @@ def render(settings: Settings) -> str:
     """Return the TOML document that `parse` reads back as `settings`."""
     gateway = settings.gateway
     upstreams = ", ".join(f'"{upstream}"' for upstream in settings.resolver.upstreams)
+    distances = ", ".join(
+        f'"{region}" = {km}' for region, km in settings.resolver.distances.items()
+    )
     return f"""\
 state_dir = {_quoted(settings.state_dir)}
 runtime_dir = {_quoted(settings.runtime_dir)}
@@ -186,6 +194,7 @@ mtu = {gateway.mtu}
 
 [resolver]
 upstreams = [{upstreams}]
+distances = {{ {distances} }}
 """
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "NO_RECORDS",
     "UDP_PAYLOAD_BYTES",
     "Edns",
+    "Labels",
     "Qclass",
     "Qtype",
     "Query",
@@ -25,8 +26,13 @@ __all__ = [
     "read_relayed",
     "record",
     "relay",
+    "service_data",
+    "text_data",
     "upstream_query",
 ]
+
+Labels = tuple[bytes, ...]
+"""A name without the root's label, the first label first; in lower case where it is looked up."""
 
 UDP_PAYLOAD_BYTES = 1232
 """The most that is sent in one datagram: what IPv6 carries everywhere (DNS flag day 2020)."""
@@ -52,6 +58,7 @@ class Qtype(IntEnum):
     PTR = 12
     TXT = 16
     AAAA = 28
+    SRV = 33
     OPT = 41
     TKEY = 249
     TSIG = 250
@@ -85,7 +92,7 @@ class Query(NamedTuple):
 
     id: int
     flags: int
-    labels: tuple[bytes, ...] = ()
+    labels: Labels = ()
     type: int = 0
     class_: int = 0
     question: bytes = b""
@@ -109,12 +116,18 @@ NO_RECORDS = Records(0, b"")
 
 
 class Reply(NamedTuple):
-    """What is said to a query."""
+    """What is said to a query.
+
+    `additional` are records that only save a question, and are left out where there is no room.
+    `note` is for people, in ASCII: the text of an extended error (RFC 8914); empty: none.
+    """
 
     rcode: int
     authoritative: bool = False
     answers: Records = NO_RECORDS
     authority: Records = NO_RECORDS
+    additional: tuple[bytes, ...] = ()
+    note: bytes = b""
 
 
 class Relayed(NamedTuple):
@@ -130,6 +143,8 @@ _HEADER = struct.Struct("!6H")
 _RECORD_TAIL = struct.Struct("!HHIH")
 _QUESTION_TAIL = struct.Struct("!HH")
 _OPTION = struct.Struct("!HH")
+_SERVICE = struct.Struct("!3H")
+_EXTENDED_ERROR = struct.Struct("!3H")
 
 _QR, _AA, _TC, _RD, _RA, _CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0010
 _OPCODE_MASK = 0x7800
@@ -138,6 +153,7 @@ _DO = 0x8000
 
 _MAX_LABEL = 63
 _MAX_NAME = 255
+_MAX_STRING = 255
 _POINTER = 0xC0
 _MIN_PAYLOAD_BYTES = 512
 _MAX_STREAM_BYTES = 65535
@@ -180,21 +196,25 @@ def read_query(message: bytes) -> Query | None:
 def pack_reply(query: Query, reply: Reply, *, stream: bool, forwards: bool) -> bytes:
     """Return `reply` to `query` with its question, and with OPT where it had one (RFC 6891).
 
-    One that is too long for the datagram, or for the `stream`, comes without records and with TC.
+    One that is too long for the datagram, or for the `stream`, comes without records and with TC;
+    additional records alone never make it so (RFC 2181, section 9).
     """
-    opt = _pack_opt(query, reply.rcode)
+    opt = _pack_opt(query, reply.rcode, note=reply.note)
     flags = _reply_flags(query, reply.rcode, forwards=forwards)
     if reply.authoritative:
         flags |= _AA
     (answers, answered), (authorities, said) = reply.answers, reply.authority
     length = _HEADER.size + len(query.question) + len(answered) + len(said) + len(opt)
-    if length > _limit_bytes(query, stream=stream):
+    room = _limit_bytes(query, stream=stream) - length
+    beside = _that_fit(reply.additional, room)
+    if room < 0:
         flags, answers, answered, authorities, said = flags | _TC, 0, b"", 0, b""
-    header = _HEADER.pack(query.id, flags, bool(query.question), answers, authorities, bool(opt))
-    return header + query.question + answered + said + opt
+    additionals = len(beside) + bool(opt)
+    header = _HEADER.pack(query.id, flags, bool(query.question), answers, authorities, additionals)
+    return b"".join((header, query.question, answered, said, *beside, opt))
 
 
-def encode_name(labels: tuple[bytes, ...]) -> bytes:
+def encode_name(labels: Labels) -> bytes:
     """Return `labels` as a name on the wire; the caller knows that they fit."""
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
@@ -202,6 +222,17 @@ def encode_name(labels: tuple[bytes, ...]) -> bytes:
 def record(type_: int, data: bytes, *, ttl_s: int, owner: bytes = _QUESTION_NAME) -> bytes:
     """Return one packed record of class IN; `owner` is the name asked about unless it is given."""
     return owner + _RECORD_TAIL.pack(type_, Qclass.IN, ttl_s, len(data)) + data
+
+
+def service_data(port: int, target: bytes) -> bytes:
+    """Return the data of an SRV record of priority 0 and weight 1 (RFC 2782)."""
+    return _SERVICE.pack(0, 1, port) + target
+
+
+def text_data(text: bytes) -> bytes:
+    """Return the data of a TXT record: `text` in strings of 255 octets, the last one shorter."""
+    strings = (text[at : at + _MAX_STRING] for at in range(0, len(text), _MAX_STRING))
+    return b"".join(bytes((len(string),)) + string for string in strings)
 
 
 def upstream_query(query: Query, *, id_: int) -> bytes:
@@ -274,6 +305,17 @@ def _limit_bytes(query: Query, *, stream: bool) -> int:
     if query.edns is None:
         return _MIN_PAYLOAD_BYTES
     return min(max(query.edns.payload_bytes, _MIN_PAYLOAD_BYTES), UDP_PAYLOAD_BYTES)
+
+
+def _that_fit(records: tuple[bytes, ...], room: int) -> list[bytes]:
+    """Return the records up to the first that does not fit into `room` octets."""
+    fitting = []
+    for one in records:
+        room -= len(one)
+        if room < 0:
+            break
+        fitting.append(one)
+    return fitting
 
 
 def _read_extras(query: Query, message: bytes, counts: tuple[int, int, int]) -> Query:
@@ -375,9 +417,15 @@ def _reply_flags(query: Query, rcode: int, *, forwards: bool) -> int:
 
 _OPT_BYTES = 1 + _RECORD_TAIL.size
 
+# RFC 8914, sections 2 and 4.1: the option, and the code for what has none of its own.
+_EDE, _EDE_OTHER, _EDE_CODE_BYTES = 15, 0, 2
 
-def _pack_opt(query: Query, rcode: int) -> bytes:
+
+def _pack_opt(query: Query, rcode: int, *, note: bytes = b"") -> bytes:
     if query.edns is None:
         return b""
     ttl = rcode >> 4 << 24 | (_DO if query.edns.dnssec_ok else 0)
-    return b"\0" + _RECORD_TAIL.pack(Qtype.OPT, UDP_PAYLOAD_BYTES, ttl, 0)
+    options = b""
+    if note:
+        options = _EXTENDED_ERROR.pack(_EDE, _EDE_CODE_BYTES + len(note), _EDE_OTHER) + note
+    return b"\0" + _RECORD_TAIL.pack(Qtype.OPT, UDP_PAYLOAD_BYTES, ttl, len(options)) + options

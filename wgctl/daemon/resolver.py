@@ -5,6 +5,7 @@ whether the controller runs or not.
 """
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ import structlog
 
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import Network, Role
+from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build
@@ -33,6 +35,7 @@ __all__ = ["Answers", "Views", "run"]
 _COPY_NAME = "copy.sqlite"
 _PREFIX_LENGTH = 48
 _REST_BYTES = 10
+_TURN_BITS = 32
 
 _log = structlog.get_logger()
 
@@ -56,10 +59,11 @@ def run(settings: Settings) -> None:
 class Views:
     """The views of the networks that were asked for, each until something in it changes."""
 
-    def __init__(self, copy: Copy, *, now: Callable[[], int]) -> None:
-        """Build views from `copy`; `now` gives seconds since 1970."""
+    def __init__(self, copy: Copy, *, now: Callable[[], int], here: Vantage = NOWHERE) -> None:
+        """Build views from `copy`, as seen from `here`; `now` gives seconds since 1970."""
         self._copy = copy
         self._now = now
+        self._here = here
         self._built: dict[bytes, _Built] = {}
 
     def of(self, network: bytes) -> View | None:
@@ -88,7 +92,7 @@ class Views:
         if row is None:
             return None
         peers, apps, machines = self._copy.network_rows(row.id)
-        view = build(row, peers, apps, machines, now=self._now())
+        view = build(row, peers, apps, machines, now=self._now(), here=self._here)
         rows = {(Kind.PEER, peer.id) for peer in peers}
         rows |= {(Kind.APP, app.id) for app in apps}
         rows |= {(Kind.MACHINE, machine.id) for machine in machines}
@@ -119,10 +123,16 @@ class _Built:
 class Answers:
     """What each query gets: from the view of the asker's network, or from the upstreams."""
 
-    def __init__(self, views: Views, upstreams: Upstreams) -> None:
-        """Answer from `views`, and ask `upstreams` what is in none of their zones."""
+    def __init__(
+        self, views: Views, upstreams: Upstreams, *, turn: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Answer from `views`, and ask `upstreams` what is in none of their zones.
+
+        `turn` draws a number for each query, of 0 or more: where its answer begins.
+        """
         self._views = views
         self._upstreams = upstreams
+        self._turn = turn
         self._forwards = bool(upstreams)
 
     def to(self, message: bytes, asker: Asker) -> bytes | Awaitable[bytes | None] | None:
@@ -134,6 +144,7 @@ class Answers:
                 view=self._views.of(network),
                 forwards=self._forwards,
                 stream=asker.stream,
+                turn=self._turn(),
             )
         except Exception:  # noqa: BLE001  # one query must not end the answers to all others
             _log.exception("query failed", asker=asker.address.hex(), query=message[:512].hex())
@@ -146,8 +157,13 @@ class Answers:
 async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
-    views = Views(copy, now=lambda: int(time.time()))
-    answers = Answers(views, upstreams)
+    # Whoever asks this host has its tunnel here: what is near to the host is near to the asker.
+    here = Vantage(settings.gateway.region, settings.resolver.distances)
+    views = Views(copy, now=lambda: int(time.time()), here=here)
+    # Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
+    # AAAA an even number.
+    turn = partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
+    answers = Answers(views, upstreams, turn=turn)
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket)
 
     def take(changes: Changes) -> None:

@@ -1,0 +1,10 @@
+"""The names that a network has, and what stands at each.
+
+    record_set      packed records of one name and type, and which of them an asker gets
+    zone            a zone, its SOA, and a name in it
+    special         zones of names that mean nothing beyond a private network; all empty
+    app             <app>.internal and everything below it
+    reverse         the addresses of a network, as names
+
+`wgctl.core.view` puts them together for one network, `wgctl.core.region` says what is near.
+"""

@@ -1,0 +1,189 @@
+"""The names of one app: `<app>.internal`, and all that stands below it.
+
+Takes machines with their addresses, and knows neither peers nor other apps. A name stands for as
+long as a machine is registered that it speaks of; addresses are those of the started ones that
+pass their checks, or of all started ones when none does.
+
+    global                                AAAA: every machine
+    <region>                              AAAA: those of a region
+    <group>.process                       AAAA: those of a process group
+    <value>.<key>.kv._metadata            AAAA: those with this metadata
+    <key>.kv._metadata                    AAAA: those with this key
+    <machine>.vm                          AAAA: that machine, whether it passes its checks or not
+    top<N>.nearest.of                     AAAA: the N nearest (see `top`)
+    _<port>._tcp, _<port>._udp            SRV: those with a port of this name
+    regions, all.regions                  TXT: <region>,<region>
+    vms, all.vms                          TXT: <machine> <region>,<machine> <region>
+
+All of these are followed by `<app>.internal`. No two rows can mean the same name: the words that
+stand in the place of a region are reserved (`peers.names`), and no label begins with `_`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import TypeVar
+
+from peers.names import Label
+from wgctl.core.model import Machine, MachineState
+from wgctl.core.names.record_set import MOST, Entry, RecordSet, listing, service, target
+from wgctl.core.wire import Labels, Qtype
+
+__all__ = ["NEAREST", "Instance", "app_names", "nearest", "top"]
+
+NEAREST: Labels = (b"nearest", b"of")
+"""What stands between `top<N>` and the app."""
+
+_TOP = re.compile(rb"top([1-9][0-9]*)")
+_ALL_FAIL = b"no machine passes its checks: all are given"
+
+_Key = TypeVar("_Key")
+
+Names = Iterator[tuple[Labels, Mapping[int, RecordSet]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A machine with its peer's address; `failing` says that it does not pass its checks.
+
+    `entry` is the AAAA record of the address, which all of the peer's machines share.
+    """
+
+    machine: Machine
+    address: IPv6Address
+    entry: Entry
+    failing: bool
+
+    @property
+    def started(self) -> bool:
+        """Whether it may be in an answer at all."""
+        return self.machine.state is MachineState.STARTED
+
+
+def app_names(name: Labels, instances: Sequence[Instance]) -> Names:
+    """Yield every name of the app at `name`, itself first, with its records.
+
+    `instances` are its machines, in order of address. Names that only lead to others are left out.
+    """
+    every = _addresses(instances)
+    yield name, every
+    yield (b"global", *name), every
+    for region, found in _grouped(instances, lambda one: [one.machine.region]):
+        yield (region.encode(), *name), _addresses(found)
+    for group, found in _grouped(instances, lambda one: [one.machine.process_group]):
+        yield (group.encode(), b"process", *name), _addresses(found)
+    for one in instances:
+        yield _machine_name(one, name), _records(Qtype.AAAA, [one.entry] if one.started else [])
+    yield from _metadata(name, instances)
+    yield from _services(name, instances)
+    yield from _lists(name, instances)
+
+
+def nearest(instances: Iterable[Instance], distance_km: Callable[[Label], float]) -> RecordSet:
+    """Return the machines in order of distance, those of one distance as a group.
+
+    An address whose machines say that they are in several regions counts as in the nearest.
+    """
+    chosen, note = _answering(instances)
+    rings: dict[float, dict[Entry, None]] = {}
+    for region, found in _grouped(chosen, lambda one: [one.machine.region]):
+        ring = rings.setdefault(distance_km(region), {})
+        ring.update((one.entry, None) for one in found)
+    groups: list[Sequence[Entry]] = []
+    nearer: set[Entry] = set()
+    for km in sorted(rings):
+        groups.append(tuple(entry for entry in rings[km] if entry not in nearer))
+        nearer.update(rings[km])
+    return RecordSet(tuple(groups), note=note)
+
+
+def top(label: bytes, of: RecordSet) -> Mapping[int, RecordSet] | None:
+    """Return what stands at `label`, which is `top` and a number, above `nearest`.
+
+    None if it is no such label; the number begins with no zero, and more than MOST means MOST.
+    """
+    match = _TOP.fullmatch(label)
+    if match is None:
+        return None
+    return {Qtype.AAAA: of._replace(most=min(int(match[1]), MOST))} if of.groups else {}
+
+
+def _addresses(instances: Iterable[Instance]) -> Mapping[int, RecordSet]:
+    chosen, note = _answering(instances)
+    return _records(Qtype.AAAA, _entries(chosen), note)
+
+
+def _records(type_: Qtype, entries: Sequence[Entry], note: bytes = b"") -> Mapping[int, RecordSet]:
+    return {type_: RecordSet((entries,), note=note)} if entries else {}
+
+
+def _answering(instances: Iterable[Instance]) -> tuple[list[Instance], bytes]:
+    """Return the machines that an answer is made of, and what is to be said of them.
+
+    When none passes its checks the checks may be what is wrong: all are given.
+    """
+    started = [one for one in instances if one.started]
+    chosen = [one for one in started if not one.failing]
+    return (chosen, b"") if chosen or not started else (started, _ALL_FAIL)
+
+
+def _entries(instances: Iterable[Instance]) -> Sequence[Entry]:
+    """Return each address once, however many machines share it."""
+    return tuple(dict.fromkeys(one.entry for one in instances))
+
+
+def _metadata(name: Labels, instances: Iterable[Instance]) -> Names:
+    stem = (b"kv", b"_metadata", *name)
+    for key, found in _grouped(instances, lambda one: one.machine.metadata):
+        yield (key.encode(), *stem), _addresses(found)
+    for (key, value), found in _grouped(instances, lambda one: one.machine.metadata.items()):
+        yield (value.encode(), key.encode(), *stem), _addresses(found)
+
+
+def _services(name: Labels, instances: Iterable[Instance]) -> Names:
+    def ports(one: Instance) -> list[tuple[str, str]]:
+        return [(port.name, port.protocol) for port in one.machine.ports]
+
+    targets = {
+        one.machine.id: target(_machine_name(one, name), one.address)
+        for one in instances
+        if one.machine.ports
+    }
+    for (port, protocol), found in _grouped(instances, ports):
+        chosen, note = _answering(found)
+        entries = [
+            service(targets[one.machine.id], each.number)
+            for one in chosen
+            for each in one.machine.ports
+            if (each.name, each.protocol) == (port, protocol)
+        ]
+        yield (
+            (b"_" + port.encode(), b"_" + protocol.encode(), *name),
+            _records(Qtype.SRV, entries, note),
+        )
+
+
+def _lists(name: Labels, instances: Iterable[Instance]) -> Names:
+    for prefix, found in (
+        ((), [one.machine for one in instances if one.started]),
+        ((b"all",), [one.machine for one in instances]),
+    ):
+        yield (*prefix, b"regions", *name), listing({machine.region for machine in found})
+        vms = (f"{machine.name} {machine.region}" for machine in found)
+        yield (*prefix, b"vms", *name), listing(vms)
+
+
+def _grouped(
+    instances: Iterable[Instance], keys: Callable[[Instance], Iterable[_Key]]
+) -> Iterable[tuple[_Key, list[Instance]]]:
+    """Return the machines by each of their keys; one may have several, or none."""
+    groups: dict[_Key, list[Instance]] = {}
+    for one in instances:
+        for key in keys(one):
+            groups.setdefault(key, []).append(one)
+    return groups.items()
+
+
+def _machine_name(one: Instance, app: Labels) -> Labels:
+    return (one.machine.name.encode(), b"vm", *app)
