@@ -17,6 +17,7 @@ __all__ = [
     "parse_label",
     "parse_metadata_key",
     "parse_metadata_value",
+    "parse_port_name",
 ]
 
 Label = NewType("Label", str)
@@ -35,6 +36,7 @@ RESERVED = frozenset(
 )
 
 _MAX_LABEL = 63  # RFC 1035, section 2.3.4
+_MAX_PORT_NAME = 15  # RFC 6335, section 5.1
 _TOP_NUMBER = re.compile(r"top[0-9]+")
 _ALPHABET = re.compile(r"[a-z0-9-]+")
 
@@ -57,20 +59,33 @@ def parse_label(text: str, *, what: str = "name") -> Label:
 
 
 def parse_metadata_key(text: str) -> Label:
-    """Read the key of a machine's metadata: a label as in `parse_label`, reserved words too.
+    """Read the key of a machine's metadata: a label as in `parse_label` that may hold `_` inside.
 
-    It only ever stands before `kv._metadata`, where nothing can be mistaken for it.
-    Raises InvalidName.
+    Reserved words may be keys and values: both only ever stand before `kv._metadata`, where
+    nothing can be mistaken for them. Raises InvalidName.
     """
-    return _label(text, "metadata key")
+    return _label(text, "metadata key", joints="-_")
 
 
 def parse_metadata_value(text: str) -> Label:
-    """Read the value of a machine's metadata: a label as in `parse_label`, reserved words too.
+    """Read the value of a machine's metadata, by the same rule as its key.
 
     Raises InvalidName.
     """
-    return _label(text, "metadata value")
+    return _label(text, "metadata value", joints="-_")
+
+
+def parse_port_name(text: str) -> Label:
+    """Read the name of a machine's port: a label as in `parse_label`, of 15 characters at most.
+
+    It stands as `_name` in the name of its service. Raises InvalidName.
+    """
+    label = parse_label(text, what="port")
+    if len(label) > _MAX_PORT_NAME:
+        raise InvalidName(
+            f"port {shown(text)}: {len(label)} characters, expected 1 to {_MAX_PORT_NAME}"
+        )
+    return label
 
 
 def parse_interface(text: str) -> str:
@@ -100,22 +115,25 @@ def interface_of(label: Label) -> str:
         return f"wg-{label[:7]}-{zlib.crc32(label.encode()) & 0xFFFF:04x}"
 
 
-def _label(text: str, what: str) -> Label:
-    flaw = _flaw(text)
+def _label(text: str, what: str, *, joints: str = "-") -> Label:
+    flaw = _flaw(text, joints)
     if flaw:
         raise InvalidName(f"{what} {shown(text)}: {flaw}")
     return Label(text)
 
 
-def _flaw(text: str) -> str | None:
+def _flaw(text: str, joints: str) -> str | None:
+    """Say what is wrong with `text`; `joints` are the characters that stand only inside."""
     if not 1 <= len(text) <= _MAX_LABEL:
         return f"{len(text)} characters, expected 1 to {_MAX_LABEL}"
-    if text.isascii() and _ALPHABET.fullmatch(text.lower()) and text != text.lower():
+    plain = text.translate(dict.fromkeys(map(ord, joints), "-"))
+    if text.isascii() and _ALPHABET.fullmatch(plain.lower()) and text != text.lower():
         return f"upper-case letters, expected lower-case: {shown(text.lower())}"
-    if not _ALPHABET.fullmatch(text):
-        return "expected only a-z, 0-9 and '-'"
-    if text.startswith("-") or text.endswith("-"):
-        return "expected a letter or digit at both ends, not '-'"
+    allowed = " and ".join(repr(joint) for joint in joints)
+    if not _ALPHABET.fullmatch(plain):
+        return f"expected only a-z, 0-9 and {allowed}"
+    if plain.startswith("-") or plain.endswith("-"):
+        return f"expected a letter or digit at both ends, not {allowed}"
     if text[2:4] == "--":
         # RFC 5891, section 4.2.3.1: such labels are kept for encodings like xn--.
         return "'--' as third and fourth character is kept for encoded names, expected another"

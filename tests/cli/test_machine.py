@@ -15,7 +15,8 @@ def test_a_machine_is_what_the_options_say(web: Wgctl) -> None:
     added = web(
         *("machine", "add", "web", "web-1", "--peer", "server", "--region", "fra"),
         *("--process-group", "worker", "--port", "http=8080", "--port", "dns=53/udp"),
-        *("--metadata", "version=2", "--metadata", "vm=all", "--json"),
+        *("--port", "dns=53/tcp", "--metadata", "version=2", "--metadata", "vm_role=all"),
+        "--json",
     ).document
 
     assert added["name"] == "web-1"
@@ -23,8 +24,9 @@ def test_a_machine_is_what_the_options_say(web: Wgctl) -> None:
     assert added["ports"] == [
         {"name": "http", "number": 8080, "protocol": "tcp"},
         {"name": "dns", "number": 53, "protocol": "udp"},
+        {"name": "dns", "number": 53, "protocol": "tcp"},
     ]
-    assert added["metadata"] == {"version": "2", "vm": "all"}
+    assert added["metadata"] == {"version": "2", "vm_role": "all"}
     assert added["state"] == "started"
 
 
@@ -46,7 +48,8 @@ def test_what_is_left_out_is_chosen(web: Wgctl) -> None:
         (["--port", "http=80/"], "expected NAME=PORT"),
         (["--port", "=80"], "expected NAME=PORT"),
         (["--port", "HTTP=80"], "port 'HTTP': upper-case letters"),
-        (["--port", "http=80", "--port", "http=81"], "port 'http' twice"),
+        (["--port", "http=80", "--port", "http=81"], "port 'http/tcp' twice"),
+        (["--port", f"{'p' * 16}=80"], "16 characters, expected 1 to 15"),
         (["--metadata", "version"], "--metadata 'version', expected KEY=VALUE"),
         (["--metadata", "V=1"], "metadata key 'V': upper-case letters"),
         (["--metadata", "v=1.2"], "metadata value '1.2': expected only"),

@@ -106,6 +106,8 @@ def test_no_json_makes_a_shape_raise_anything_but_a_validation_error(
         (NewMachine, {"ports": [{"name": "http", "number": 65536}]}, "less than or equal"),
         (NewMachine, {"ports": [{"name": "h", "number": 1, "protocol": "icmp"}]}, "'tcp' or 'udp'"),
         (NewMachine, {"ports": [{"name": "h", "number": 1}] * 65}, "at most 64"),
+        (NewMachine, {"ports": [{"name": "h", "number": 1}] * 2}, "port 'h/tcp' twice"),
+        (NewMachine, {"ports": [{"name": "p" * 16, "number": 1}]}, "expected 1 to 15"),
         (NewMachine, {"metadata": {"UP": "x"}}, "upper-case"),
         (NewMachine, {"metadata": {"rack": "a b"}}, "expected only a-z"),
         (NewMachine, {"metadata": {"rack": 5}}, "string"),

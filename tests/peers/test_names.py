@@ -13,6 +13,7 @@ from peers.names import (
     parse_label,
     parse_metadata_key,
     parse_metadata_value,
+    parse_port_name,
 )
 
 BAD_LABELS = [
@@ -34,7 +35,6 @@ BAD_LABELS = [
     ("web.", "only a-z"),
     ("../web", "only a-z"),
     ("..", "only a-z"),
-    ("_api", "only a-z"),
     ("web app", "only a-z"),
     ("web\u0085", "only a-z"),
     ("web\u2028", "only a-z"),
@@ -70,6 +70,35 @@ def test_what_is_no_label_is_refused_by_the_rule_it_breaks(
 ) -> None:
     with pytest.raises(InvalidName, match=re.escape(rule)):
         parse(text)
+
+
+@pytest.mark.parametrize("text", ["a_b", "fly_process_group", "a__b", "ab__c", "x-_y"])
+def test_only_a_word_of_metadata_may_hold_an_underscore(text: str) -> None:
+    assert parse_metadata_key(text) == parse_metadata_value(text) == text
+    with pytest.raises(InvalidName, match="only a-z"):
+        parse_label(text)
+
+
+@pytest.mark.parametrize("text", ["_", "_api", "api_", "A_b", "ab--_c"])
+def test_no_name_begins_or_ends_with_an_underscore(text: str) -> None:
+    """What does is one of the resolver's own words, or of a service."""
+    for parse in (parse_label, parse_metadata_key, parse_metadata_value):
+        with pytest.raises(InvalidName):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", ["h", "http", "x" * 15])
+def test_the_name_of_a_port_is_a_short_label(text: str) -> None:
+    assert parse_port_name(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [("x" * 16, "16 characters, expected 1 to 15"), ("_tcp", "only a-z"), ("all", "reserved")],
+)
+def test_what_no_service_can_be_called_is_refused(text: str, rule: str) -> None:
+    with pytest.raises(InvalidName, match=f"^port '{text}'.*{rule}"):
+        parse_port_name(text)
 
 
 @given(st.text(max_size=70))

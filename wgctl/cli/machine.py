@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from peers.errors import shown
-from peers.names import Label, parse_label, parse_metadata_key, parse_metadata_value
+from peers.names import Label, parse_metadata_key, parse_metadata_value, parse_port_name
 from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
 from wgctl.cli.options import (
@@ -161,18 +161,19 @@ def _new_machine(
     return schema.NewMachine(
         ports=[
             schema.Port(name=name, number=number, protocol=Protocol(protocol))
-            for name, (number, protocol) in named.items()
+            for name, number, protocol in named.values()
         ],
-        metadata={str(key): str(value) for key, value in facts.items()},
+        metadata={key: str(value) for key, value in facts.items()},
         **given,
     )
 
 
-def _port(text: str) -> tuple[Label, tuple[int, str]]:
+def _port(text: str) -> tuple[str, tuple[Label, int, str]]:
     match = _PORT.fullmatch(text)
     if match is None or int(match[2]) > _MAX_PORT:
         raise Invalid(f"--port {shown(text)}, expected NAME=PORT or NAME=PORT/udp: http=8080/tcp")
-    return parse_label(match[1], what="port"), (int(match[2]), match[3] or "tcp")
+    name, protocol = parse_port_name(match[1]), match[3] or "tcp"
+    return f"{name}/{protocol}", (name, int(match[2]), protocol)
 
 
 def _fact(text: str) -> tuple[Label, Label]:
@@ -182,8 +183,8 @@ def _fact(text: str) -> tuple[Label, Label]:
     return parse_metadata_key(key), parse_metadata_value(value)
 
 
-def _unique(what: str, pairs: Iterable[tuple[Label, _Value]]) -> dict[Label, _Value]:
-    found: dict[Label, _Value] = {}
+def _unique(what: str, pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
+    found: dict[str, _Value] = {}
     for name, value in pairs:
         if name in found:
             raise Invalid(f"{what} {name!a} twice, expected once")

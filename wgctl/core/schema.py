@@ -23,7 +23,12 @@ from pydantic import (
 import peers.endpoint
 import peers.keys
 import peers.seal
-from peers.names import parse_label, parse_metadata_key, parse_metadata_value
+from peers.names import (
+    parse_label,
+    parse_metadata_key,
+    parse_metadata_value,
+    parse_port_name,
+)
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
 
 __all__ = [
@@ -76,6 +81,7 @@ def _string(pattern: str, example: str) -> WithJsonSchema:
 
 _LABEL = _string("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "web")
 _LabelText = Annotated[str, AfterValidator(parse_label), _LABEL]
+_WORD = _string("^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", "web")
 _Key = Annotated[
     peers.keys.PublicKey,
     BeforeValidator(_public_key),
@@ -289,6 +295,15 @@ class Port(_Shape):
     protocol: Protocol = Protocol.TCP
 
 
+def _distinct(ports: list[Port]) -> list[Port]:
+    """Check that each name, which a service is found by, is one and stands there once."""
+    named = [f"{parse_port_name(port.name)}/{port.protocol}" for port in ports]
+    for name in named:
+        if named.count(name) > 1:
+            raise ValueError(f"port {name!a} twice, expected once")
+    return ports
+
+
 class NewMachine(_Shape):
     """A machine to add to an app, on a peer of the same network.
 
@@ -301,10 +316,12 @@ class NewMachine(_Shape):
     peer: _LabelText
     region: _LabelText | None = None
     process_group: _LabelText = "app"
-    ports: list[Port] = Field(default_factory=list, max_length=64)
+    ports: Annotated[list[Port], AfterValidator(_distinct)] = Field(
+        default_factory=list, max_length=64
+    )
     metadata: dict[
-        Annotated[str, AfterValidator(parse_metadata_key), _LABEL],
-        Annotated[str, AfterValidator(parse_metadata_value), _LABEL],
+        Annotated[str, AfterValidator(parse_metadata_key), _WORD],
+        Annotated[str, AfterValidator(parse_metadata_value), _WORD],
     ] = Field(default_factory=dict, max_length=64)
 
 
