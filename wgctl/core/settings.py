@@ -194,7 +194,7 @@ mtu = {gateway.mtu}
 
 [resolver]
 upstreams = [{upstreams}]
-distances = {{ {distances} }}
+distances = {{{distances}}}
 """
 
 

@@ -170,14 +170,16 @@ def _settle(
 
 def _forward(network: Network, members: Iterable[_Member], homes: Iterable[_Home]) -> _Names:
     yield API, _alone(address(network.resolver))
-    yield _APPS, listing(home.app.name for home in homes)
-    yield _PEERS, listing(member.peer.name for member in members)
+    yield _APPS, listing(sorted(home.app.name for home in homes))
+    yield _PEERS, listing(sorted(member.peer.name for member in members))
     for member in members:
         yield member.name, _alone(member.entry)
-    directory = [(one, _line(home.app, one)) for home in homes for one in home.instances]
-    started = (line for one, line in directory if one.started)
+    directory = [(home.app, one) for home in homes for one in home.instances]
+    directory.sort(key=lambda row: row[1].machine.name)
+    started = (_line(app, one) for app, one in directory if one.started)
     yield _INSTANCES, listing(started, separator=";")
-    yield (b"all", *_INSTANCES), listing((line for _, line in directory), separator=";")
+    deployed = (_line(app, one) for app, one in directory)
+    yield (b"all", *_INSTANCES), listing(deployed, separator=";")
     for home in homes:
         yield from app_names(home.name, home.instances)
 

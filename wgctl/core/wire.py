@@ -216,7 +216,7 @@ def pack_reply(query: Query, reply: Reply, *, stream: bool, forwards: bool) -> b
 
 def encode_name(labels: Labels) -> bytes:
     """Return `labels` as a name on the wire; the caller knows that they fit."""
-    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    return b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
 
 
 def record(type_: int, data: bytes, *, ttl_s: int, owner: bytes = _QUESTION_NAME) -> bytes:

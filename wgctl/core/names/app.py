@@ -142,34 +142,26 @@ def _metadata(name: Labels, instances: Iterable[Instance]) -> Names:
 
 
 def _services(name: Labels, instances: Iterable[Instance]) -> Names:
-    def ports(one: Instance) -> list[tuple[str, str]]:
-        return [(port.name, port.protocol) for port in one.machine.ports]
-
-    targets = {
-        one.machine.id: target(_machine_name(one, name), one.address)
-        for one in instances
-        if one.machine.ports
-    }
-    for (port, protocol), found in _grouped(instances, ports):
-        chosen, note = _answering(found)
-        entries = [
-            service(targets[one.machine.id], each.number)
-            for one in chosen
-            for each in one.machine.ports
-            if (each.name, each.protocol) == (port, protocol)
-        ]
-        yield (
-            (b"_" + port.encode(), b"_" + protocol.encode(), *name),
-            _records(Qtype.SRV, entries, note),
-        )
+    served: dict[tuple[str, str], list[tuple[Instance, Entry]]] = {}
+    for one in instances:
+        at = target(_machine_name(one, name), one.address)
+        for port in one.machine.ports:
+            pair = (one, service(at, port.number))
+            served.setdefault((port.name, port.protocol), []).append(pair)
+    for (word, protocol), pairs in served.items():
+        chosen, note = _answering(one for one, _ in pairs)
+        ids = {one.machine.id for one in chosen}
+        entries = [entry for one, entry in pairs if one.machine.id in ids]
+        labels = (b"_" + word.encode(), b"_" + protocol.encode(), *name)
+        yield labels, _records(Qtype.SRV, entries, note)
 
 
 def _lists(name: Labels, instances: Iterable[Instance]) -> Names:
-    for prefix, found in (
-        ((), [one.machine for one in instances if one.started]),
-        ((b"all",), [one.machine for one in instances]),
-    ):
-        yield (*prefix, b"regions", *name), listing({machine.region for machine in found})
+    machines = sorted((one.machine for one in instances), key=lambda machine: machine.name)
+    started = [machine for machine in machines if machine.state is MachineState.STARTED]
+    for prefix, found in (((), started), ((b"all",), machines)):
+        regions = sorted({machine.region for machine in found})
+        yield (*prefix, b"regions", *name), listing(regions)
         vms = (f"{machine.name} {machine.region}" for machine in found)
         yield (*prefix, b"vms", *name), listing(vms)
 

@@ -104,14 +104,18 @@ def service(at: Target, port: int) -> Entry:
 
 
 def listing(words: Iterable[str], *, separator: str = ",") -> dict[int, RecordSet]:
-    """Return one TXT record of `words`, sorted, separators between; none for no words.
+    """Return one TXT record of `words` in their order, separators between; none for no words.
 
-    Fly's format: strings of 255 octets that readers join without a separator. What would not fit
-    into one message is left out, word by word from the end.
+    Fly's format: strings of 255 octets that readers join without a separator. Words from the first
+    on that does not fit into one message are left out, and not even taken from `words`.
     """
-    text = separator.join(sorted(words)).encode("ascii")
-    note = b""
-    if len(text) > _MAX_LIST_BYTES:
-        end = text.rindex(separator.encode("ascii"), 0, _MAX_LIST_BYTES + 1)
-        text, note = text[:end], _CUT
+    taken: list[str] = []
+    room, note = _MAX_LIST_BYTES + len(separator), b""
+    for word in words:
+        room -= len(word) + len(separator)
+        if room < 0:
+            note = _CUT
+            break
+        taken.append(word)
+    text = separator.join(taken).encode("ascii")
     return {Qtype.TXT: single(Qtype.TXT, text_data(text), note=note)} if text else {}
