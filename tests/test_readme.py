@@ -1,15 +1,19 @@
 """The README names every command, exit code and setting, and nothing that is not there."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 
+from peers.names import Label
+from tests.core.names.samples import NETWORK, NOW, app, labels, machine, peer
 from wgctl.cli import root
 from wgctl.cli.command import Noun
 from wgctl.core.errors import REFUSALS
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings
+from wgctl.core.view import build
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 WORDS = root.list_commands(click.Context(root))
@@ -58,6 +62,26 @@ def test_every_setting_has_a_row() -> None:
 
     for name in settings:
         row_of(f"{name}`")
+
+
+def names_of_the_table() -> list[str]:
+    section = README.split("## Names")[1].split("## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]*internal)`", cell)]
+
+
+@pytest.mark.parametrize("name", names_of_the_table())
+def test_every_name_of_the_table_has_records(name: str) -> None:
+    web = replace(
+        machine(1, 1, 2, ports=["http=80/tcp"], metadata={"role": "primary"}),
+        name=Label("web-1"),
+        process_group=Label("worker"),
+    )
+    view = build(NETWORK, [peer(2, name="alice-laptop")], [app(1, "web")], [web], now=NOW)
+    node = view.find(labels(name))
+
+    assert node is not None
+    assert node.records
 
 
 @pytest.mark.parametrize("target", re.findall(r"make ([a-z]+)", README))

@@ -33,6 +33,7 @@ _REFUSED = {
     examples=[
         "wgctl dns web.internal --org acme",
         "wgctl dns _apps.internal TXT --org acme",
+        "wgctl dns _http._tcp.web.internal SRV --org acme",
         "wgctl dns fdaa::2 --org acme",
     ],
 )

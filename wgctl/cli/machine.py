@@ -61,16 +61,31 @@ machine = Noun("machine", help="Machines: running instances of an app, each on a
 @name_argument("app", name="app")
 @click.argument("name", type=LabelType("machine"), required=False)
 @click.option("--peer", type=LabelType("peer"), required=True, help="The peer that it runs on.")
-@click.option("--region", type=LabelType("region"), help="Default: that of the peer's gateway.")
+@click.option(
+    "--region",
+    type=LabelType("region"),
+    help="Default: that of the peer's gateway; REGION.APP.internal.",
+)
 @click.option(
     "--process-group",
     type=LabelType("process group"),
     default="app",
     show_default=True,
-    help="What it does in the app.",
+    help="What it does in the app: GROUP.process.APP.internal.",
 )
-@click.option("--port", "ports", multiple=True, metavar="NAME=PORT[/tcp|/udp]", help="A port.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="A fact to find it by.")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="NAME=PORT[/tcp|/udp]",
+    help="A port, found as SRV of _NAME._tcp.APP.internal.",
+)
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A fact to find it by, as VALUE.KEY.kv._metadata.APP.internal.",
+)
 @org_option
 @network_option
 @pass_session
