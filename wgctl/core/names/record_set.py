@@ -67,9 +67,13 @@ class RecordSet(NamedTuple):
         """
         picked: list[Entry] = []
         for group in self.groups:
-            total = len(group)
-            count = min(total, self.most - len(picked))
-            picked += (group[(turn + step * total // count) % total] for step in range(count))
+            total, room = len(group), self.most - len(picked)
+            start = turn % total if total else 0
+            if total <= room:
+                picked += group[start:]
+                picked += group[:start]
+            else:
+                picked += [group[(start + step * total // room) % total] for step in range(room)]
         return picked
 
 
