@@ -266,3 +266,38 @@ def test_the_upper_half_of_an_upstreams_rcode_counts() -> None:
 
     assert relayed is not None
     assert relayed.rcode == Rcode.BADVERS
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(0, 40))
+def test_additional_records_are_left_out_from_the_first_that_does_not_fit(
+    datas: list[bytes], padding: int
+) -> None:
+    query = Query(1, 0x0100, question=b"\1a\0\0\x1c\0\1")
+    beside = tuple(record(65280, data, ttl_s=5) for data in datas)
+    answers = Records(1, record(65281, bytes(padding), ttl_s=5))
+    short = Reply(Rcode.NOERROR, answers=answers)
+    bare = len(pack_reply(query, short, stream=False, forwards=False))
+    packed = pack_reply(query, short._replace(additional=beside), stream=False, forwards=False)
+    fitting = 0
+    while fitting < len(beside) and bare + sum(map(len, beside[: fitting + 1])) <= 512:
+        fitting += 1
+
+    message = dns.message.from_wire(packed)
+    assert not message.flags & dns.flags.TC
+    assert packed.endswith(b"".join((answers.octets, *beside[:fitting])))
+    assert len(packed) == bare + sum(map(len, beside[:fitting]))
+    assert int.from_bytes(packed[10:12], "big") == fitting
+
+
+@given(st.binary(max_size=48).map(lambda octets: octets.hex().encode()[:48]))
+def test_a_note_is_an_extended_error_for_those_who_sent_opt(note: bytes) -> None:
+    query = Query(1, 0x0100, question=b"\1a\0\0\x1c\0\1")
+    reply = Reply(Rcode.NOERROR, note=note)
+    plain = pack_reply(query, reply, stream=False, forwards=False)
+    with_opt = pack_reply(
+        query._replace(edns=Edns(1232, dnssec_ok=False)), reply, stream=False, forwards=False
+    )
+
+    assert dns.message.from_wire(plain).opt is None
+    options = dns.message.from_wire(with_opt).options
+    assert [(option.code, option.text) for option in options] == ([(0, note.decode())] * bool(note))
