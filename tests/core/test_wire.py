@@ -11,7 +11,7 @@ import dns.name
 import dns.rdatatype
 import dns.rrset
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wgctl.core.wire import (
@@ -269,6 +269,8 @@ def test_the_upper_half_of_an_upstreams_rcode_counts() -> None:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.integers(0, 40))
+@example([bytes(469)], 0)  # to the last of 512 octets
+@example([bytes(470)], 0)
 def test_additional_records_are_left_out_from_the_first_that_does_not_fit(
     datas: list[bytes], padding: int
 ) -> None:
