@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
 AT_ONCE = 50
 EACH = 40
-BY_COMMAND = 2
+BY_COMMAND = 20
+"""So many of them add each twentieth of theirs with the command, which takes 0.4 s of a core."""
 
 
 @dataclass
@@ -35,7 +36,12 @@ class Scene:
     ledger: Ledger = field(default_factory=Ledger)
 
     def client(self) -> Client:
-        return Client(self.gateway.folder / "run" / "api.sock", patience_s=0.0)
+        """Return a client that waits long, and says so to the ledger when it asks again."""
+        return Client(
+            self.gateway.folder / "run" / "api.sock",
+            patience_s=60.0,
+            on_wait=lambda _reason: self.ledger.note_unanswered(),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +136,7 @@ def _add(scene: Scene, start: Barrier, number: int) -> list[float]:
     for count in range(EACH):
         name = f"p-{number}-{count}"
         began = time.monotonic()
-        if number < BY_COMMAND:
+        if number < BY_COMMAND and count % 20 == 0:
             add_by_command(scene.ledger, scene.gateway, "acme", name)
             continue
         new = _new(name)
