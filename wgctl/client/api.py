@@ -40,7 +40,6 @@ __all__ = ["Client"]
 _TIMEOUT_S = 30.0
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.2
-_SHORTEST_TRY_S = 0.5
 _PAGE = 1000
 
 _Query: TypeAlias = Mapping[str, str | None]
@@ -80,7 +79,8 @@ class Client:
         """Ask over the Unix socket at `socket`; `start_command` is told to who finds nobody there.
 
         Adding and re-keying a peer is tried again for `patience_s` when the answer was lost or the
-        controller was not ready; `on_wait` hears why, once.
+        controller was not ready; `on_wait` hears why, once. A controller that is slow, as with
+        fifty who ask at once, is waited for as by every method: 30 s.
         """
         self._socket = socket
         self._start_command = start_command
@@ -217,11 +217,8 @@ class Client:
         deadline = time.monotonic() + self._patience_s
         tries, lost = 0, False
         while True:
-            left_s = max(deadline - time.monotonic(), _SHORTEST_TRY_S)
             try:
-                return self._shape(
-                    Enrolment, method, path, body=body, timeout_s=left_s, query=query
-                )
+                return self._shape(Enrolment, method, path, body=body, query=query)
             except Unavailable as error:
                 lost = lost or isinstance(error, _Lost)
                 if isinstance(error, _NotRunning) and not tries:
@@ -260,10 +257,9 @@ class Client:
         path: str,
         *,
         body: BaseModel | None = None,
-        timeout_s: float = _TIMEOUT_S,
         query: _Query = _NO_QUERY,
     ) -> _Shape:
-        answer = self._ask(method, path, body=body, timeout_s=timeout_s, query=query)
+        answer = self._ask(method, path, body=body, query=query)
         try:
             return shape.model_validate_json(answer.body)
         except ValidationError as error:
@@ -280,14 +276,13 @@ class Client:
         path: str,
         *,
         body: BaseModel | None = None,
-        timeout_s: float = _TIMEOUT_S,
         query: _Query = _NO_QUERY,
     ) -> Answer:
         given = {key: value for key, value in query.items() if value is not None}
         target = f"/v1{path}?{urlencode(given)}" if given else f"/v1{path}"
         text = None if body is None else body.model_dump_json()
         try:
-            answer = ask(self._socket, method, target, body=text, timeout_s=timeout_s)
+            answer = ask(self._socket, method, target, body=text, timeout_s=_TIMEOUT_S)
         except Lost as error:
             raise _Lost(
                 f"the controller at {self._socket} gave no answer ({error}): its log says more"
