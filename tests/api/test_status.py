@@ -13,6 +13,7 @@ _REPORT = {
     "backend": "userspace",
     "drift": 2,
     "drift_events": ["put a route back"],
+    "setback": "the controller was restored",
 }
 
 
@@ -28,6 +29,7 @@ def _controller(*, revision: int) -> dict[str, object]:
         "backend": None,
         "drift": 0,
         "drift_events": [],
+        "setback": None,
     }
 
 
@@ -67,6 +69,7 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "backend": "userspace",
             "drift": 2,
             "drift_events": ["put a route back"],
+            "setback": "the controller was restored",
         },
     ]
 
@@ -86,6 +89,7 @@ def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
         {"revision": -1},
         {"started_at": 10**18},
         {"drift_events": ["x"] * 21},
+        {"setback": "x" * 4_001},
         {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
         {"mood": "good"},
     ],

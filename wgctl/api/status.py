@@ -49,5 +49,6 @@ def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
         backend=report.backend,
         drift=report.drift,
         drift_events=tuple(report.drift_events),
+        setback=report.setback,
     )
     seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])

@@ -18,7 +18,7 @@
     completion      scripts for shells
 
     org network peer app machine gateway      the nouns
-    init serve status dns doctor              the verbs of a host
+    init serve backup status dns doctor       the verbs of a host
 
 `wgctl --help` has 150 ms: nothing here loads a noun, or a library beyond click, before it is used.
 """
@@ -53,6 +53,8 @@ root = Root(
         "app": Entry("app", "Apps: services with a name in a network."),
         "machine": Entry("machine", "Machines: running instances of an app."),
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
+        "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
+        "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),
         "status": Entry("status", "Show roles, revision, interface, peers and store."),
         "dns": Entry("dns", "Ask a network's resolver for a name."),
         "doctor": Entry("doctor", "Check this host, and say what cures it."),

@@ -42,6 +42,10 @@ def status(session: Session) -> None:
     print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
     if len(found.roles) == 1:
         note(f"no other role has reported yet: {session.command('serve')} starts them")
+    setbacks = [(str(role.role), role.setback) for role in found.roles if role.setback]
+    if setbacks:
+        click.echo("\nset back within the last week:")
+        print_facts(setbacks)
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

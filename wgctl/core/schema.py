@@ -25,6 +25,7 @@ import peers.keys
 import peers.seal
 from peers.names import parse_label, parse_metadata_key, parse_metadata_value
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
+from wgctl.core.setback import LONGEST
 
 __all__ = [
     "App",
@@ -345,7 +346,8 @@ class RoleReport(_Shape):
     """What a role says of itself, every few seconds.
 
     `drift` counts the differences found and repaired since the role started;
-    `drift_events` are the last of them in words.
+    `drift_events` are the last of them in words. `setback` says how the controller that it follows
+    went back to an earlier state, if it did of late.
     """
 
     role: FollowingRole
@@ -355,6 +357,7 @@ class RoleReport(_Shape):
     backend: str | None = None
     drift: int = Field(default=0, ge=0)
     drift_events: list[str] = Field(default_factory=list, max_length=20)
+    setback: str | None = Field(default=None, max_length=LONGEST)
     peers: list[ObservedPeer] = Field(default_factory=list)
 
 
@@ -370,6 +373,7 @@ class RoleStatus(_Shape):
     backend: str | None
     drift: int
     drift_events: list[str]
+    setback: str | None
 
 
 class Status(_Shape):

@@ -13,6 +13,10 @@ devices         the WireGuard device: the kernel's, or a process
 unix            the controller's two sockets
 logs            events with fields, on stderr
 |
+locks           one controller a state folder
+|
 initialise      wgctl init
+backup          wgctl backup
+restore         wgctl restore
 doctor          wgctl doctor
 """

@@ -4,24 +4,21 @@ Opens no network port and programs no kernel.
 """
 
 import asyncio
-import fcntl
-import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from wgctl.api.backup import forget_copies
 from wgctl.api.context import Bell, Context
 from wgctl.api.nodes import nodes_app
 from wgctl.api.operators import operators_app
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
+from wgctl.daemon.locks import only_one
 from wgctl.daemon.unix import OPERATORS_GROUP, listen
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
@@ -39,7 +36,8 @@ def run(settings: Settings) -> None:
     path = folder / STORE_NAME
     if not path.exists():
         raise Unavailable(f"no store at {path}: make one with wgctl init")
-    with _only_one(folder):
+    with only_one(folder):
+        forget_copies(folder)
         bell = Bell()
         store = Store(path, on_commit=lambda _revision: bell.ring())
         context = Context(
@@ -93,18 +91,3 @@ def _stop(servers: list[uvicorn.Server], bell: Bell) -> None:
     bell.close()
     for server in servers:
         server.should_exit = True
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: two writers would each believe the revision theirs."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise Unavailable(f"another controller runs on {folder}: stop it first") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)

@@ -128,6 +128,14 @@ def _controller(settings: Settings) -> Iterator[Check]:
             f"revision {found.revision}" if found else "not heard of",
             f"wgctl run {role}, and read its log",
         )
+        if found is not None and found.setback is not None:
+            yield Check(
+                "controller",
+                f"{role} was set back",
+                None,
+                found.setback,
+                "add again what is gone and still wanted, remove what should not be back",
+            )
 
 
 def _status(settings: Settings) -> Status:

@@ -27,7 +27,7 @@ from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
 from wgctl.core.tunnel import Host
 from wgctl.daemon import devices
-from wgctl.daemon.follow import Changes, Follower, open_copy
+from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
@@ -203,6 +203,7 @@ class _Gateway:
             backend=self._programme.backend,
             drift=self._programme.drift,
             drift_events=list(self._programme.drift_events),
+            setback=recent_setback(self._copy),
             peers=peers,
         )
         try:

@@ -14,6 +14,7 @@ from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import FollowingRole
 from wgctl.core.schema import RoleReport
+from wgctl.daemon.follow import recent_setback
 from wgctl.store.copy import Copy
 
 __all__ = ["Reports"]
@@ -54,7 +55,10 @@ class Reports:
 
     async def _report(self) -> None:
         report = RoleReport(
-            role=self._role, revision=self._copy.position[1], started_at=self._started_at
+            role=self._role,
+            revision=self._copy.position[1],
+            started_at=self._started_at,
+            setback=recent_setback(self._copy),
         )
         try:
             await self._node.report(report)

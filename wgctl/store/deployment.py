@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from peers.keys import PublicKey
 from peers.names import Label
+from wgctl.core.allocate import network_id
 from wgctl.core.errors import NotFound
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import Gateway, Org
@@ -117,6 +118,21 @@ class Deployment:
         ).scalar_one()
         return number - 1
 
+    def next_network_id(self) -> int:
+        """Return an id that no network has had, and count on; raises Exhausted past the last.
+
+        Only ids that were given out before there was a count can come again.
+        """
+        while True:
+            index, key = self._connection.execute(
+                update(tables.network_ids)
+                .values(next_index=tables.network_ids.c.next_index + 1)
+                .returning(tables.network_ids.c.next_index, tables.network_ids.c.key)
+            ).one()
+            number = network_id(self.pool, index - 1, key=key)
+            if number:
+                return number
+
     def add_gateway(self, gateway: Gateway) -> Gateway:
         """Add `gateway`, whose id is chosen here; raises Conflict for a taken name or key."""
         with taken(
@@ -163,6 +179,17 @@ class Deployment:
     def kept_since(self) -> int:
         """The revision up to which changes are no longer kept."""
         found: int = self._connection.execute(select(tables.deployment.c.kept_since)).scalar_one()
+        return found
+
+    def cut(self, epoch: str) -> int | None:
+        """Return the revision up to which this store has the changes of the store `epoch`.
+
+        None for a store that this one was not restored from.
+        """
+        ancestors = tables.ancestors
+        found: int | None = self._connection.execute(
+            select(ancestors.c.cut).where(ancestors.c.epoch == epoch)
+        ).scalar_one_or_none()
         return found
 
     def counts(self) -> Counts:
