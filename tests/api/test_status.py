@@ -13,6 +13,7 @@ _REPORT = {
     "backend": "userspace",
     "drift": 2,
     "drift_events": ["put a route back"],
+    "problem": "port 53 is taken",
 }
 
 
@@ -28,6 +29,7 @@ def _controller(*, revision: int) -> dict[str, object]:
         "backend": None,
         "drift": 0,
         "drift_events": [],
+        "problem": None,
     }
 
 
@@ -67,6 +69,7 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "backend": "userspace",
             "drift": 2,
             "drift_events": ["put a route back"],
+            "problem": "port 53 is taken",
         },
     ]
 

@@ -147,6 +147,7 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
         backend=facts.backend,
         drift=facts.drift,
         drift_events=list(facts.drift_events),
+        problem=facts.problem,
     )
 
 

@@ -50,5 +50,6 @@ def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
         backend=report.backend,
         drift=report.drift,
         drift_events=tuple(report.drift_events),
+        problem=report.problem,
     )
     seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])

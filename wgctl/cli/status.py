@@ -42,6 +42,10 @@ def status(session: Session) -> None:
     print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
     if len(found.roles) == 1:
         note(f"no other role has reported yet: {session.command('serve')} starts them")
+    problems = [(str(role.role), role.problem) for role in found.roles if role.problem]
+    if problems:
+        click.echo("\nwhat keeps a role from its work:")
+        print_facts(problems)
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

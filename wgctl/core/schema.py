@@ -320,7 +320,8 @@ class RoleReport(_Shape):
     """What a role says of itself, every few seconds.
 
     `drift` counts the differences found and repaired since the role started;
-    `drift_events` are the last of them in words.
+    `drift_events` are the last of them in words. `problem` is what keeps the role from its work,
+    None while nothing does.
     """
 
     role: FollowingRole
@@ -330,6 +331,7 @@ class RoleReport(_Shape):
     backend: str | None = None
     drift: int = Field(default=0, ge=0)
     drift_events: list[str] = Field(default_factory=list, max_length=20)
+    problem: str | None = None
     peers: list[ObservedPeer] = Field(default_factory=list)
 
 
@@ -345,6 +347,7 @@ class RoleStatus(_Shape):
     backend: str | None
     drift: int
     drift_events: list[str]
+    problem: str | None
 
 
 class Status(_Shape):

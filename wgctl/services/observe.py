@@ -27,6 +27,7 @@ class RoleFacts:
     backend: str | None = None
     drift: int = 0
     drift_events: tuple[str, ...] = field(default=())
+    problem: str | None = None
 
     def alive(self, *, now: int) -> bool:
         """Whether the last report is fresh."""
