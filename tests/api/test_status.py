@@ -14,6 +14,7 @@ _REPORT = {
     "drift": 2,
     "drift_events": ["put a route back"],
     "setback": "the controller was restored",
+    "problem": "port 53 is taken",
 }
 
 
@@ -30,6 +31,7 @@ def _controller(*, revision: int) -> dict[str, object]:
         "drift": 0,
         "drift_events": [],
         "setback": None,
+        "problem": None,
     }
 
 
@@ -70,8 +72,26 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "drift": 2,
             "drift_events": ["put a route back"],
             "setback": "the controller was restored",
+            "problem": "port 53 is taken",
         },
     ]
+
+
+@pytest.mark.parametrize("gone", ["/v1/orgs/acme/peers/{}", "/v1/orgs/acme"])
+def test_a_peer_that_is_gone_is_not_online_though_a_late_report_still_names_it(
+    nodes: Door, operators: Door, store: Store, gone: str
+) -> None:
+    """Its handshake stays young for three minutes, and a report may be on its way."""
+    peer = add_peer(store, "acme", 1).peer
+    report = _REPORT | {"peers": [{"peer_id": peer.id, "last_handshake": NOW - 1}]}
+    nodes.post("/v1/reports", json=report)
+    assert operators.get("/v1/status").json()["peers_online"] == 1
+
+    operators.delete(gone.format(peer.name))
+
+    assert operators.get("/v1/status").json()["peers_online"] == 0
+    nodes.post("/v1/reports", json=report)
+    assert operators.get("/v1/status").json()["peers_online"] == 0
 
 
 def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:

@@ -149,6 +149,7 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
         drift=facts.drift,
         drift_events=list(facts.drift_events),
         setback=facts.setback,
+        problem=facts.problem,
     )
 
 

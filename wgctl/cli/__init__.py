@@ -35,7 +35,7 @@ from types import FrameType
 import click
 
 from wgctl.cli.command import Entry, Root
-from wgctl.cli.failure import failure_of, report
+from wgctl.cli.failure import Failure, failure_of, report
 
 __all__ = ["main", "root"]
 
@@ -62,6 +62,11 @@ root = Root(
     },
 )
 
+# A key would have nowhere to go, or go to the next file that is opened.
+_NO_STDOUT = Failure(
+    "failed", "stdout is closed, expected it open: send to /dev/null what is not wanted", 1
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments`, by default the process's own, name; return its exit code.
@@ -78,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(signum) is not signal.SIG_IGN:  # As under nohup.
             signal.signal(signum, _terminated)
     if sys.stdout is None:
-        return 1  # There is nowhere to hand a key over, and nobody to tell.
+        report(_NO_STDOUT, as_json="--json" in given)
+        return _NO_STDOUT.exit_code
     if sys.stdin is None:
         sys.stdin = io.StringIO()
     try:

@@ -46,6 +46,10 @@ def status(session: Session) -> None:
     if setbacks:
         click.echo("\nset back within the last week:")
         print_facts(setbacks)
+    problems = [(str(role.role), role.problem) for role in found.roles if role.problem]
+    if problems:
+        click.echo("\nwhat keeps a role from its work:")
+        print_facts(problems)
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

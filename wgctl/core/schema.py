@@ -347,7 +347,8 @@ class RoleReport(_Shape):
 
     `drift` counts the differences found and repaired since the role started;
     `drift_events` are the last of them in words. `setback` says how the controller that it follows
-    went back to an earlier state, if it did of late.
+    went back to an earlier state, if it did of late. `problem` is what keeps the role from its
+    work, None while nothing does.
     """
 
     role: FollowingRole
@@ -358,6 +359,7 @@ class RoleReport(_Shape):
     drift: int = Field(default=0, ge=0)
     drift_events: list[str] = Field(default_factory=list, max_length=20)
     setback: str | None = Field(default=None, max_length=LONGEST)
+    problem: str | None = None
     peers: list[ObservedPeer] = Field(default_factory=list)
 
 
@@ -374,6 +376,7 @@ class RoleStatus(_Shape):
     drift: int
     drift_events: list[str]
     setback: str | None
+    problem: str | None
 
 
 class Status(_Shape):

@@ -109,10 +109,10 @@ class GatewaySettings(_Section):
 
     region: Annotated[Label, BeforeValidator(_region)]
     endpoint: Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
-    listen_port: int = Field(default=51820, ge=1, le=65535)
+    listen_port: int = Field(default=51820, ge=1, le=65535, strict=True)
     interface: Annotated[str, AfterValidator(parse_interface)] = "wgctl0"
     backend: Backend = Backend.AUTO
-    mtu: int = Field(default=1420, ge=1280, le=65535)
+    mtu: int = Field(default=1420, ge=1280, le=65535, strict=True)
 
 
 class ResolverSettings(_Section):

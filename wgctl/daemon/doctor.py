@@ -124,8 +124,8 @@ def _controller(settings: Settings) -> Iterator[Check]:
         yield _is(
             "controller",
             f"{role} reports",
-            found is not None,
-            f"revision {found.revision}" if found else "not heard of",
+            found is not None and found.problem is None,
+            found.problem or f"revision {found.revision}" if found else "not heard of",
             f"wgctl run {role}, and read its log",
         )
         if found is not None and found.setback is not None:

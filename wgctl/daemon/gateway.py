@@ -179,12 +179,13 @@ class _Gateway:
     async def _report(self) -> None:
         """Tell the controller what was seen: every 2 s what changed, every 10 s everything."""
         told: dict[int, ObservedPeer] = {}
-        told_at, told_state = -_FULL_REPORT_S, (-1, -1)
+        told_at = -_FULL_REPORT_S
+        told_state: tuple[object, ...] = ()
         while True:
             seen = await self._in_thread(self._programme.observe)
             full = time.monotonic() - told_at >= _FULL_REPORT_S
             news = seen if full else [one for one in seen if told.get(one.peer_id) != one]
-            state = (self._programme.revision, self._programme.drift)
+            state = (self._programme.revision, self._programme.drift, self._programme.problem)
             if full or news or told_state != state:
                 if await self._tell(news):
                     told = {one.peer_id: one for one in seen}
@@ -204,6 +205,7 @@ class _Gateway:
             drift=self._programme.drift,
             drift_events=list(self._programme.drift_events),
             setback=recent_setback(self._copy),
+            problem=self._programme.problem,
             peers=peers,
         )
         try:

@@ -36,10 +36,22 @@ class Reports:
         self._node = Node(socket)
         self._started_at = int(time.time())
         self._moved = asyncio.Event()
+        self._problem: str | None = None
 
     def soon(self) -> None:
         """Report before long; called in the loop."""
         self._moved.set()
+
+    def trouble(self, problem: str | None) -> bool:
+        """Tell what keeps the role from its work, None when nothing does; return if it is news.
+
+        Called in the loop.
+        """
+        if problem == self._problem:
+            return False
+        self._problem = problem
+        self.soon()
+        return True
 
     async def run(self) -> Never:
         """Report until cancelled."""
@@ -59,6 +71,7 @@ class Reports:
             revision=self._copy.position[1],
             started_at=self._started_at,
             setback=recent_setback(self._copy),
+            problem=self._problem,
         )
         try:
             await self._node.report(report)

@@ -23,8 +23,9 @@ from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.daemon.unix import OPERATORS_GROUP, listen
+from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
-from wgctl.drivers.dns_stream import NETWORK_BYTES, Streams
+from wgctl.drivers.dns_stream import Streams
 from wgctl.drivers.upstream import Upstreams
 from wgctl.store.copy import Copy
 
@@ -155,7 +156,12 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
         reports.soon()
 
     follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=take)
-    server = DnsServer(settings.gateway.interface, answers.to, notify=_log_listening)
+
+    def tell(listening: Listening) -> None:
+        _log_listening(listening)
+        reports.trouble(listening.reason and f"not listening: {listening.reason}")
+
+    server = DnsServer(settings.gateway.interface, answers.to, notify=tell)
     tasks = [
         asyncio.create_task(follower.run()),
         asyncio.create_task(server.run()),

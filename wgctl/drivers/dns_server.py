@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Never
 
 from peers.addresses import RESOLVER_NUMBER
-from wgctl.drivers.dns_stream import NETWORK_BYTES, Asker, Handler, Streams, ends
+from wgctl.drivers.crowd import NETWORK_BYTES
+from wgctl.drivers.dns_stream import Asker, Handler, Streams, ends
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 
 __all__ = ["Asker", "DnsServer", "Handler", "Listening"]

@@ -3,7 +3,7 @@
 What an org owns is behind `owned_by`, in `wgctl.store.org`; the feed alone reads across orgs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 
@@ -32,7 +32,7 @@ from wgctl.store.unique import taken
 
 __all__ = ["Counts", "Deployment"]
 
-_SNAPSHOT_BATCH = 1_000
+_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,15 @@ class Deployment:
             for table in (tables.gateways, tables.peers)
         )
 
+    def peers_among(self, ids: Collection[int]) -> frozenset[int]:
+        """Return those of `ids` that are ids of peers, of whichever org."""
+        wanted, found = sorted(ids), set[int]()
+        for at in range(0, len(wanted), _BATCH):
+            part = wanted[at : at + _BATCH]
+            rows_of = select(tables.peers.c.id).where(tables.peers.c.id.in_(part))
+            found.update(self._connection.execute(rows_of).scalars())
+        return frozenset(found)
+
     @property
     def epoch(self) -> str:
         """The name of this store, which no other has."""
@@ -223,7 +232,7 @@ class Deployment:
     def _each(self, table: Table) -> Iterator[RowMapping]:
         after = 0
         while batch := self._rows(
-            select(table).where(table.c.id > after).order_by(table.c.id).limit(_SNAPSHOT_BATCH)
+            select(table).where(table.c.id > after).order_by(table.c.id).limit(_BATCH)
         ):
             yield from batch
             after = batch[-1]["id"]
