@@ -10,6 +10,7 @@ to be kept like the key itself.
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,10 +89,18 @@ def copy_store(settings: Settings, into: Path) -> None:
 def copy_stopped_store(settings: Settings, into: Path) -> None:
     """Write the store into `into`, while the caller holds the controller's folder.
 
-    Raises Unavailable when it cannot be read, Invalid when it is damaged.
+    The store's own files are not opened: of a damaged one, SQLite throws the log away, and with it
+    what somebody might still read. Raises Unavailable when it cannot be read, Invalid when it is
+    damaged.
     """
-    into.unlink(missing_ok=True)
-    snapshot.take(settings.role_dir(Role.CONTROLLER) / STORE_NAME, into)
+    store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    with tempfile.TemporaryDirectory(prefix="wgctl-copy-", dir=into.parent) as name:
+        for suffix in ("", "-wal"):
+            file = store.with_name(store.name + suffix)
+            if file.exists():
+                shutil.copyfile(file, Path(name) / file.name)
+        into.unlink(missing_ok=True)
+        snapshot.take(Path(name) / STORE_NAME, into)
     snapshot.check(into)
 
 

@@ -123,6 +123,8 @@ class Draft:
                 if not self.replaces:
                     held.enter_context(only_one(controller))
                 revision = self._begin_anew(now=now)
+                if self.running is not None:
+                    snapshot.settle(controller / STORE_NAME)
                 kept = _set_aside(controller / STORE_NAME, now=now)
                 _place(self.folder / archive.STORE, controller / STORE_NAME, mode=0o600)
         except PermissionError as error:
@@ -272,7 +274,7 @@ def _set_aside(store: Path, *, now: int) -> Path | None:
     if aside.exists():
         aside = aside.with_name(f"{aside.name}-{secrets.token_hex(2)}")
     aside.hardlink_to(store)
-    # One that was closed has none; to another store they would be poison.
+    # A store that was settled has none; to the one that comes they would be poison.
     for suffix in ("-wal", "-shm"):
         beside = store.with_name(store.name + suffix)
         if beside.exists():
