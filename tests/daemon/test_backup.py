@@ -57,14 +57,14 @@ def _back_up(config: Path, *, with_key: bool = True) -> bytes:
     return into.getvalue()
 
 
-def test_it_holds_store_key_pool_and_config(config: Path, tmp_path: Path) -> None:
+def test_it_holds_store_key_and_config(config: Path, tmp_path: Path) -> None:
     settings = _settings(config)
     found = _members(_back_up(config))
     (tmp_path / "store").write_bytes(found["store.sqlite"])
     snapshot.check(tmp_path / "store")
 
     assert found["private.key"] == (settings.role_dir(Role.GATEWAY) / KEY_NAME).read_bytes()
-    assert (found["pool"], found["wgctl.toml"]) == (b"fdaa::/16\n", config.read_bytes())
+    assert found["wgctl.toml"] == config.read_bytes()
     assert next(iter(found)) == "manifest.json"
 
 

@@ -324,6 +324,6 @@ def test_a_replacement_knows_what_it_does_to_networks_and_peers(store: Store, co
             if put.row not in (rekeyed, gone):
                 replacement.add(put)
         replacement.add(Put(Kind.PEER, earlier))
-        found = replacement.difference()
+        found = replacement.undone()
 
     assert (found.gone, found.back, found.changed) == ([gone], [back], [earlier])
