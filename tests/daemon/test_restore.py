@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -345,6 +346,59 @@ def test_a_restore_that_was_cut_short_can_be_done_again(file: Path, elsewhere: P
     _restore(elsewhere, file)
 
     assert _peers(elsewhere).keys() == {"peer-1"}
+
+
+@pytest.mark.parametrize("initialised", [True, False])
+def test_killed_at_any_step_it_leaves_the_old_or_the_new_and_can_be_done_again(
+    config: Path, elsewhere: Path, file: Path, tmp_path: Path, *, initialised: bool
+) -> None:
+    target, saved = (config if initialised else elsewhere), tmp_path / "saved"
+    shutil.copy(file, tmp_path)
+    _add(config, 2)
+    old = set(_peers(config)) if initialised else None
+    shutil.copytree(target.parent, saved)
+    found = []
+    for step in range(1, 50):
+        shutil.rmtree(target.parent)
+        shutil.copytree(saved, target.parent)
+        killed = _killed_at(step, target, tmp_path / file.name)
+        found.append(set(_peers(target)) if _path(target).exists() else None)
+        if not killed:
+            break
+        _restore(target, tmp_path / file.name)
+        assert _peers(target).keys() == {"peer-1"}
+
+    assert not killed
+    assert found.count(old) > 3
+    assert found.count({"peer-1"}) > 1
+    assert found.index({"peer-1"}) == found.count(old)
+
+
+def _killed_at(step: int, config: Path, file: Path) -> bool:
+    """Restore in a child that ends, as by a kill, before the `step`th change of a name."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in {"os.rename", "os.link", "os.mkdir", "os.remove", "open"} and str(
+                arguments[0]
+            ).startswith(str(config.parent)):
+                left -= 1
+                if left == 0:
+                    os._exit(1)
+
+        code = 2
+        try:
+            sys.addaudithook(count)
+            _restore(config, file)
+            code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 1}
+    return code == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
