@@ -8,11 +8,11 @@ from peers.names import Label
 from tests.store.samples import NOW, key
 from wgctl.core.feed import Snapshot
 from wgctl.core.model import Network, Peer
-from wgctl.core.setback import LONGEST, Difference, told
+from wgctl.core.setback import LONGEST, Undone, told
 
 _PREFIX = IPv6Network("fdaa:0:1::/48")
 _NETWORK = Network(id=1, org_id=1, name=Label("lab"), prefix=_PREFIX, created_at=NOW)
-_NONE = Difference((), (), ())
+_NONE = Undone((), (), ())
 
 
 def _peer(number: int) -> Peer:
@@ -44,7 +44,7 @@ def _peer(number: int) -> Peer:
 def test_who_has_seen_nothing_newer_is_not_set_back(
     position: tuple[str, int], snapshot: Snapshot, revision: int
 ) -> None:
-    assert told(position, snapshot, revision, Difference((_NETWORK,), (), ())) is None
+    assert told(position, snapshot, revision, Undone((_NETWORK,), (), ())) is None
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_who_has_seen_more_says_so(
 
 def test_what_goes_and_what_comes_back_is_named_with_its_address() -> None:
     """Somebody holds a config with that address, or has a key that works again."""
-    difference = Difference(gone=[_NETWORK, _peer(1)], back=[_peer(2)], changed=[_peer(3)])
-    found = told(("a", 6), Snapshot("b", 5), 9, difference)
+    undone = Undone(gone=[_NETWORK, _peer(1)], back=[_peer(2)], changed=[_peer(3)])
+    found = told(("a", 6), Snapshot("b", 5), 9, undone)
 
     assert found is not None
     assert found.endswith(
@@ -80,7 +80,7 @@ def test_what_goes_and_what_comes_back_is_named_with_its_address() -> None:
 @given(st.integers(0, 5_000))
 def test_it_is_never_longer_than_a_report_takes(count: int) -> None:
     rows = [_peer(number + 1) for number in range(min(count, 50))] * (count // 50 + 1)
-    found = told(("a", 6), Snapshot("b", 5), 9, Difference(rows, rows, rows))
+    found = told(("a", 6), Snapshot("b", 5), 9, Undone(rows, rows, rows))
 
     assert found is not None
     assert len(found) <= LONGEST

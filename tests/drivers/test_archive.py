@@ -10,19 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wgctl.core.errors import Invalid, Unavailable
-from wgctl.drivers.archive import KEY, POOL, STORE, Manifest, pack, unpack
+from wgctl.drivers.archive import CONFIG, KEY, STORE, Manifest, pack, unpack
 
 _MANIFEST = Manifest(wgctl="0.1.0", made_at=1_800_000_000, epoch="e", revision=7)
 
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
-    """A back-up of a store of three chunks and a pool."""
+    """A back-up of a store of three chunks and a config."""
     (tmp_path / "store").write_bytes(bytes(range(256)) * 12_000)
-    (tmp_path / "pool").write_text("fdaa::/16\n")
+    (tmp_path / "toml").write_text("a = 1\n")
     path = tmp_path / "backup.tar.xz"
     with path.open("wb") as into:
-        pack(into, _MANIFEST, {STORE: tmp_path / "store", POOL: tmp_path / "pool"})
+        pack(into, _MANIFEST, {STORE: tmp_path / "store", CONFIG: tmp_path / "toml"})
     return path
 
 
@@ -47,7 +47,7 @@ def _manifest(**changed: object) -> bytes:
 
 def test_what_was_packed_is_unpacked_for_the_owner_alone(packed: Path, out: Path) -> None:
     assert unpack(packed, out) == _MANIFEST
-    assert sorted(path.name for path in out.iterdir()) == [POOL, STORE]
+    assert sorted(path.name for path in out.iterdir()) == [STORE, CONFIG]
     assert (out / STORE).read_bytes() == (packed.parent / "store").read_bytes()
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o600}
 
@@ -57,7 +57,7 @@ def test_any_tar_opens_it(packed: Path) -> None:
         ["tar", "tf", packed], capture_output=True, text=True, check=True
     ).stdout.split()
 
-    assert listed == [f"wgctl-backup/{name}" for name in ("manifest.json", STORE, POOL)]
+    assert listed == [f"wgctl-backup/{name}" for name in ("manifest.json", STORE, CONFIG)]
 
 
 @pytest.mark.parametrize("tenth", range(10))

@@ -1,3 +1,4 @@
+import shutil
 import threading
 from pathlib import Path
 
@@ -118,3 +119,14 @@ def _change(store: Store, sql: str) -> None:
     connection.execute(sql)
     connection.commit()
     connection.close()
+
+
+def test_a_settled_store_is_one_file(store: Store, tmp_path: Path) -> None:
+    """As it is after a controller that was killed."""
+    add_peer(store, "acme", 1)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{store.path}{suffix}", tmp_path / f"killed{suffix}")
+    snapshot.settle(tmp_path / "killed")
+
+    assert [path.name for path in tmp_path.glob("killed*")] == ["killed"]
+    assert snapshot.standing(tmp_path / "killed") == snapshot.standing(store.path)

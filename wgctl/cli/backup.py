@@ -38,7 +38,7 @@ _NAMES_SHOWN = 8
 @click.option("--without-key", is_flag=True, help="Leave the gateway's private key out.")
 @pass_session
 def backup(session: Session, file: Path, *, without_key: bool) -> None:
-    """Write store, gateway key, pool and config to FILE, while everything runs.
+    """Write store, gateway key and config to FILE, while everything runs.
 
     FILE is a tar archive under xz, 0600, and is there only when it is whole; - is stdout. Keep it
     as you keep a private key: it holds the gateway's.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wgctl.core.feed import Snapshot
 from wgctl.core.model import Network, Peer
 
-__all__ = ["LONGEST", "SHOWN_S", "Difference", "told"]
+__all__ = ["LONGEST", "SHOWN_S", "Undone", "told"]
 
 SHOWN_S = 7 * 86_400
 """How long a role says that it was set back: it stays in its log for longer."""
@@ -21,7 +21,7 @@ _NAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Undone:
     """What a snapshot does to the networks and peers of a copy.
 
     `changed` are peers as they are in the snapshot, which have another key there.
@@ -33,7 +33,7 @@ class Difference:
 
 
 def told(
-    position: tuple[str, int], snapshot: Snapshot, revision: int, difference: Difference
+    position: tuple[str, int], snapshot: Snapshot, revision: int, undone: Undone
 ) -> str | None:
     """Return in words how the copy at `position` is set back by `snapshot`; None if it is not.
 
@@ -58,16 +58,16 @@ def told(
         )
     else:
         return None
-    return f"{how}; {_words(difference)}"[:LONGEST]
+    return f"{how}; {_words(undone)}"[:LONGEST]
 
 
-def _words(difference: Difference) -> str:
+def _words(undone: Undone) -> str:
     parts = [
         f"{title}: {_names(rows)}"
         for title, rows in (
-            ("gone", difference.gone),
-            ("back", difference.back),
-            ("with an earlier key", difference.changed),
+            ("gone", undone.gone),
+            ("back", undone.back),
+            ("with an earlier key", undone.changed),
         )
         if rows
     ]

@@ -1,4 +1,4 @@
-"""`wgctl backup`: the store, the gateway's key, the pool and the config, in one file.
+"""`wgctl backup`: the store, the gateway's key and the config, in one file.
 
 The controller gives out its store, which nobody else may open while it runs; the rest is read from
 this host's files. Reading it back is `wgctl.daemon.restore`.
@@ -10,6 +10,7 @@ to be kept like the key itself.
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from wgctl import __version__
 from wgctl.client.api import Client
 from wgctl.core.errors import Denied, Invalid, Unavailable
 from wgctl.core.model import Role
-from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, Settings
+from wgctl.core.settings import KEY_NAME, STORE_NAME, Settings
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
 from wgctl.store import snapshot
@@ -52,10 +53,9 @@ def back_up(
 
     Raises Unavailable when there is no store or it cannot be read, Denied for a file that may not.
     """
-    gateway = settings.role_dir(Role.GATEWAY)
-    members = {archive.POOL: gateway / POOL_NAME, archive.CONFIG: config_path}
+    members = {archive.CONFIG: config_path}
     if with_key:
-        members[archive.KEY] = gateway / KEY_NAME
+        members[archive.KEY] = settings.role_dir(Role.GATEWAY) / KEY_NAME
     for path in members.values():
         _require_readable(path)
     with tempfile.TemporaryDirectory(prefix="wgctl-backup-") as folder:
@@ -88,10 +88,18 @@ def copy_store(settings: Settings, into: Path) -> None:
 def copy_stopped_store(settings: Settings, into: Path) -> None:
     """Write the store into `into`, while the caller holds the controller's folder.
 
-    Raises Unavailable when it cannot be read, Invalid when it is damaged.
+    The store's own files are not opened: of a damaged one, SQLite throws the log away, and with it
+    what somebody might still read. Raises Unavailable when it cannot be read, Invalid when it is
+    damaged.
     """
-    into.unlink(missing_ok=True)
-    snapshot.take(settings.role_dir(Role.CONTROLLER) / STORE_NAME, into)
+    store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    with tempfile.TemporaryDirectory(prefix="wgctl-copy-", dir=into.parent) as name:
+        for suffix in ("", "-wal"):
+            file = store.with_name(store.name + suffix)
+            if file.exists():
+                shutil.copyfile(file, Path(name) / file.name)
+        into.unlink(missing_ok=True)
+        snapshot.take(Path(name) / STORE_NAME, into)
     snapshot.check(into)
 
 
@@ -115,8 +123,7 @@ def new_whole_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _require_free(path)
-        draft.rename(path)
+        _name(draft, path)
         sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
@@ -129,6 +136,16 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _name(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)  # Unlike a rename, never over a file that came meanwhile.
+    except FileExistsError:
+        _require_free(path)
+    except OSError:  # Not every file system has links.
+        _require_free(path)
+        draft.rename(path)
 
 
 def _require_free(path: Path) -> None:

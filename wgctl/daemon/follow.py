@@ -107,8 +107,8 @@ class Follower:
                     case Put():
                         replacement.add(event)
                     case Commit(revision):
-                        difference = replacement.difference()
-                        setback = told(self._copy.position, snapshot, revision, difference)
+                        undone = replacement.undone()
+                        setback = told(self._copy.position, snapshot, revision, undone)
                         replacement.commit(
                             epoch=snapshot.epoch,
                             revision=revision,

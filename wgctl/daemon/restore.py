@@ -2,7 +2,7 @@
 
 Everything is read, checked, brought up to date and raised in a folder of its own; then the files
 take their places, the store last. Until that one rename the host has what it had, and after it all
-of the back-up: what comes before is a key, a pool and a config that are the same, or were missing.
+of the back-up: what comes before is a key, a pool and a config that are the same or were missing.
 
 The old store stays beside the new one. It is not trusted to be the latest state, since it may be a
 leftover itself: every count jumps by what can have been given out since the back-up, old store or
@@ -106,7 +106,7 @@ class Draft:
             )
         if self.running is not None and not self.running.lineage.related(self.found.lineage):
             raise self._another_deployment("store")
-        if _is_other_text(self.folder / archive.POOL, self._gateway_file(POOL_NAME)):
+        if _is_other_text(self.folder / POOL_NAME, self._gateway_file(POOL_NAME)):
             raise self._another_deployment("pool")
         self._require_key()
 
@@ -123,6 +123,8 @@ class Draft:
                 if not self.replaces:
                     held.enter_context(only_one(controller))
                 revision = self._begin_anew(now=now)
+                if self.running is not None:
+                    snapshot.settle(controller / STORE_NAME)
                 kept = _set_aside(controller / STORE_NAME, now=now)
                 _place(self.folder / archive.STORE, controller / STORE_NAME, mode=0o600)
         except PermissionError as error:
@@ -164,7 +166,7 @@ class Draft:
         for role in Role:
             self.settings.role_dir(role).mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, target, mode in (
-            (archive.POOL, self._gateway_file(POOL_NAME), 0o644),
+            (POOL_NAME, self._gateway_file(POOL_NAME), 0o644),
             (archive.KEY, self._gateway_file(KEY_NAME), 0o600),
         ):
             if not target.exists():
@@ -213,6 +215,7 @@ def drafted(config_path: Path, file: Path, *, beside: bool) -> Iterator[Draft]:
             except (Refusal, Invalid) as error:
                 unreadable = str(error)
         found = _opened(folder / archive.STORE)
+        (folder / POOL_NAME).write_text(f"{found.pool}\n")
         yield Draft(folder, config_path, settings, manifest, found, running, unreadable)
 
 
@@ -223,9 +226,8 @@ def _unpacked(file: Path, folder: Path) -> archive.Manifest:
         raise Denied(f"no permission to read {error.filename}: be root") from error
     except OSError as error:
         raise Invalid(f"{error.filename}: {error.strerror}, expected a back-up") from error
-    for name in (archive.POOL, archive.CONFIG):
-        if not (folder / name).exists():
-            raise Invalid(f"{file} has no {name} in it, expected a file that wgctl backup made")
+    if not (folder / archive.CONFIG).exists():
+        raise Invalid(f"{file} has no {archive.CONFIG} in it, expected what wgctl backup made")
     snapshot.check(folder / archive.STORE)
     return manifest
 
@@ -272,7 +274,7 @@ def _set_aside(store: Path, *, now: int) -> Path | None:
     if aside.exists():
         aside = aside.with_name(f"{aside.name}-{secrets.token_hex(2)}")
     aside.hardlink_to(store)
-    # One that was closed has none; to another store they would be poison.
+    # A store that was settled has none; to the one that comes they would be poison.
     for suffix in ("-wal", "-shm"):
         beside = store.with_name(store.name + suffix)
         if beside.exists():
@@ -286,7 +288,8 @@ def _place(source: Path, target: Path, *, mode: int) -> None:
 
     It belongs to whoever has the folder: a role that is not root must be able to open it.
     """
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    # A name as of the controller's own copies, of which it clears its folder when it starts.
+    draft = target.with_name(f".copy-{secrets.token_hex(4)}")
     owner = target.parent.stat()
     try:
         with source.open("rb") as packed, draft.open("xb") as file:

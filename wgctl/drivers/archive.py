@@ -16,16 +16,15 @@ from typing import IO
 
 from wgctl.core.errors import Invalid, Unavailable
 
-__all__ = ["CONFIG", "KEY", "POOL", "STORE", "Manifest", "pack", "unpack"]
+__all__ = ["CONFIG", "KEY", "STORE", "Manifest", "pack", "unpack"]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 STORE = "store.sqlite"
 KEY = "private.key"
-POOL = "pool"
 CONFIG = "wgctl.toml"
 
-_NAMES = frozenset({MANIFEST, STORE, KEY, POOL, CONFIG})
+_NAMES = frozenset({MANIFEST, STORE, KEY, CONFIG})
 _FOLDER = "wgctl-backup"
 _MODE = 0o600
 _CHUNK_BYTES = 1024 * 1024

@@ -16,7 +16,7 @@ from peers.keys import PublicKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
 from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer, Seal
-from wgctl.core.setback import Difference
+from wgctl.core.setback import Undone
 
 if TYPE_CHECKING:
     import sqlite3
@@ -166,9 +166,9 @@ class Copy:
         with self._lock, self._transaction():
             self._connection.execute("DELETE FROM staged")
 
-    def difference(self) -> Difference:
+    def undone(self) -> Undone:
         """Return what the networks and peers that were put aside do to those that there are."""
-        return Difference(
+        return Undone(
             gone=self._only_in("rows", "staged"),
             back=self._only_in("staged", "rows"),
             changed=self._networks_and_peers(
@@ -343,10 +343,10 @@ class Replacement:
         if len(self._batch) >= _BATCH:
             self._flush()
 
-    def difference(self) -> Difference:
+    def undone(self) -> Undone:
         """Return what the rows so far would change, were they all."""
         self._flush()
-        return self._copy.difference()
+        return self._copy.undone()
 
     def commit(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
         """Make the rows all that there is, and `revision` of `epoch` the position.

@@ -127,7 +127,10 @@ def _raise(connection: "sqlite3.Connection", marks: Marks, *, jump: int) -> None
         [(gateway, number, network) for (network, gateway), number in marks.addresses.items()],
     )
     # Row ids too: what a role says of a peer that is gone must not be taken for another's.
-    for table in ("orgs", "networks", "gateways", "peers", "seals", "apps", "machines"):
+    counted = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
+    )
+    for (table,) in counted.fetchall():
         connection.execute(
             "INSERT INTO sqlite_sequence (name, seq) SELECT ?, 0 "
             "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?)",

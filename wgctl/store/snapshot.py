@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     from pysqlite3 import dbapi2 as sqlite3
 
-__all__ = ["check", "standing", "take"]
+__all__ = ["check", "settle", "standing", "take"]
 
 _BUSY_TIMEOUT_S = 10
 
@@ -51,6 +51,18 @@ def check(path: Path) -> None:
         )
     if known != (1,):
         raise Invalid("the store is empty")
+
+
+def settle(path: Path) -> None:
+    """Write the log of the store at `path` back into it, so that one file is all.
+
+    For a store that nobody has open. Raises Unavailable when that cannot be done.
+    """
+    try:
+        with _opened(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise Unavailable(f"the store at {path} cannot be written: {error}") from error
 
 
 def standing(path: Path) -> tuple[str, int]:
