@@ -10,11 +10,12 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio kmod
+test: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio kmod \
+                e2fsprogs
 
 .PHONY: help venv demo test check bench format lock packages clean
 
-# What tests/kernel boots: Debian's kernel, unpacked and not installed.
+# What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 GUEST := .cache/kernel/initramfs
 
 help:

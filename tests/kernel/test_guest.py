@@ -7,15 +7,9 @@ import sys
 import pytest
 
 from tests.kernel import guest
-from tests.kernel.guest import Outcome
+from tests.kernel.guest import Boot, Outcome
 
-pytestmark = [
-    pytest.mark.network,
-    pytest.mark.timeout(1000),
-    pytest.mark.skipif(
-        not (guest.CACHE / "initramfs").exists(), reason="make test fetches the guest's kernel"
-    ),
-]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(1000)]
 
 # By file, since collecting all others takes the guest a minute.
 MARKED = [
@@ -27,20 +21,11 @@ MARKED = [
 
 
 @pytest.fixture(scope="module")
-def outcome(pytestconfig: pytest.Config) -> Outcome:
-    """The guest's run, whose lines are shown as they come."""
+def outcome(boot: Boot) -> Outcome:
     options = ["-m", "kernel", "--color=no", "-p", "no:cacheprovider", "-v", "--tb=short"]
     pytest_ = [sys.executable, "-m", "pytest", *options, *MARKED]
     script = f"cd {shlex.quote(str(guest.ROOT))} && exec {shlex.join(pytest_)} 2>&1\n"
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert capture is not None
-    with capture.global_and_fixture_disabled():
-        return guest.run(script, within_s=900, show=show)
-
-
-def show(line: str) -> None:
-    sys.stdout.write(f"  guest | {line.rstrip()}\n")
-    sys.stdout.flush()
+    return boot(script, within_s=900)
 
 
 def test_what_wants_wireguard_in_the_kernel_passes_there(outcome: Outcome) -> None:
@@ -59,10 +44,10 @@ def test_the_kernel_has_nothing_to_complain_of(outcome: Outcome) -> None:
     assert guest.complaints(outcome.log) == []
 
 
-def test_a_script_that_fails_and_a_kernel_that_warns_are_noticed() -> None:
+def test_a_script_that_fails_and_a_kernel_that_warns_are_noticed(boot: Boot) -> None:
     script = "echo 'WARNING: CPU: 0 PID: 1 at test' > /dev/kmsg; echo said; exit 3\n"
 
-    outcome = guest.run(script, within_s=200, show=lambda _: None)
+    outcome = boot(script, within_s=200)
 
     assert outcome.status == 3
     assert "said" in outcome.said
