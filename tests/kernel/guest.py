@@ -6,8 +6,10 @@ there is a disk. `tests/kernel/prepare` makes what is booted, `tests/kernel/init
 """
 
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["CACHE", "CUT", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run"]
+__all__ = ["CACHE", "CUT", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run", "tests"]
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/kernel"
@@ -97,6 +99,13 @@ def run(
 def complaints(log: str) -> list[str]:
     """Return the lines of a kernel's log that tell of a fault in the kernel, or of a crash."""
     return [line for line in log.splitlines() if _COMPLAINT.search(line)]
+
+
+def tests(*files: str) -> str:
+    """Return the script that runs those tests of `files` that are marked for a guest."""
+    options = ["-m", "kernel or guest", "--color=no", "-p", "no:cacheprovider", "-v", "--tb=short"]
+    pytest = [sys.executable, "-m", "pytest", *options, *files]
+    return f"cd {shlex.quote(str(ROOT))} && exec {shlex.join(pytest)} 2>&1\n"
 
 
 def _boot(command: list[str], *, within_s: float, show: Callable[[str], object]) -> str:
