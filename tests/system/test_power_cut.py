@@ -49,6 +49,7 @@ class Disk:
         self.name = f"wgctl-{os.getpid()}"
         self.folder = folder / "disk"
         self.folder.mkdir()
+        self.unsynced = self.folder / "unsynced"
         for module in ("loop", "dm-flakey"):
             _run("modprobe", module)
         image = folder / "image"
@@ -64,6 +65,7 @@ class Disk:
 
     def cut(self) -> None:
         """Drop every write from here on; what is on its way to the disk is dropped too."""
+        self.unsynced.write_text("unsynced")
         _run("dmsetup", "suspend", "--noflush", "--nolockfs", self.name)
         flakey = self._table("flakey", "0 3600 1 drop_writes")
         _run("dmsetup", "load", self.name, "--table", flakey)
@@ -74,6 +76,10 @@ class Disk:
         _run("umount", str(self.folder))
         _run("dmsetup", "remove", self.name)
         Path("/proc/sys/vm/drop_caches").write_text("3")
+
+    def has_lost(self) -> bool:
+        """Whether what nobody synced before the cut is gone, as it has to be."""
+        return not self.unsynced.exists() or not self.unsynced.read_text()
 
     def remove(self) -> None:
         """Take the devices away, in whatever state they are."""
@@ -141,6 +147,7 @@ def lives(disk: Disk, pytestconfig: pytest.Config) -> list[Life]:
         lived.append(life := _live(disk, settings, numbers))
         disk.switch_off()
         disk.switch_on()
+        assert disk.has_lost(), "the power was not cut"
         with capture.global_and_fixture_disabled():
             sys.stdout.write(
                 f"\n{len(life.found)} peers found, {len(life.added)} acknowledged and "
