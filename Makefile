@@ -10,17 +10,20 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio kmod
+test test-host test-guest: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio \
+                                     kmod e2fsprogs dmsetup
 
-.PHONY: help venv demo test check bench format lock packages clean
+.PHONY: help venv demo test test-host test-guest check bench format lock packages clean
 
-# What tests/kernel boots: Debian's kernel, unpacked and not installed.
+# What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 GUEST := .cache/kernel/initramfs
+GUEST_SAID := .cache/kernel/said
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
 	@echo "make demo    a private network in namespaces of its own, shown command by command"
-	@echo "make test    every test (as root: some make network namespaces)"
+	@echo "make test    every test (as root: some make network namespaces); test-host and test-guest are"
+	@echo "             its halves"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
 	@echo "make format  mend what the formatter can"
@@ -31,8 +34,18 @@ venv: packages $(READY)
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
+# Both at once, and both to their end: the guest leaves a processor free, and is half of the time.
 test: packages $(READY) $(GUEST)
-	$(BIN)/pytest
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-host test-guest
+
+test-host: packages $(READY)
+	$(BIN)/pytest --ignore=tests/kernel
+
+# Its lines come when it has ended, not between those of the other.
+test-guest: packages $(READY) $(GUEST)
+	@echo "$(BIN)/pytest tests/kernel   (to follow it: tail -f $(GUEST_SAID))"
+	@$(BIN)/pytest tests/kernel >$(GUEST_SAID) 2>&1; \
+	status=$$?; echo; cat $(GUEST_SAID); exit $$status
 
 check: packages $(READY)
 	$(BIN)/ruff check
