@@ -109,7 +109,7 @@ def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
         {"revision": -1},
         {"started_at": 10**18},
         {"drift_events": ["x"] * 21},
-        {"setback": "x" * 4_001},
+        {"setback": "x" * 8_001},
         {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
         {"mood": "good"},
     ],

@@ -25,7 +25,6 @@ import peers.keys
 import peers.seal
 from peers.names import parse_label, parse_metadata_key, parse_metadata_value
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
-from wgctl.core.setback import LONGEST
 
 __all__ = [
     "App",
@@ -97,6 +96,10 @@ _Endpoint = Annotated[
 ]
 # Seconds since 1970 up to the last that a datetime can hold, the end of the year 9999.
 _Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
+
+
+# Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
+_SETBACK_LENGTH = 8_000
 
 
 class _Shape(BaseModel):
@@ -358,7 +361,7 @@ class RoleReport(_Shape):
     backend: str | None = None
     drift: int = Field(default=0, ge=0)
     drift_events: list[str] = Field(default_factory=list, max_length=20)
-    setback: str | None = Field(default=None, max_length=LONGEST)
+    setback: str | None = Field(default=None, max_length=_SETBACK_LENGTH)
     problem: str | None = None
     peers: list[ObservedPeer] = Field(default_factory=list)
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from wgctl.core.feed import Snapshot
 from wgctl.core.model import Network, Peer
 
-__all__ = ["LONGEST", "SHOWN_S", "Undone", "told"]
+__all__ = ["SHOWN_S", "Undone", "told"]
 
 SHOWN_S = 7 * 86_400
 """How long a role says that it was set back: it stays in its log for longer."""
 
-LONGEST = 4_000
 _NAMES = 20
 
 
@@ -58,7 +57,7 @@ def told(
         )
     else:
         return None
-    return f"{how}; {_words(undone)}"[:LONGEST]
+    return f"{how}; {_words(undone)}"
 
 
 def _words(undone: Undone) -> str:

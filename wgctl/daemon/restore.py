@@ -165,6 +165,8 @@ class Draft:
             _place(self.folder / archive.CONFIG, self.config_path, mode=0o644)
         for role in Role:
             self.settings.role_dir(role).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.settings.state_dir, self.settings.state_dir.parent):
+            sync_folder(folder)
         for name, target, mode in (
             (POOL_NAME, self._gateway_file(POOL_NAME), 0o644),
             (archive.KEY, self._gateway_file(KEY_NAME), 0o600),
