@@ -16,7 +16,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Invalid, Refusal
 from wgctl.core.model import Role
 from wgctl.core.schema import Status
-from wgctl.core.settings import KEY_NAME, STORE_NAME, Backend, Settings
+from wgctl.core.settings import STORE_NAME, Backend, Settings
 from wgctl.daemon import devices
 from wgctl.drivers import sysctl
 from wgctl.drivers.netlink import wireguard
@@ -61,7 +61,7 @@ def examine(config_path: Path) -> list[Check]:
 def _state(settings: Settings) -> Iterator[Check]:
     store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
     yield _is("state", "store", store.exists(), f"{store}", "wgctl init")
-    key = settings.role_dir(Role.GATEWAY) / KEY_NAME
+    key = settings.key_file
     readable = key.exists() and key.stat().st_mode & 0o077 == 0
     yield _is("state", "gateway key", readable, f"{key}", f"chmod 600 {key}")
 

@@ -65,6 +65,11 @@ class Programme:
         """What runs the WireGuard device."""
         return self._parts.wireguard.backend
 
+    @property
+    def trouble(self) -> str | None:
+        """What the kernel refused last and has not taken since, None if it took everything."""
+        return next(iter(self._refusals.values()), None)
+
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
         self._taken_revision = self._copy.position[1]
