@@ -41,7 +41,7 @@ def status(session: Session) -> None:
     click.echo()
     print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
     if len(found.roles) == 1:
-        note(f"no other role has reported yet: {session.command('serve')} starts them")
+        note(f"no other role has reported yet: {session.start_command()} starts them")
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

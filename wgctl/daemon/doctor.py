@@ -73,7 +73,7 @@ def _host(settings: Settings) -> Iterator[Check]:
         "forwarding",
         forwards is True,
         "on" if forwards is True else "off",
-        "wgctl run gateway switches it on; or sysctl -w net.ipv6.conf.all.forwarding=1",
+        "wgctl serve switches it on; or sysctl -w net.ipv6.conf.all.forwarding=1",
     )
     stopped = [name for name, mode in sysctl.accept_ra().items() if mode == 1]
     yield Check(
