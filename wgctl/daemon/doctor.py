@@ -5,6 +5,7 @@ Looks only: nothing is changed. A check that stands on a failed one is not made.
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -27,6 +28,8 @@ __all__ = ["Check", "examine"]
 
 _ROLES = (Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API)
 _PROGRAM_TIMEOUT_S = 5
+_REPORTS_WITHIN_S = 6.0
+_LOOK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def _foreign_firewalls(settings: Settings) -> Iterator[Check]:
 
 
 def _controller(settings: Settings) -> Iterator[Check]:
-    status = _try(lambda: _status(settings))
+    status = _try(lambda: _status_of_all(settings))
     if not isinstance(status, Status):
         yield Check("controller", "answers", False, str(status), "wgctl serve")
         return
@@ -130,9 +133,19 @@ def _controller(settings: Settings) -> Iterator[Check]:
         )
 
 
-def _status(settings: Settings) -> Status:
+def _status_of_all(settings: Settings) -> Status:
+    """Return the status once every role has reported, or after a while without some.
+
+    Roles that have just been started are not at fault yet.
+    """
     client = Client(settings.api_socket)
-    return client.status()
+    deadline = time.monotonic() + _REPORTS_WITHIN_S
+    while True:
+        status = client.status()
+        heard = {role.role for role in status.roles if role.alive}
+        if heard.issuperset(_ROLES) or time.monotonic() > deadline:
+            return status
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:
