@@ -9,9 +9,9 @@ import pytest
 
 from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import settings as core_settings
-from wgctl.core.settings import Settings
+from wgctl.core.settings import DEFAULT_PATH, Backend, GatewaySettings, Settings
 from wgctl.daemon import devices
-from wgctl.daemon.userspace import NOT_WANTED, unwanted
+from wgctl.daemon.userspace import _CONFIG, NOT_WANTED, socket_path, unwanted
 from wgctl.drivers import uapi
 from wgctl.drivers.netlink import wireguard
 from wgctl.drivers.wireguard_go import WireguardGo
@@ -97,20 +97,51 @@ def test_another_interface_is_not_wanted_and_a_good_end(
     assert f"interface is {namespace.interface}, not wg-other" in said
 
 
-def test_it_is_wanted_only_where_the_kernel_is_not_to_run_the_device(
+def test_it_is_wanted_only_where_the_kernel_is_not_to_run_the_device(namespace: Namespace) -> None:
+    has_kernel = wireguard.is_available()
+    for gateway, wanted in (
+        ({"backend": "userspace"}, True),
+        ({"backend": "auto"}, not has_kernel),
+        ({}, not has_kernel),
+        ({"backend": "kernel"}, False),
+        ({"backend": "userspace", "interface": "wg7"}, False),
+    ):
+        reason = namespace.run(unwanted, gateway, "wgctl0")
+
+        assert (reason is None) == wanted, gateway
+
+
+@pytest.mark.kernel
+def test_it_is_not_wanted_while_the_kernels_device_stands(
     namespace: Namespace, tmp_path: Path
 ) -> None:
-    for backend, reason in {
-        "userspace": None,
-        "auto": "the kernel has WireGuard" if wireguard.is_available() else None,
-        "kernel": "the kernel has WireGuard" if wireguard.is_available() else "no WireGuard",
-    }.items():
-        found = namespace.run(
-            unwanted, settings(config(tmp_path, namespace, backend=backend)), namespace.interface
-        )
+    """`python -m` looks at /sys, which `ip netns exec` mounts for the namespace."""
+    namespace.shell("ip", "link", "add", namespace.interface, "type", "wireguard")
+    process = started(config(tmp_path, namespace), namespace, namespace.interface)
+    _, said = process.communicate(timeout=60)
 
-        assert (found is None) == (reason is None)
-        assert (reason or "") in (found or "")
+    assert process.returncode == NOT_WANTED
+    assert "the kernel runs the device" in said
+
+
+def test_what_it_takes_for_granted_to_start_sooner_is_what_the_others_say() -> None:
+    gateway = GatewaySettings.model_fields
+
+    assert (gateway["interface"].default, gateway["backend"].default) == ("wgctl0", Backend.AUTO)
+    assert socket_path("wg7") == uapi.socket_path("wg7")
+    assert str(DEFAULT_PATH) == _CONFIG
+
+
+def test_it_loads_nothing_that_takes_long() -> None:
+    """Tunnels are cut until it is back."""
+    listed = subprocess.run(
+        [sys.executable, "-c", "import sys, wgctl.daemon.userspace; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert not {"pydantic", "cryptography", "pyroute2", "structlog", "asyncio"} & set(listed)
 
 
 def test_a_process_that_no_unit_watches_may_be_ended(namespace: Namespace, tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def test_it_installs_upgrades_and_goes_without_a_trace(tmp_path: Path) -> None:
         "usr/local/share/fish/vendor_completions.d/wgctl.fish",
     } <= placed
 
+    switches = (tmp_path / "usr/local/lib/sysctl.d/50-wgctl.conf").read_text()
+    assert "\nnet.ipv6.conf.all.forwarding = 1\n" in switches
+    assert "accept_ra" not in switches, "a package knows no uplinks"
+
     failed = run(folder=tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="/nonexistent")
     assert failed.returncode != 0
     assert releases(tmp_path) == first

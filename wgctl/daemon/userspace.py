@@ -1,60 +1,76 @@
 """wireguard-go as a service of its own: `python -m wgctl.daemon.userspace INTERFACE`.
 
 Decides whether this host wants the process, opens its socket for the gateway's user, and becomes
-it. wireguard-go would open the socket for its own user alone.
+it: wireguard-go would open the socket for its own user alone. Tunnels are cut until it is back, so
+this loads as little as it can, and leaves it to the gateway to judge the rest of the config.
 """
 
 import os
 import signal
 import sys
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from peers.errors import Invalid
-from wgctl.core import settings as core_settings
 from wgctl.core.errors import Refusal
-from wgctl.core.settings import DEFAULT_PATH, Backend, Settings
-from wgctl.daemon import devices
 from wgctl.daemon.unix import listen
-from wgctl.drivers import uapi
+from wgctl.drivers.netlink import generic
+from wgctl.drivers.netlink.vocabulary import FAMILY
 
-__all__ = ["NOT_WANTED", "main", "unwanted"]
+__all__ = ["GROUP", "NOT_WANTED", "main", "socket_path", "unwanted"]
 
 NOT_WANTED = 77
 """The exit status that the unit takes for a good end, not to be started again."""
 
 GROUP = "wgctl-wireguard"
+_CONFIG = "/etc/wgctl/wgctl.toml"
 _FAILED = 1
 
 
 def main(interface: str) -> int:
     """Become wireguard-go for `interface`, or return why not as an exit status."""
-    path = Path(os.environ.get("WGCTL_CONFIG", DEFAULT_PATH))
+    path = Path(os.environ.get("WGCTL_CONFIG", _CONFIG))
     try:
-        settings = core_settings.parse(path.read_text("utf-8"), origin=str(path))
-        reason = unwanted(settings, interface)
+        document = tomllib.loads(path.read_text("utf-8"))
+        reason = unwanted(document.get("gateway", {}), interface)
         if reason is not None:
             sys.stderr.write(f"{reason}: wireguard-go is not wanted\n")
             return NOT_WANTED
         _become(interface)
-    except (OSError, Refusal, Invalid) as error:
+    except (OSError, ValueError, Refusal) as error:
         sys.stderr.write(f"{error}\n")
         return _FAILED
 
 
-def unwanted(settings: Settings, interface: str) -> str | None:
-    """Return why the process is not wanted, None if it is."""
-    if interface != settings.gateway.interface:
-        return f"the tunnel's interface is {settings.gateway.interface}, not {interface}"
-    try:
-        runs = devices.chosen(settings)
-    except Refusal as error:
-        return str(error)
-    return None if runs is Backend.USERSPACE else "the kernel has WireGuard"
+def unwanted(gateway: Mapping[str, object], interface: str) -> str | None:
+    """Return why the section `[gateway]` does not want the process, None if it does.
+
+    A kernel's device that stands is never replaced: see `wgctl.core.backend`.
+    """
+    named = gateway.get("interface", "wgctl0")
+    if interface != named:
+        return f"the tunnel's interface is {named}, not {interface}"
+    backend = gateway.get("backend", "auto")
+    if backend == "kernel" or _is_kernels(interface):
+        return "the kernel runs the device"
+    if backend == "auto" and generic.has_family(FAMILY):
+        return "the kernel has WireGuard"
+    return None
+
+
+def socket_path(interface: str) -> Path:
+    """Return `wgctl.drivers.uapi.socket_path`, without what loading that takes."""
+    return Path("/var/run/wireguard", f"{interface}.sock")
+
+
+def _is_kernels(interface: str) -> bool:
+    facts = Path("/sys/class/net", interface, "uevent")
+    return facts.exists() and "DEVTYPE=wireguard" in facts.read_text("ascii", "replace")
 
 
 def _become(interface: str) -> NoReturn:
-    listener = listen(uapi.socket_path(interface), group=GROUP)
+    listener = listen(socket_path(interface), group=GROUP)
     listener.set_inheritable(True)
     # Python ignores it, and what is ignored stays so in the program that we become.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
