@@ -10,10 +10,11 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test test-host test-guest: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio \
-                                     kmod e2fsprogs dmsetup
+test test-host test-guest: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
+                                     busybox-static cpio kmod e2fsprogs dmsetup
 
-.PHONY: help venv demo test test-host test-guest check bench format lock packages clean
+.PHONY: help venv demo test test-host test-guest check bench format lock install uninstall \
+        packages clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 GUEST := .cache/kernel/initramfs
@@ -26,6 +27,8 @@ help:
 	@echo "             its halves"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
+	@echo "make install   as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
+	@echo "make uninstall takes that away, and leaves state and config"
 	@echo "make format  mend what the formatter can"
 	@echo "make lock    write the lock file anew"
 
@@ -61,10 +64,20 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url
+
+# All for a checkout; then, at the same versions, what an installed wgctl runs with, and what builds it.
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
-		--generate-hashes --no-header --no-emit-index-url --upgrade \
-		--output-file requirements.lock pyproject.toml
+	$(LOCK) --extra dev --upgrade --output-file requirements.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --output-file runtime.lock pyproject.toml
+	echo hatchling | $(LOCK) --constraint requirements.lock --output-file build.lock -
+
+install: packages
+	@DESTDIR=$(DESTDIR) systemd/install
+
+uninstall:
+	@DESTDIR=$(DESTDIR) systemd/install remove
 
 packages:
 	@missing=""; \

@@ -13,7 +13,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Invalid, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.schema import NewOrg, NewPeer
-from wgctl.core.settings import KEY_NAME, STORE_NAME, Settings
+from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.backup import back_up, new_whole_file
 from wgctl.daemon.initialise import init
 from wgctl.daemon.locks import only_one
@@ -63,16 +63,16 @@ def test_it_holds_store_key_and_config(config: Path, tmp_path: Path) -> None:
     (tmp_path / "store").write_bytes(found["store.sqlite"])
     snapshot.check(tmp_path / "store")
 
-    assert found["private.key"] == (settings.role_dir(Role.GATEWAY) / KEY_NAME).read_bytes()
+    assert found["gateway.key"] == settings.key_file.read_bytes()
     assert found["wgctl.toml"] == config.read_bytes()
     assert next(iter(found)) == "manifest.json"
 
 
 def test_the_key_can_be_left_out(config: Path) -> None:
-    key_text = (_settings(config).role_dir(Role.GATEWAY) / KEY_NAME).read_bytes().strip()
+    key_text = (_settings(config).key_file).read_bytes().strip()
     found = _members(_back_up(config, with_key=False))
 
-    assert "private.key" not in found
+    assert "gateway.key" not in found
     assert not any(key_text in content for content in found.values())
 
 

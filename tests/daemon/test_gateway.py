@@ -97,7 +97,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         settings = core_settings.parse(config.read_text(), origin="test")
         folder = settings.role_dir("gateway")
         folder.mkdir(parents=True)
-        (folder / "private.key").write_text(PrivateKey.generate().text() + "\n")
+        settings.key_file.write_text(PrivateKey.generate().text() + "\n")
         (folder / "pool").write_text("fdaa::/16\n")
         copy = Copy(folder / "copy.sqlite")
         with copy.replacing() as replacement:
@@ -199,9 +199,9 @@ def test_a_spoiled_key_file_is_named_and_never_shown(tmp_path: Path) -> None:
     folder = tmp_path / "gateway"
     folder.mkdir()
     (folder / "pool").write_text("fdaa::/16\n")
-    (folder / "private.key").write_text("c2VjcmV0\n")
+    (tmp_path / "gateway.key").write_text("c2VjcmV0\n")
 
-    with pytest.raises(Unavailable, match=r"private\.key: 6 bytes, expected 32") as caught:
+    with pytest.raises(Unavailable, match=r"gateway\.key: 6 bytes, expected 32") as caught:
         gateway.run(bare_settings(tmp_path))
 
     assert "c2VjcmV0" not in str(caught.value)

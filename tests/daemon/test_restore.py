@@ -161,12 +161,22 @@ def test_on_a_bare_machine_it_makes_everything(file: Path, config: Path, elsewhe
 
     assert (report.kept, report.created_config) == (None, False)
     assert _peers(elsewhere) == _peers(config)
-    for name, mode in ((KEY_NAME, 0o600), (POOL_NAME, 0o644)):
-        placed = here.role_dir(Role.GATEWAY) / name
-        assert placed.read_bytes() == (there.role_dir(Role.GATEWAY) / name).read_bytes()
+    for name, mode in ((KEY_NAME, 0o600), (f"{Role.GATEWAY}/{POOL_NAME}", 0o644)):
+        placed = here.state_dir / name
+        assert placed.read_bytes() == (there.state_dir / name).read_bytes()
         assert placed.stat().st_mode & 0o777 == mode
     assert _path(elsewhere).stat().st_mode & 0o777 == 0o600
     assert all(here.role_dir(role).stat().st_mode & 0o777 == 0o700 for role in Role)
+
+
+def test_every_role_can_reach_its_folder_whatever_the_umask(file: Path, elsewhere: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        _restore(elsewhere, file)
+    finally:
+        os.umask(mask)
+
+    assert _settings(elsewhere).state_dir.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_machine_without_a_config_gets_the_back_ups(config: Path, file: Path) -> None:
@@ -305,9 +315,9 @@ def test_another_deployments_host_is_left_alone(file: Path, elsewhere: Path) -> 
 
 
 def test_another_gateways_key_is_not_written_over(file: Path, elsewhere: Path) -> None:
-    folder = _settings(elsewhere).role_dir(Role.GATEWAY)
-    folder.mkdir(parents=True)
-    (folder / KEY_NAME).write_text(PrivateKey.generate().text() + "\n")
+    place = _settings(elsewhere).key_file
+    place.parent.mkdir(parents=True)
+    place.write_text(PrivateKey.generate().text() + "\n")
     before = _tree(elsewhere.parent)
 
     with pytest.raises(Conflict, match="gateway's key"):
@@ -323,9 +333,9 @@ def test_without_a_key_a_bare_machine_is_refused_until_it_is_there(
         _restore(elsewhere, file)
     assert not _settings(elsewhere).state_dir.exists()
 
-    folder = _settings(elsewhere).role_dir(Role.GATEWAY)
-    folder.mkdir(parents=True)
-    shutil.copy(_settings(config).role_dir(Role.GATEWAY) / KEY_NAME, folder)
+    place = _settings(elsewhere).key_file
+    place.parent.mkdir(parents=True)
+    shutil.copy(_settings(config).key_file, place)
     _restore(elsewhere, file)
     assert _peers(elsewhere).keys() == {"peer-1"}
 

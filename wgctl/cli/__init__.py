@@ -16,6 +16,7 @@
     handout         where a peer's tunnel goes: stdout, files, QR code
     form            a peer's tunnel as the documents of one format
     completion      scripts for shells
+    manual          man pages
 
     org network peer app machine gateway      the nouns
     init serve backup status dns doctor       the verbs of a host

@@ -41,9 +41,12 @@ DEFAULT_PATH = Path("/etc/wgctl/wgctl.toml")
 STORE_NAME = "store.sqlite"
 """The deployment's database, in the controller's folder."""
 
-KEY_NAME = "private.key"
+KEY_NAME = "gateway.key"
+"""The gateway's key. In no role's folder: its owner could put a link to any file in its place, and
+root, who hands the key to the role, would read that."""
+
 POOL_NAME = "pool"
-"""The gateway's key and the deployment's pool, in the gateway's folder."""
+"""The deployment's pool, in the gateway's folder."""
 
 
 _SOCKET_PATH_MAX = 107  # sun_path of linux/un.h, less its final NUL
@@ -143,6 +146,11 @@ class Settings(_Section):
     def resolver_socket(self) -> Path:
         """Where operators ask the resolver in the name of a network."""
         return self.runtime_dir / "resolver.sock"
+
+    @property
+    def key_file(self) -> Path:
+        """The gateway's private key, which root alone may read and write."""
+        return self.state_dir / KEY_NAME
 
     def role_dir(self, role: str) -> Path:
         """The state folder of one role, which no other role opens."""

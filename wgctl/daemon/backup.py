@@ -22,7 +22,7 @@ from wgctl import __version__
 from wgctl.client.api import Client
 from wgctl.core.errors import Denied, Invalid, Unavailable
 from wgctl.core.model import Role
-from wgctl.core.settings import KEY_NAME, STORE_NAME, Settings
+from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
 from wgctl.store import snapshot
@@ -55,7 +55,7 @@ def back_up(
     """
     members = {archive.CONFIG: config_path}
     if with_key:
-        members[archive.KEY] = settings.role_dir(Role.GATEWAY) / KEY_NAME
+        members[archive.KEY] = settings.key_file
     for path in members.values():
         _require_readable(path)
     with tempfile.TemporaryDirectory(prefix="wgctl-backup-") as folder:

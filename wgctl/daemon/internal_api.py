@@ -4,6 +4,7 @@ Listens on the tunnel's device alone, and again when that device was made anew.
 """
 
 import asyncio
+import os
 import socket
 import time
 from ipaddress import IPv6Address
@@ -17,9 +18,10 @@ from wgctl.core.model import Role
 from wgctl.core.schema import SelfReply
 from wgctl.core.settings import Settings
 from wgctl.daemon.follow import Follower, open_copy
-from wgctl.daemon.life import until_stopped
+from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.drivers.http_stream import guarded
+from wgctl.drivers.systemd import Service
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 from wgctl.services.identity import who
 from wgctl.store.copy import Copy
@@ -51,20 +53,27 @@ async def _run(settings: Settings, copy: Copy) -> None:
         socket=settings.node_socket,
         on_commit=lambda _changes: reports.soon(),
     )
+    service = Service.of(os.environ)
+    app = internal_app(identify)
     tasks = [
         asyncio.create_task(follower.run()),
         asyncio.create_task(reports.run()),
-        asyncio.create_task(_serve(internal_app(identify), settings.gateway.interface, reports)),
+        asyncio.create_task(_serve(app, settings.gateway.interface, reports, service)),
+        asyncio.create_task(pulse(service)),
     ]
-    await until_stopped(tasks)
+    await until_stopped(tasks, service=service)
 
 
-async def _serve(app: FastAPI, interface: str, reports: Reports) -> None:
+async def _serve(app: FastAPI, interface: str, reports: Reports, service: Service) -> None:
     while True:
         index = interface_index(interface)
         listener = None if index is None else _listener(interface, reports)
         if index is not None and listener is not None:
+            service.status(f"answers on {interface}, port {PORT}")
+            service.ready()
             await _serve_on(app, interface, index, listener)
+        service.status(f"waits for {interface}")
+        service.ready()  # The interface is taken up as soon as it is there.
         await asyncio.sleep(_WATCH_S)
 
 

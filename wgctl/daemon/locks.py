@@ -20,7 +20,8 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises Unavailable while another process holds it, Denied when it may not be opened.
     """
     try:
-        descriptor = os.open(folder / _NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(folder / _NAME, flags, 0o600)
     except PermissionError as error:
         raise Denied(f"no permission to open {folder}: be root") from error
     try:

@@ -20,6 +20,7 @@ from wgctl.store.copy import Copy
 __all__ = ["Reports"]
 
 _EVERY_S = 5.0
+_AGAIN_S = 1.0
 _SOON_S = 0.2
 """Changes that come in a row make one report."""
 
@@ -57,15 +58,16 @@ class Reports:
         """Report until cancelled."""
         while True:
             self._moved.clear()
-            await self._report()
+            taken = await self._report()
             try:
-                async with asyncio.timeout(_EVERY_S):
+                async with asyncio.timeout(_EVERY_S if taken else _AGAIN_S):
                     await self._moved.wait()
                 await asyncio.sleep(_SOON_S)
             except TimeoutError:
                 pass
 
-    async def _report(self) -> None:
+    async def _report(self) -> bool:
+        """Report; return whether the controller took it."""
         report = RoleReport(
             role=self._role,
             revision=self._copy.position[1],
@@ -77,3 +79,5 @@ class Reports:
             await self._node.report(report)
         except Unavailable as error:
             _log.debug("report not taken", reason=str(error))
+            return False
+        return True

@@ -26,7 +26,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Denied, Invalid, Refusal
 from wgctl.core.marks import joined, raised
 from wgctl.core.model import Role
-from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, Settings
+from wgctl.core.settings import POOL_NAME, STORE_NAME, Settings
 from wgctl.daemon.backup import copy_stopped_store, copy_store, sync_folder
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
@@ -106,7 +106,7 @@ class Draft:
             )
         if self.running is not None and not self.running.lineage.related(self.found.lineage):
             raise self._another_deployment("store")
-        if _is_other_text(self.folder / POOL_NAME, self._gateway_file(POOL_NAME)):
+        if _is_other_text(self.folder / POOL_NAME, self._pool_file):
             raise self._another_deployment("pool")
         self._require_key()
 
@@ -138,7 +138,7 @@ class Draft:
         )
 
     def _require_key(self) -> None:
-        theirs, ours = self.folder / archive.KEY, self._gateway_file(KEY_NAME)
+        theirs, ours = self.folder / archive.KEY, self.settings.key_file
         if not ours.exists():
             if not theirs.exists():
                 raise Invalid(
@@ -161,15 +161,16 @@ class Draft:
     def _place_what_is_missing(self) -> bool:
         """Give the host config, folders, pool and key, where it has none; tell if the config."""
         if created_config := not self.config_path.exists():
-            self.config_path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make_public(self.config_path.parent)
             _place(self.folder / archive.CONFIG, self.config_path, mode=0o644)
+        _make_public(self.settings.state_dir)
         for role in Role:
-            self.settings.role_dir(role).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.settings.role_dir(role).mkdir(mode=0o700, exist_ok=True)
         for folder in (self.settings.state_dir, self.settings.state_dir.parent):
             sync_folder(folder)
         for name, target, mode in (
-            (POOL_NAME, self._gateway_file(POOL_NAME), 0o644),
-            (archive.KEY, self._gateway_file(KEY_NAME), 0o600),
+            (POOL_NAME, self._pool_file, 0o644),
+            (archive.KEY, self.settings.key_file, 0o600),
         ):
             if not target.exists():
                 _place(self.folder / name, target, mode=mode)
@@ -190,8 +191,9 @@ class Draft:
         begin_anew(store, epoch=secrets.token_hex(16), marks=marks, past=past, now=now)
         return marks.revision
 
-    def _gateway_file(self, name: str) -> Path:
-        return self.settings.role_dir(Role.GATEWAY) / name
+    @property
+    def _pool_file(self) -> Path:
+        return self.settings.role_dir(Role.GATEWAY) / POOL_NAME
 
 
 @contextmanager
@@ -283,6 +285,13 @@ def _set_aside(store: Path, *, now: int) -> Path | None:
             beside.rename(aside.with_name(aside.name + suffix))
     sync_folder(store.parent)
     return aside
+
+
+def _make_public(folder: Path) -> None:
+    """Make a folder that every role may look into, whatever the umask."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
 
 
 def _place(source: Path, target: Path, *, mode: int) -> None:

@@ -21,7 +21,7 @@ __all__ = ["CONFIG", "KEY", "STORE", "Manifest", "pack", "unpack"]
 FORMAT = 1
 MANIFEST = "manifest.json"
 STORE = "store.sqlite"
-KEY = "private.key"
+KEY = "gateway.key"
 CONFIG = "wgctl.toml"
 
 _NAMES = frozenset({MANIFEST, STORE, KEY, CONFIG})

@@ -54,13 +54,13 @@ class DnsServer:
         port: int = DNS_PORT,
         notify: Callable[[Listening], None],
     ) -> None:
-        """Serve on `device`; `notify` hears of every change."""
+        """Serve on `device`; `notify` hears what the first look found, and of every change."""
         self._device = device
         self._handler = handler
         self._port = port
         self._notify = notify
         self._bound: _Bound | None = None
-        self._told = Listening(device, None)
+        self._told: Listening | None = None
 
     async def run(self) -> Never:
         """Serve until cancelled, looking for the interface four times a second."""
@@ -75,6 +75,7 @@ class DnsServer:
         index = interface_index(self._device)
         if self._bound is not None and self._bound.index != index:
             self._close()
+        if self._bound is None and index is None:
             self._tell(Listening(self._device, None))
         if self._bound is None and index is not None:
             try:
