@@ -5,7 +5,6 @@ import queue
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.system import agreement
-from tests.system.enrolling import Ledger, add_by_client, add_by_command, remove_by_client
+from tests.system.enrolling import (
+    Ledger,
+    add_by_client,
+    add_by_command,
+    listens,
+    remove_by_client,
+)
 from tests.system.hosts import Gateway, Host, Lab, eventually
 from wgctl.client.api import Client
 
@@ -166,8 +171,8 @@ def _kill_controller(
         if life % 3 == 2:
             time.sleep(moments.uniform(0, 1))
         else:
-            eventually(lambda: _listens(scene), within_s=60, what="the controller listens")
-            time.sleep(moments.uniform(0, 0.3))
+            eventually(lambda: listens(scene.gateway), within_s=60, what="the controller listens")
+            time.sleep(moments.uniform(0, 0.6))
         scene.kill("controller")
 
 
@@ -231,15 +236,6 @@ def _wait_for_none(scene: Scene, differences: Callable[[], list[str]]) -> None:
     except AssertionError as error:
         told = "\n".join(found[:10])
         raise AssertionError(f"{told}\n{scene.gateway.log.read_text()[-4000:]}") from error
-
-
-def _listens(scene: Scene) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(scene.gateway.folder / "run" / "api.sock"))
-        except OSError:
-            return False
-    return True
 
 
 def _device_pid(gateway: Gateway) -> int:
