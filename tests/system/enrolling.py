@@ -44,11 +44,11 @@ class Acknowledged:
 
 @dataclass
 class Ledger:
-    """What was acknowledged, by name; `given` has removed peers too."""
+    """What was acknowledged, by name; `given` has removed peers too. And why some was asked again."""
 
     given: list[Acknowledged] = field(default_factory=list)
     standing: dict[str, Acknowledged] = field(default_factory=dict)
-    unanswered: int = 0
+    unanswered: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, peer: Acknowledged) -> None:
@@ -60,9 +60,9 @@ class Ledger:
         with self._lock:
             del self.standing[peer.name]
 
-    def note_unanswered(self) -> None:
+    def note_unanswered(self, reason: str) -> None:
         with self._lock:
-            self.unanswered += 1
+            self.unanswered.append(reason)
 
     def of(self, org: str) -> list[Acknowledged]:
         return [peer for peer in self.standing.values() if peer.org == org]
@@ -104,10 +104,11 @@ def add_by_command(ledger: Ledger, gateway: Gateway, org: str, name: str) -> Non
         assert done.returncode in {5, 7}, f"{done.args}: {done.returncode} {done.stderr}"
         assert not config.exists(), f"{config} was left behind"
         assert time.monotonic() < deadline, done.stderr
-        ledger.note_unanswered()
         if done.returncode == 5:
             assert verb == "add", done.stderr
             verb = "rekey"
+        else:
+            ledger.note_unanswered(done.stderr)
     lines = dict(line.split(" = ", 1) for line in config.read_text().splitlines() if " = " in line)
     address = IPv6Address(lines["Address"].removesuffix("/128"))
     ledger.add(Acknowledged(org, name, PrivateKey.parse(lines["PrivateKey"]).public(), address))
@@ -125,8 +126,8 @@ def _answered(ledger: Ledger, ask: Callable[[], _Result]) -> tuple[_Result, bool
     while True:
         try:
             return ask(), again
-        except Unavailable:
+        except Unavailable as error:
             assert time.monotonic() < deadline
-            ledger.note_unanswered()
+            ledger.note_unanswered(str(error))
             again = True
             time.sleep(_PAUSE_S)
