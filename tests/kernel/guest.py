@@ -32,7 +32,7 @@ _KERNEL_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog"
 _NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1"
 _MACHINE = (
     *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,tb-size=512"),
-    *("-cpu", "Nehalem", "-smp", "1", "-m", "1024", "-nodefaults", "-display", "none"),
+    *("-cpu", "Nehalem", "-smp", "1", "-m", "1536", "-nodefaults", "-display", "none"),
     *("-no-reboot", "-serial", "stdio", "-device", "virtio-rng-pci"),
 )
 

@@ -65,6 +65,8 @@ class Disk:
 
     def cut(self) -> None:
         """Drop every write from here on; what is on its way to the disk is dropped too."""
+        # A new file: ext4 syncs one that is written anew (auto_da_alloc).
+        self.unsynced.unlink(missing_ok=True)
         self.unsynced.write_text("unsynced")
         _run("dmsetup", "suspend", "--noflush", "--nolockfs", self.name)
         flakey = self._table("flakey", "0 3600 1 drop_writes")
