@@ -20,7 +20,7 @@ from wgctl.drivers.wireguard_go import WireguardGo
 __all__ = ["UNIT_VARIABLE", "chosen", "driver", "links", "refuse_watched", "standing"]
 
 UNIT_VARIABLE = "WGCTL_WIREGUARD_UNIT"
-"""Names, in a service's environment, the unit that runs wireguard-go in its place."""
+"""Names, in a service's environment, the template of units that run wireguard-go in its place."""
 
 
 def chosen(settings: Settings) -> Backend:
@@ -66,8 +66,9 @@ def refuse_watched(settings: Settings) -> None:
 
 
 def _userspace(settings: Settings) -> WireguardGo:
+    interface, unit = settings.gateway.interface, os.environ.get(UNIT_VARIABLE)
     return WireguardGo(
-        settings.gateway.interface,
+        interface,
         log=settings.role_dir(Role.GATEWAY) / "wireguard-go.log",
-        run_by=os.environ.get(UNIT_VARIABLE),
+        run_by=f"{unit}{interface}" if unit else None,
     )
