@@ -18,6 +18,8 @@ test test-host test-guest: DEBIAN += groff-base network-manager systemd qemu-sys
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 GUEST := .cache/kernel/initramfs
+# What pip installs there, where no index can be reached.
+WHEELS := .cache/kernel/wheels/.ready
 GUEST_SAID := .cache/kernel/said
 
 help:
@@ -38,14 +40,14 @@ demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
 # Both at once, and both to their end: the guest leaves a processor free, and is half of the time.
-test: packages $(READY) $(GUEST)
+test: packages $(READY) $(GUEST) $(WHEELS)
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-host test-guest
 
 test-host: packages $(READY)
 	$(BIN)/pytest --ignore=tests/kernel
 
 # Its lines come when it has ended, not between those of the other.
-test-guest: packages $(READY) $(GUEST)
+test-guest: packages $(READY) $(GUEST) $(WHEELS)
 	@echo "$(BIN)/pytest tests/kernel   (to follow it: tail -f $(GUEST_SAID))"
 	@$(BIN)/pytest tests/kernel >$(GUEST_SAID) 2>&1; \
 	status=$$?; echo; cat $(GUEST_SAID); exit $$status
@@ -95,6 +97,12 @@ packages:
 
 $(GUEST): tests/kernel/prepare tests/kernel/init | packages
 	@tests/kernel/prepare $(@D)
+
+$(WHEELS): runtime.lock build.lock | $(READY)
+	@rm -rf $(@D)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
+		--requirement runtime.lock --requirement build.lock --dest $(@D)
+	@touch $@
 
 $(READY): requirements.lock pyproject.toml
 	@echo "installing Python packages of requirements.lock into $(VENV)"
