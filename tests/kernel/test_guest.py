@@ -15,6 +15,7 @@ ALONE = (
     "tests/drivers/test_memory.py",
     "tests/drivers/netlink/test_wireguard.py",
     "tests/daemon/test_devices.py",
+    "tests/daemon/test_userspace.py",
     "tests/system/test_kernel.py",
     "tests/system/test_power_cut.py",
 )
