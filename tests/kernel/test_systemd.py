@@ -8,7 +8,7 @@ import pytest
 from tests.kernel import guest
 from tests.kernel.guest import Boot, Outcome
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(1000)]
 
 BEFORE = f"""
 ps -p 1 -o comm=
@@ -31,15 +31,17 @@ echo lost > /var/lib/lost
 AFTER = """
 cat /var/lib/kept /var/lib/lost
 systemctl is-system-running --wait
+echo clean > /var/lib/clean
 """
 
 
 @dataclass(frozen=True)
 class Boots:
-    """One machine, before its power was cut and after."""
+    """One machine, before its power was cut and after, and once more after a clean end."""
 
     before: Outcome
     after: Outcome
+    last: Outcome
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,9 @@ def boots(boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Boots:
     disk: Path = tmp_path_factory.mktemp("machine") / "disk"
     guest.make_disk(disk)
     return Boots(
-        boot(BEFORE, within_s=180, systemd=True, disk=disk),
-        boot(AFTER, within_s=180, systemd=True, disk=disk),
+        boot(BEFORE, within_s=300, systemd=True, disk=disk),
+        boot(AFTER, within_s=300, systemd=True, disk=disk),
+        boot("cat /var/lib/clean", within_s=300, disk=disk),
     )
 
 
@@ -65,6 +68,10 @@ def test_what_was_written_to_the_disk_survives_a_power_cut_and_nothing_else(boot
     assert "kept" in boots.after.said.splitlines()
     assert "lost" not in boots.after.said.splitlines()
     assert boots.after.status == 0
+
+
+def test_all_that_was_written_survives_a_clean_end(boots: Boots) -> None:
+    assert "clean" in boots.last.said.splitlines()
 
 
 def test_what_was_enabled_is_started_at_boot(boots: Boots) -> None:
