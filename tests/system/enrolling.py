@@ -44,7 +44,7 @@ class Acknowledged:
 
 @dataclass
 class Ledger:
-    """What was acknowledged, by name; `given` has removed peers too. And why some was asked again."""
+    """What was acknowledged, by name; `given` has removed peers too; and why one asked again."""
 
     given: list[Acknowledged] = field(default_factory=list)
     standing: dict[str, Acknowledged] = field(default_factory=dict)

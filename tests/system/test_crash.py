@@ -95,8 +95,8 @@ def test_nothing_acknowledged_is_lost_when_every_role_is_killed_twenty_times(
     settled = time.monotonic()
     _all_agree(scene)
     sys.stdout.write(
-        f"{len(scene.ledger.given)} added, {len(scene.ledger.unanswered)} requests unanswered; killing "
-        f"took {settled - began:.1f} s, agreement {time.monotonic() - settled:.1f} s\n"
+        f"{len(scene.ledger.given)} added, {len(scene.ledger.unanswered)} requests unanswered; "
+        f"killing took {settled - began:.1f} s, agreement {time.monotonic() - settled:.1f} s\n"
     )
     said = scene.gateway.log.read_text()
     assert len(scene.ledger.given) == PEERS + len(ORGS)

@@ -56,7 +56,7 @@ def scene(lab: Lab) -> Iterator[Scene]:
 
 
 def test_fifty_at_once_add_forty_peers_each(scene: Scene) -> None:
-    """A refusal, a 5xx and a lost answer fail; only a machine that is busy may let one wait 30 s."""
+    """A refusal, a 5xx and a lost answer fail; a busy machine alone may let one wait 30 s."""
     start = Barrier(AT_ONCE)
     began = time.monotonic()
 
