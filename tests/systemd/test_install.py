@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-INSTALL = ROOT / "systemd" / "install"
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -18,10 +17,24 @@ def pins(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
 
 
-def run(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """What a release is made of, to be changed."""
+    copied = tmp_path / "sources"
+    copied.mkdir()
+    for name in ("wgctl", "peers", "systemd"):
+        shutil.copytree(ROOT / name, copied / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "runtime.lock", "build.lock"):
+        shutil.copy(ROOT / name, copied)
+    return copied
+
+
+def run(
+    *words: str, folder: Path, sources: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Install or remove below `folder`, with a umask that hides everything."""
     return subprocess.run(
-        ["sh", "-c", 'umask 077; exec "$@"', "sh", str(INSTALL), *words],
+        ["sh", "-c", 'umask 077; exec "$@"', "sh", str(sources / "systemd/install"), *words],
         env={**os.environ, "DESTDIR": str(folder), **environment},
         capture_output=True,
         text=True,
@@ -51,17 +64,18 @@ def test_what_is_installed_is_what_was_tested() -> None:
     assert "hatchling" in pins("build.lock")
 
 
-def test_it_installs_upgrades_and_goes_without_a_trace(tmp_path: Path) -> None:
-    done = run(folder=tmp_path)
+def test_it_installs_upgrades_and_goes_without_a_trace(sources: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "host"
+    done = run(folder=folder, sources=sources)
     assert done.returncode == 0, done.stderr
-    first, placed = releases(tmp_path), files(tmp_path)
-    release = tmp_path / "opt/wgctl" / next(iter(first))
+    first, placed = releases(folder), files(folder)
+    release = folder / "opt/wgctl" / next(iter(first))
 
     # Every user runs it, from the path that it will have.
     assert all(path.stat().st_mode & 0o005 == 0o005 for path in release.rglob("*") if path.is_dir())
     assert (release / "bin/wgctl").read_text().startswith(f"#!/opt/wgctl/{release.name}/bin/")
-    assert str(tmp_path) not in (release / "pyvenv.cfg").read_text()
-    assert str((tmp_path / "usr/local/bin/wgctl").readlink()) == "/opt/wgctl/current/bin/wgctl"
+    assert str(folder) not in (release / "pyvenv.cfg").read_text()
+    assert str((folder / "usr/local/bin/wgctl").readlink()) == "/opt/wgctl/current/bin/wgctl"
     packages = next((release / "lib").glob("python3*")) / "site-packages"
     assert (packages / "wgctl/store/migrations/env.py").exists()
     assert not (packages / "pip").exists()
@@ -78,25 +92,28 @@ def test_it_installs_upgrades_and_goes_without_a_trace(tmp_path: Path) -> None:
         "usr/local/share/fish/vendor_completions.d/wgctl.fish",
     } <= placed
 
-    switches = (tmp_path / "usr/local/lib/sysctl.d/50-wgctl.conf").read_text()
+    switches = (folder / "usr/local/lib/sysctl.d/50-wgctl.conf").read_text()
     assert "\nnet.ipv6.conf.all.forwarding = 1\n" in switches
     assert "accept_ra" not in switches, "a package knows no uplinks"
 
-    failed = run(folder=tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="/nonexistent")
-    assert failed.returncode != 0
-    assert releases(tmp_path) == first
-    assert files(tmp_path) == placed
+    nothing_to_fetch = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/nonexistent"}
+    assert run(folder=folder, sources=sources, **nothing_to_fetch).returncode == 0
+    assert releases(folder) == first, "the same sources make the same release"
 
-    assert run(folder=tmp_path).returncode == 0
-    assert files(tmp_path) == placed
-    assert len(releases(tmp_path)) == 2, "what runs goes on running from the one before"
-    assert str((tmp_path / "opt/wgctl/current").readlink()) in releases(tmp_path) - first
+    (sources / "peers/news.py").touch()
+    assert run(folder=folder, sources=sources, **nothing_to_fetch).returncode != 0
+    assert releases(folder) == first
+    assert files(folder) == placed
 
-    (tmp_path / "var/lib/wgctl").mkdir(parents=True)
-    (tmp_path / "var/lib/wgctl/state").write_text("ours")
-    assert run("remove", folder=tmp_path).returncode == 0
-    assert files(tmp_path) == {"var/lib/wgctl/state"}
-    shutil.rmtree(tmp_path)
+    assert run(folder=folder, sources=sources).returncode == 0
+    assert files(folder) == placed
+    assert len(releases(folder)) == 2, "what runs goes on running from the one before"
+    assert str((folder / "opt/wgctl/current").readlink()) in releases(folder) - first
+
+    (folder / "var/lib/wgctl").mkdir(parents=True)
+    (folder / "var/lib/wgctl/state").write_text("ours")
+    assert run("remove", folder=folder, sources=sources).returncode == 0
+    assert files(folder) == {"var/lib/wgctl/state"}
 
 
 def test_it_says_how_it_is_used(tmp_path: Path) -> None:
