@@ -47,7 +47,7 @@ until_active() {{
 	done
 }}
 begin_pings() {{
-	laptop ping -i 0.2 "$(net)::3" > /run/pings &
+	ip netns exec laptop ping -i 0.2 "$(net)::3" > /run/pings &
 	pings=$!
 }}
 end_pings() {{
@@ -71,9 +71,9 @@ for role in controller gateway resolver internal-api; do
 		new=$(systemctl show --property MainPID --value $unit)
 	done
 	echo "back $role $began $(uptime)"
-	until_active $role
-	say "$role serves"
 done
+until_active controller gateway resolver internal-api
+say "all serve"
 """
 
 FIRST = f"""
@@ -84,7 +84,9 @@ systemctl is-active wgctl.target
 laptop wg-quick up ./alice-laptop.conf
 laptop ping -c 3 "$(net)::3"
 echo "name $(names)"
-laptop curl -sS -H "Wgctl-Request: 1" "http://[$(net)::3]:4280/v1/self"
+laptop curl -sS --resolve "_api.internal:4280:[$(net)::3]" -H "Wgctl-Request: 1" \\
+	http://_api.internal:4280/v1/self
+echo
 begin_pings
 {KILLS}
 end_pings kills
