@@ -10,19 +10,27 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test: DEBIAN += network-manager systemd qemu-system-x86 busybox-static cpio kmod
+test test-host test-guest: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
+                                     busybox-static cpio kmod e2fsprogs dmsetup
 
-.PHONY: help venv demo test check bench format lock packages clean
+.PHONY: help venv demo test test-host test-guest check bench format lock install uninstall \
+        packages clean
 
-# What tests/kernel boots: Debian's kernel, unpacked and not installed.
+# What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 GUEST := .cache/kernel/initramfs
+# What pip installs there, where no index can be reached.
+WHEELS := .cache/kernel/wheels/.ready
+GUEST_SAID := .cache/kernel/said
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
 	@echo "make demo    a private network in namespaces of its own, shown command by command"
-	@echo "make test    every test (as root: some make network namespaces)"
+	@echo "make test    every test (as root: some make network namespaces); test-host and test-guest are"
+	@echo "             its halves"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
+	@echo "make install   as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
+	@echo "make uninstall takes that away, and leaves state and config"
 	@echo "make format  mend what the formatter can"
 	@echo "make lock    write the lock file anew"
 
@@ -31,8 +39,18 @@ venv: packages $(READY)
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
-test: packages $(READY) $(GUEST)
-	$(BIN)/pytest
+# Both at once, and both to their end: the guest leaves a processor free, and is half of the time.
+test: packages $(READY) $(GUEST) $(WHEELS)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-host test-guest
+
+test-host: packages $(READY)
+	$(BIN)/pytest --ignore=tests/kernel
+
+# Its lines come when it has ended, not between those of the other.
+test-guest: packages $(READY) $(GUEST) $(WHEELS)
+	@echo "$(BIN)/pytest tests/kernel   (to follow it: tail -f $(GUEST_SAID))"
+	@$(BIN)/pytest tests/kernel >$(GUEST_SAID) 2>&1; \
+	status=$$?; echo; cat $(GUEST_SAID); exit $$status
 
 check: packages $(READY)
 	$(BIN)/ruff check
@@ -48,10 +66,20 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url
+
+# All for a checkout; then, at the same versions, what an installed wgctl runs with, and what builds it.
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
-		--generate-hashes --no-header --no-emit-index-url --upgrade \
-		--output-file requirements.lock pyproject.toml
+	$(LOCK) --extra dev --upgrade --output-file requirements.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --output-file runtime.lock pyproject.toml
+	echo hatchling | $(LOCK) --constraint requirements.lock --output-file build.lock -
+
+install: packages
+	@DESTDIR=$(DESTDIR) systemd/install
+
+uninstall:
+	@DESTDIR=$(DESTDIR) systemd/install remove
 
 packages:
 	@missing=""; \
@@ -69,6 +97,12 @@ packages:
 
 $(GUEST): tests/kernel/prepare tests/kernel/init | packages
 	@tests/kernel/prepare $(@D)
+
+$(WHEELS): runtime.lock build.lock | $(READY)
+	@rm -rf $(@D)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
+		--requirement runtime.lock --requirement build.lock --dest $(@D)
+	@touch $@
 
 $(READY): requirements.lock pyproject.toml
 	@echo "installing Python packages of requirements.lock into $(VENV)"

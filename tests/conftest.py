@@ -1,4 +1,6 @@
-"""What all tests share: no deadline on single cases, and no kernel test without such a kernel."""
+"""What all tests share: no deadline on single cases, and no test on a machine it is not for."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,13 @@ settings.load_profile("no deadline")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wanting = [item for item in items if item.get_closest_marker("kernel")]
     if wanting and not wireguard.is_available():
-        skip = pytest.mark.skip(reason="no WireGuard in this kernel: see tests/kernel")
-        for item in wanting:
-            item.add_marker(skip)
+        _skip(wanting, reason="no WireGuard in this kernel: see tests/kernel")
+    # Where a guest has its job.
+    if not Path("/run/job/run").exists():
+        changing = [item for item in items if item.get_closest_marker("guest")]
+        _skip(changing, reason="changes the machine: see tests/kernel")
+
+
+def _skip(items: list[pytest.Item], *, reason: str) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason=reason))

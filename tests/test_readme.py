@@ -9,6 +9,7 @@ import pytest
 
 from peers.names import Label
 from tests.core.names.samples import NETWORK, NOW, app, labels, machine, peer
+from tests.systemd import guide
 from wgctl.cli import root
 from wgctl.cli.command import Noun
 from wgctl.core.errors import REFUSALS
@@ -89,3 +90,22 @@ def test_every_make_target_is_in_the_makefile(target: str) -> None:
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
 
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_every_unit_that_is_named_is_there() -> None:
+    folder = Path(__file__).parents[1] / "systemd"
+    named = set(re.findall(r"`(wgctl-[a-z-]+@?)(?:wgctl0|wg7)?`", README)) - {"wgctl-node"}
+    there = {path.stem for path in folder.glob("wgctl-*.service")}
+
+    assert named == there
+    assert (folder / "wgctl.target").exists()
+
+
+def test_the_guide_goes_from_nothing_to_nothing() -> None:
+    """A guest runs it word by word: it must be whole, and need nobody who answers."""
+    lines = [line for block in guide.blocks() for line in block.splitlines()]
+
+    assert lines[0] == "make install"
+    assert lines[-1] == "make uninstall"
+    assert {line.split()[0] for line in lines} == {"make", "wgctl", "systemctl", "journalctl"}
+    assert {line.split()[1] for line in lines if line.startswith("wgctl ")} <= set(WORDS)

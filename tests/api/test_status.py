@@ -13,6 +13,8 @@ _REPORT = {
     "backend": "userspace",
     "drift": 2,
     "drift_events": ["put a route back"],
+    "setback": "the controller was restored",
+    "problem": "port 53 is taken",
 }
 
 
@@ -28,6 +30,8 @@ def _controller(*, revision: int) -> dict[str, object]:
         "backend": None,
         "drift": 0,
         "drift_events": [],
+        "setback": None,
+        "problem": None,
     }
 
 
@@ -67,8 +71,27 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "backend": "userspace",
             "drift": 2,
             "drift_events": ["put a route back"],
+            "setback": "the controller was restored",
+            "problem": "port 53 is taken",
         },
     ]
+
+
+@pytest.mark.parametrize("gone", ["/v1/orgs/acme/peers/{}", "/v1/orgs/acme"])
+def test_a_peer_that_is_gone_is_not_online_though_a_late_report_still_names_it(
+    nodes: Door, operators: Door, store: Store, gone: str
+) -> None:
+    """Its handshake stays young for three minutes, and a report may be on its way."""
+    peer = add_peer(store, "acme", 1).peer
+    report = _REPORT | {"peers": [{"peer_id": peer.id, "last_handshake": NOW - 1}]}
+    nodes.post("/v1/reports", json=report)
+    assert operators.get("/v1/status").json()["peers_online"] == 1
+
+    operators.delete(gone.format(peer.name))
+
+    assert operators.get("/v1/status").json()["peers_online"] == 0
+    nodes.post("/v1/reports", json=report)
+    assert operators.get("/v1/status").json()["peers_online"] == 0
 
 
 def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
@@ -86,6 +109,7 @@ def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
         {"revision": -1},
         {"started_at": 10**18},
         {"drift_events": ["x"] * 21},
+        {"setback": "x" * 8_001},
         {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
         {"mood": "good"},
     ],

@@ -144,3 +144,63 @@ def test_a_reader_that_had_enough_is_no_error(deployment: Deployment) -> None:
         )
 
     assert (told.returncode, told.stderr) == (1, b"")
+
+
+def _shell(line: str, deployment: Deployment) -> subprocess.CompletedProcess[str]:
+    """Run a line of sh in which `$W` is the command."""
+    return subprocess.run(
+        ["sh", "-c", line],
+        env={**os.environ, **deployment.environment, "W": f"{sys.executable} -m wgctl"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["--help", "completion bash", "org list", "org list --json"])
+def test_a_reader_that_has_left_ends_it_without_a_word(
+    command: str, org: str, deployment: Deployment
+) -> None:
+    """As `| head -1` does to what is long."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "wgctl", *command.split()],
+        env={**os.environ, **deployment.environment},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("command", ["--help", "org list", "peer add laptop --org {org}"])
+@pytest.mark.parametrize(("closed", "said"), [(">&-", "stdout is closed"), (">&- 2>&-", "")])
+def test_a_closed_stdout_is_told_before_anything_is_done(
+    command: str, closed: str, said: str, org: str, deployment: Deployment, wgctl: Wgctl
+) -> None:
+    done = _shell(f"$W {command.format(org=org)} {closed}", deployment)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert wgctl("peer", "list", "--org", org, "--json").document == []
+
+
+@pytest.mark.parametrize("command", ["--help", "org list", "completion bash"])
+def test_a_full_disk_is_told(command: str, org: str, deployment: Deployment) -> None:
+    done = _shell(f"$W {command} > /dev/full", deployment)
+
+    assert done.returncode == 1
+    assert done.stderr == "wgctl: No space left on device\n"
+
+
+def test_closed_stdin_and_stderr_are_no_fault(org: str, deployment: Deployment) -> None:
+    done = _shell("$W org list <&- 2>&-", deployment)
+
+    assert done.returncode == 0
+    assert org in done.stdout

@@ -49,7 +49,9 @@ def silent(tmp_path: Path) -> Iterator[Path]:
         yield config
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupt_takes_the_file_away_again(
     silent: Path, out: Path, signum: signal.Signals, code: int
 ) -> None:

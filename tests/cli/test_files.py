@@ -1,11 +1,20 @@
+import contextlib
 import os
 import resource
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any, TypeAlias
 
 import pytest
 
+from wgctl.cli import files
 from wgctl.cli.files import new_file
 from wgctl.core.errors import Invalid
+
+TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
 
 
 def test_a_finished_file_is_whole_and_its_owners_alone(tmp_path: Path) -> None:
@@ -96,3 +105,41 @@ def test_a_file_that_took_the_name_meanwhile_is_left_alone(tmp_path: Path) -> No
         path.write_text("another's")
 
     assert path.read_text() == "another's"
+
+
+def test_a_signal_at_any_step_leaves_no_file(tmp_path: Path) -> None:
+    """Each instruction from the opening to the end is one at which SIGTERM may come."""
+    steps = 0
+    while _interrupted(tmp_path / "a.conf", at=steps):
+        assert list(tmp_path.iterdir()) == [], f"a file is left by a signal at step {steps}"
+        steps += 1
+
+    assert steps > 50
+
+
+def _interrupted(path: Path, *, at: int) -> bool:
+    """Make and leave a file, with SIGTERM at step `at`; False when there are fewer steps."""
+    left = iter(range(at, -1, -1))
+
+    def trace(frame: FrameType, event: str, _argument: object) -> TraceFunction | None:
+        if frame.f_code.co_filename not in {files.__file__, contextlib.__file__}:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and next(left, None) == 0:
+            signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    def end(_signum: int, _frame: FrameType | None) -> None:
+        raise SystemExit
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        sys.settrace(trace)
+        with new_file(path):
+            pass
+    except SystemExit:
+        return True
+    finally:
+        sys.settrace(None)
+        signal.signal(signal.SIGTERM, before)
+    return False

@@ -202,7 +202,7 @@ def test_a_sealed_key_is_one_that_the_gateway_opens(
 ) -> None:
     acme("peer", "add", "alice", "--psk", "-o", str(out))
     config = peers.config.parse(out.read_text())
-    key_file = deployment.folder / "state" / "gateway" / "private.key"
+    key_file = deployment.folder / "state" / "gateway.key"
     store = pysqlite3.connect(str(deployment.folder / "state" / "controller" / "store.sqlite"))
     public_key = config.interface.private_key.public()
     (raw,) = store.execute(

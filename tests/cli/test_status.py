@@ -1,4 +1,9 @@
+import asyncio
+
 from tests.cli.conftest import Deployment, Wgctl
+from wgctl.client.node import Node
+from wgctl.core.model import Role
+from wgctl.core.schema import RoleReport
 
 
 def test_status_counts_what_there_is(wgctl: Wgctl, deployment: Deployment) -> None:
@@ -18,3 +23,18 @@ def test_status_reads_as_facts_and_a_table_of_roles(wgctl: Wgctl) -> None:
         assert title in shown
     for title in ("ROLE", "ALIVE", "INTERFACE", "BACKEND", "DRIFT"):
         assert title in shown
+
+
+def test_what_keeps_a_role_from_its_work_is_told(wgctl: Wgctl, deployment: Deployment) -> None:
+    node = Node(deployment.folder / "run" / "node.sock")
+
+    def report(problem: str | None) -> None:
+        said = RoleReport(role=Role.RESOLVER, revision=1, started_at=1, problem=problem)
+        asyncio.run(node.report(said))
+
+    report("not listening: \x1b[31mport taken")
+    troubled = wgctl("status").stdout
+    report(None)
+
+    assert "what keeps a role from its work:\nresolver  not listening: \\x1b[31mport" in troubled
+    assert "what keeps" not in wgctl("status").stdout

@@ -66,12 +66,15 @@ NEW_PEER = NewPeer(name="alice", public_key=PublicKey.parse(KEY))
 
 Answer = tuple[int, Any]
 
+SLOW_S = 0.8
+
 
 class Controller:
     """A script of answers on a Unix socket; None closes the connection without one."""
 
     def __init__(self, path: Path, answers: list[Answer | None]) -> None:
         self.asked: list[tuple[str, str, Any]] = []
+        self.answers_after_s = 0.0
         self._answers = iter(answers)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -87,6 +90,7 @@ class Controller:
 
     def answer(self, method: str, path: str, body: Any) -> Answer | None:
         self.asked.append((method, path, body))
+        threading.Event().wait(self.answers_after_s)
         return next(self._answers)
 
     def _serve(self) -> None:
@@ -369,6 +373,17 @@ def test_a_controller_that_ends_before_it_answers_is_waited_for(path: Path, star
 
     assert restarted.wait(5)
     assert enrolment.peer.name == "alice"
+
+
+def test_a_slow_answer_is_waited_for_longer_than_a_lost_one_is_asked_for_again(
+    path: Path, start: Start
+) -> None:
+    controller = start((201, ENROLMENT))
+    controller.answers_after_s = SLOW_S
+
+    Client(path, patience_s=0.0).add_peer("acme", NEW_PEER)
+
+    assert len(controller.asked) == 1
 
 
 def test_patience_ends_with_what_may_have_happened(path: Path, start: Start) -> None:

@@ -1,5 +1,6 @@
 """Requests over a real Unix socket, with a server that answers as it is told."""
 
+import io
 import re
 import socket
 import threading
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wgctl.client.unix_http import Answer, Lost, ask
+from wgctl.client.unix_http import Answer, Lost, ask, download
+from wgctl.core.errors import Unavailable
 
 TIMEOUT_S = 5.0
 
@@ -76,3 +78,30 @@ def test_an_answer_that_is_not_whole_is_lost(tmp_path: Path, reply: bytes) -> No
 
     with server(path, reply), pytest.raises(Lost):
         ask(path, "POST", "/", body="{}", timeout_s=TIMEOUT_S)
+
+
+def test_what_is_downloaded_is_written_and_a_refusal_is_not(tmp_path: Path) -> None:
+    into = io.BytesIO()
+    with server(tmp_path / "s", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbytes"):
+        good = download(tmp_path / "s", "/v1/store", into, timeout_s=TIMEOUT_S)
+    with server(tmp_path / "t", b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n\r\nwhy"):
+        refused = download(tmp_path / "t", "/v1/store", into, timeout_s=TIMEOUT_S)
+
+    assert (good, refused) == (Answer(200, b""), Answer(503, b"why"))
+    assert into.getvalue() == b"bytes"
+
+
+def test_half_a_download_is_lost(tmp_path: Path) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+    with server(tmp_path / "s", reply), pytest.raises(Lost):
+        download(tmp_path / "s", "/v1/store", io.BytesIO(), timeout_s=TIMEOUT_S)
+
+
+def test_a_full_disk_is_not_blamed_on_the_controller(tmp_path: Path) -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbytes"
+    with (
+        server(tmp_path / "s", reply),
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(Unavailable, match="No space left on device"),
+    ):
+        download(tmp_path / "s", "/v1/store", full, timeout_s=TIMEOUT_S)

@@ -122,7 +122,7 @@ _events: st.SearchStrategy[Event] = st.one_of(
     _puts,
     st.builds(Delete, st.sampled_from(Kind), _numbers),
     st.builds(Commit, _numbers),
-    st.builds(Snapshot, st.text()),
+    st.builds(Snapshot, st.text(), st.none() | _numbers),
     st.just(Beat()),
 )
 _json = st.recursive(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from wgctl.core.settings import KEY_NAME
 from wgctl.daemon.doctor import Check, examine
 from wgctl.daemon.initialise import init
 
@@ -48,7 +49,7 @@ def test_a_host_without_state_stops_at_the_state(config: Path) -> None:
 
 def test_a_key_that_others_can_read_is_found(config: Path) -> None:
     init(config, region=None, endpoint=None, pool="fdaa::/16")
-    key = config.parent / "state" / "gateway" / "private.key"
+    key = config.parent / "state" / KEY_NAME
     os.chmod(key, 0o644)  # noqa: PTH101  # the very fault
 
     checks = examine(config)

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.feed import Kind, Put
 from wgctl.core.model import Network, Peer
-from wgctl.core.settings import Settings
+from wgctl.core.settings import KEY_NAME, Settings
 from wgctl.daemon import gateway
 from wgctl.drivers import uapi
 from wgctl.store.copy import Copy
@@ -61,10 +62,15 @@ class Scene:
     settings: Settings
     roles: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, **environment: str) -> subprocess.Popen[bytes]:
         command = ["ip", "netns", "exec", self.namespace.name, sys.executable, "-c", ROLE]
         with (self.config.parent / "role.log").open("ab") as log:
-            role = subprocess.Popen([*command, str(self.config)], stdout=log, stderr=log)
+            role = subprocess.Popen(
+                [*command, str(self.config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **environment},
+            )
         self.roles.append(role)
         eventually(self.holds_peer)
         return role
@@ -97,7 +103,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         settings = core_settings.parse(config.read_text(), origin="test")
         folder = settings.role_dir("gateway")
         folder.mkdir(parents=True)
-        (folder / "private.key").write_text(PrivateKey.generate().text() + "\n")
+        settings.key_file.write_text(PrivateKey.generate().text() + "\n")
         (folder / "pool").write_text("fdaa::/16\n")
         copy = Copy(folder / "copy.sqlite")
         with copy.replacing() as replacement:
@@ -122,6 +128,53 @@ def test_it_programs_what_its_copy_holds_without_a_controller(scene: Scene) -> N
     eventually(
         lambda: scene.namespace.shell("sysctl", "-n", "net.ipv6.conf.all.forwarding") == "1\n"
     )
+
+
+@pytest.mark.network
+def test_systemd_hands_it_the_key_and_hears_when_the_tunnel_is_up(
+    scene: Scene, tmp_path: Path
+) -> None:
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    scene.settings.key_file.rename(handed / KEY_NAME)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20)
+        scene.start(
+            CREDENTIALS_DIRECTORY=str(handed),
+            NOTIFY_SOCKET=str(tmp_path / "notify"),
+            WATCHDOG_USEC="400000",
+        )
+        told: list[str] = []
+        while "READY=1" not in told or told[-1] != "WATCHDOG=1":
+            told.append(listener.recv(1000).decode())
+
+    assert f"STATUS={scene.namespace.interface} in userspace, revision 1" in told
+    assert not any(line.startswith("STATUS=not well") for line in told)
+
+
+@pytest.mark.network
+def test_a_device_that_a_unit_makes_anew_is_programmed_again(scene: Scene) -> None:
+    interface = scene.namespace.interface
+    command = ["ip", "netns", "exec", scene.namespace.name, sys.executable]
+    unit = [*command, "-m", "wgctl.daemon.userspace", interface]
+    path = uapi.socket_path(interface)
+
+    def started() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(unit, env={**os.environ, "WGCTL_CONFIG": str(scene.config)})
+        scene.roles.append(process)
+        return process
+
+    first = started()
+    scene.start(WGCTL_WIREGUARD_UNIT="wgctl-wireguard@")
+    first.kill()
+    first.wait()
+    eventually(lambda: interface not in scene.namespace.shell("ip", "link"))
+    started()
+    eventually(lambda: uapi.owner(path) is not None)
+    eventually(lambda: interface in scene.namespace.shell("ip", "link"))
+
+    eventually(scene.holds_peer)
 
 
 @pytest.mark.network
@@ -199,9 +252,9 @@ def test_a_spoiled_key_file_is_named_and_never_shown(tmp_path: Path) -> None:
     folder = tmp_path / "gateway"
     folder.mkdir()
     (folder / "pool").write_text("fdaa::/16\n")
-    (folder / "private.key").write_text("c2VjcmV0\n")
+    (tmp_path / "gateway.key").write_text("c2VjcmV0\n")
 
-    with pytest.raises(Unavailable, match=r"private\.key: 6 bytes, expected 32") as caught:
+    with pytest.raises(Unavailable, match=r"gateway\.key: 6 bytes, expected 32") as caught:
         gateway.run(bare_settings(tmp_path))
 
     assert "c2VjcmV0" not in str(caught.value)

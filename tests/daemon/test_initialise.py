@@ -1,4 +1,5 @@
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from tests.daemon.running import ROOT, folder_of_a_socket
 from wgctl.core.errors import Conflict
 from wgctl.core.model import Role
 from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME
-from wgctl.daemon.initialise import InitReport, init
+from wgctl.daemon.initialise import InitReport, _config_written, _hand_over, init
 from wgctl.services import gateway
 from wgctl.store.store import Store
 
@@ -88,7 +89,7 @@ def test_two_deployments_have_names_and_keys_of_their_own(folder: Path, tmp_path
 
 def test_the_key_is_the_gateways_alone(folder: Path) -> None:
     report = _init(folder)
-    path = folder / "state" / Role.GATEWAY / KEY_NAME
+    path = folder / "state" / KEY_NAME
 
     assert PrivateKey.parse(path.read_text().strip()).public().text() == report.public_key
     assert _mode(path) == 0o600
@@ -103,10 +104,42 @@ def test_each_role_has_a_folder_that_no_other_user_opens(folder: Path) -> None:
         os.umask(mask)
 
     assert _mode(folder / "state") == 0o755
-    assert {path.name: _mode(path) for path in (folder / "state").iterdir()} == dict.fromkeys(
+    folders = [path for path in (folder / "state").iterdir() if path.is_dir()]
+    assert {path.name: _mode(path) for path in folders} == dict.fromkeys(
         [role.value for role in Role], 0o700
     )
     assert _mode(folder / "state" / Role.CONTROLLER / STORE_NAME) == 0o600
+
+
+def test_every_user_reads_the_config_whatever_the_umask(folder: Path) -> None:
+    path = folder / "etc" / "wgctl.toml"
+    mask = os.umask(0o077)
+    try:
+        with _config_written(path, "a = 1\n"):
+            pass
+    finally:
+        os.umask(mask)
+
+    assert _mode(path) == 0o644
+    assert _mode(path.parent) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_role_gets_its_folder_where_the_host_has_its_user(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "file").write_text("")
+    (tmp_path / "inner" / "link").symlink_to("/etc/hostname")
+    before = Path("/etc/hostname").stat().st_uid
+
+    _hand_over(tmp_path, "no-such-user")
+
+    assert tmp_path.stat().st_uid == 0
+
+    _hand_over(tmp_path, "daemon")
+
+    found = {path.lstat().st_uid for path in (tmp_path, *tmp_path.rglob("*"))}
+    assert found == {pwd.getpwnam("daemon").pw_uid}
+    assert Path("/etc/hostname").stat().st_uid == before
 
 
 def test_nothing_of_the_making_is_left_beside(folder: Path) -> None:
@@ -117,7 +150,7 @@ def test_nothing_of_the_making_is_left_beside(folder: Path) -> None:
         "state",
         *(f"state/{role}" for role in Role),
         f"state/controller/{STORE_NAME}",
-        f"state/gateway/{KEY_NAME}",
+        f"state/{KEY_NAME}",
         f"state/gateway/{POOL_NAME}",
     }
 
@@ -127,7 +160,7 @@ def test_an_empty_state_folder_is_filled(folder: Path) -> None:
     (folder / "state").mkdir(mode=0o700)
     _init(folder)
 
-    assert (folder / "state" / Role.GATEWAY / KEY_NAME).exists()
+    assert (folder / "state" / KEY_NAME).exists()
 
 
 def test_an_initialised_state_folder_is_refused_and_left_alone(folder: Path) -> None:
@@ -276,7 +309,7 @@ def test_without_a_config_one_is_made_for_the_hosts_own_folders(tmp_path: Path) 
 
     assert done.stdout.splitlines() == [
         "True /var/lib/wgctl ams 203.0.113.7:51820",
-        "0o644 ['controller', 'gateway', 'internal-api', 'resolver']",
+        "0o644 ['controller', 'gateway', 'gateway.key', 'internal-api', 'resolver']",
     ], done.stderr
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
@@ -11,8 +12,11 @@ from peers.names import Label
 from tests.daemon.running import folder_of_a_socket, host, running, stop, until
 from tests.drivers.namespaces import Namespace, namespaced
 from tests.store.samples import NOW, key
+from wgctl.client.api import Client
+from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Kind, Put
 from wgctl.core.model import Network, Org, Peer, Role
+from wgctl.core.settings import Settings
 from wgctl.store.copy import Copy
 
 pytestmark = [
@@ -70,6 +74,13 @@ class _Scene:
         )
         return done.returncode, done.stdout
 
+
+_HOLDS_THE_PORT = """
+import signal, socket
+with socket.create_server(("::", 4280), family=socket.AF_INET6):
+    print("held", flush=True)
+    signal.pause()
+"""
 
 _RIGHT = ("Host: _api.internal", "Wgctl-Request: 1")
 
@@ -142,9 +153,43 @@ def test_the_hosts_own_programs_are_nobody(scene: _Scene) -> None:
     assert asked.endswith(" 403")
 
 
+def test_a_taken_port_is_told_once_and_taken_when_it_is_free() -> None:
+    """In the log, and to the controller."""
+    with folder_of_a_socket() as folder, namespaced() as space:
+        space.shell("ip", "link", "add", space.interface, "type", "veth", "peer", "name", "other")
+        space.shell("ip", "link", "set", space.interface, "up")
+        prefix = ("ip", "netns", "exec", space.name)
+        settings = host(folder, interface=space.interface)
+        with (
+            subprocess.Popen(
+                [*prefix, sys.executable, "-c", _HOLDS_THE_PORT], stdout=subprocess.PIPE
+            ) as holder,
+            running(Role.CONTROLLER, settings),
+        ):
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            with running(Role.INTERNAL_API, settings, prefix=prefix) as process:
+                until(lambda: "Address already in use" in (_problem(settings) or ""))
+                holder.kill()
+                until(lambda: _problem(settings) is None)
+                _, said = stop(process)
+
+    assert said.count("not listening") == 1
+    assert "Address already in use" in said
+
+
 def test_it_serves_again_on_a_device_that_came_back(scene: _Scene) -> None:
     scene.host.shell("ip", "link", "delete", scene.host.interface)
     scene.connect()
     until(lambda: scene.ask(_PEER, *_RIGHT)[0] == 0)
 
     assert scene.ask(_PEER, *_RIGHT)[1].endswith(" 200")
+
+
+def _problem(settings: Settings) -> str | None:
+    """Return what the role reports to keep it from its work; `waiting` before its first report."""
+    try:
+        roles = Client(settings.api_socket).status().roles
+    except Unavailable:
+        return "waiting"
+    return next((role.problem for role in roles if role.role is Role.INTERNAL_API), "waiting")

@@ -59,6 +59,27 @@ def test_it_reports_at_once_and_again_when_the_copy_moves(copy: Copy, tmp_path: 
     assert '"revision":7' in second
 
 
+def test_what_keeps_a_role_from_its_work_is_told_once(copy: Copy, tmp_path: Path) -> None:
+    async def scene() -> tuple[list[bool], list[str]]:
+        listener, path = Listener(), tmp_path / "node.sock"
+        server = await asyncio.start_unix_server(listener.converse, path)
+        reports = Reports(copy, role=Role.RESOLVER, socket=path)
+        task = asyncio.create_task(reports.run())
+        told = [await listener.next()]
+        news = [reports.trouble("port taken"), reports.trouble("port taken")]
+        told.append(await listener.next())
+        news.append(reports.trouble(None))
+        told.append(await listener.next())
+        task.cancel()
+        server.close()
+        return news, told
+
+    news, told = asyncio.run(scene())
+
+    assert news == [True, False, True]
+    assert ['"problem":"port taken"' in one for one in told] == [False, True, False]
+
+
 def test_a_controller_that_is_away_is_no_fault(copy: Copy, tmp_path: Path) -> None:
     async def scene() -> bool:
         reports = Reports(copy, role=Role.RESOLVER, socket=tmp_path / "nobody.sock")

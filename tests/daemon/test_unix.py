@@ -9,7 +9,7 @@ import pytest
 
 from tests.daemon.running import folder_of_a_socket
 from wgctl.core.errors import Unavailable
-from wgctl.daemon.unix import OPERATORS_GROUP, listen
+from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
 
 
 @pytest.fixture
@@ -83,3 +83,40 @@ def test_a_socket_that_cannot_be_made_leaves_nothing_open(path: Path) -> None:
         listen(path / "no" / "folder", group=None)
     with pytest.raises(OSError, match="too long"):
         listen(path.with_name("x" * 120), group=None)
+
+
+def test_a_link_is_followed_and_stays_when_the_socket_goes(path: Path) -> None:
+    link = path.with_name("link.sock")
+    link.symlink_to(path.name)
+
+    with listen(link, group=None), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(link))
+
+        assert stat.S_ISSOCK(path.lstat().st_mode)
+
+    remove(link)
+    remove(link)
+
+    assert not path.exists()
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_a_user_outside_the_group_opens_it_to_the_group_of_its_folder(path: Path) -> None:
+    """As the resolver does for operators, without being one."""
+    group = grp.getgrgid(1).gr_name
+    os.chown(path.parent, 65534, 1)
+    path.parent.chmod(0o2755)
+    beside = path.with_name("b.sock")
+    child = os.fork()
+    if child == 0:  # pragma: no cover  # another process
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        listen(path, group=group)
+        listen(beside, group=grp.getgrgid(2).gr_name)
+        os._exit(0)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert (_mode(path), path.stat().st_gid) == (0o660, 1)
+    assert _mode(beside) == 0o600

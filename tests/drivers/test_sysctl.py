@@ -39,6 +39,11 @@ def test_where_it_is_on_nothing_is_written(root: Path) -> None:
     assert value(root, "eth0/accept_ra") == "1"
 
 
+def test_switches_that_systemd_hides_are_not_there(root: Path) -> None:
+    assert sysctl.are_there(root=root)
+    assert not sysctl.are_there(root=root / "sys")
+
+
 def test_a_hidden_switch_is_refused_with_a_cure(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="IPv6"):
         sysctl.switch_forwarding_on(root=tmp_path)

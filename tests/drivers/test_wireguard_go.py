@@ -13,7 +13,7 @@ from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.tunnel import SetPeer
 from wgctl.drivers import uapi
-from wgctl.drivers.wireguard_go import WireguardGo
+from wgctl.drivers.wireguard_go import WireguardGo, unit_of
 
 pytestmark = pytest.mark.network
 
@@ -171,3 +171,28 @@ def test_a_socket_file_that_a_dead_process_left_is_no_obstacle(
     namespace.run(wireguard.create)
 
     assert namespace.run(wireguard.alive)
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "unit"),
+    [
+        (
+            "0::/system.slice/system-wgctl\\x2dwireguard.slice/wgctl-wireguard@wg7.service\n",
+            "wgctl-wireguard@wg7.service",
+        ),
+        ("0::/system.slice/wgctl-gateway.service\n", None),
+        ("1:name=systemd:/\n0::/\n", None),
+        ("", None),
+    ],
+)
+def test_the_unit_that_watches_a_process_is_in_its_cgroup(cgroups: str, unit: str | None) -> None:
+    assert unit_of(cgroups) == unit
+
+
+def test_a_device_that_another_runs_is_waited_for_and_its_unit_named(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    waiting = WireguardGo(namespace.interface, log=tmp_path / "log", run_by="some@unit")
+
+    with pytest.raises(Unavailable, match="see systemctl status some@unit"):
+        namespace.run(waiting.create)

@@ -1,22 +1,30 @@
 """A machine that boots Debian's stock kernel over this host's own root, and runs one script there.
 
 Emulated on every host: a /dev/kvm within a virtual machine may lack what Linux needs. What the
-script writes is lost with the machine; what it prints, its status and the kernel's log come back.
-`tests/kernel/prepare` makes what is booted.
+script prints, its status and the logs come back; what it writes is lost with the machine, unless
+there is a disk. `tests/kernel/prepare` makes what is booted, `tests/kernel/init` tells how.
 """
 
 import re
+import shlex
+import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["CACHE", "ROOT", "Outcome", "complaints", "run"]
+__all__ = ["CACHE", "CUT", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run", "tests"]
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/kernel"
+_HERE = Path(__file__).parent
+
+CUT = "sh /run/job/cut"
+"""For a script: cut the power. What was not written to the disk is lost; the status is 0."""
 
 # Emulated, one processor is twice as fast as two that must agree on each interrupt, and Spectre's
 # cures cost a third; stalls that are the emulation's own are no fault of the kernel's.
@@ -24,7 +32,7 @@ _KERNEL_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog"
 _NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1"
 _MACHINE = (
     *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,tb-size=512"),
-    *("-cpu", "Nehalem", "-smp", "1", "-m", "1024", "-nodefaults", "-display", "none"),
+    *("-cpu", "Nehalem", "-smp", "1", "-m", "1536", "-nodefaults", "-display", "none"),
     *("-no-reboot", "-serial", "stdio", "-device", "virtio-rng-pci"),
 )
 
@@ -36,27 +44,56 @@ _COMPLAINT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The script's exit status, what came over the console, and the kernel's log."""
+    """What came of a script: exit status, what came over the console, and the logs."""
 
     status: int
     said: str
     log: str
+    """The kernel's."""
+    journal: str
+    """systemd's, of this boot; empty without systemd, and after a power cut."""
 
 
-def run(script: str, *, within_s: float, show: Callable[[str], object]) -> Outcome:
+Boot: TypeAlias = Callable[..., Outcome]
+"""`run` with its lines shown, as `tests/kernel/conftest.py` gives it to tests."""
+
+
+def make_disk(path: Path, *, size_bytes: int = 2 << 30) -> None:
+    """Make an empty disk, which takes the room of what is written to it."""
+    with path.open("xb") as image:
+        image.truncate(size_bytes)
+    quick = "lazy_itable_init=1,lazy_journal_init=1"
+    mkfs = ["mkfs.ext4", "-q", "-E", quick, str(path)]
+    subprocess.run(mkfs, check=True)
+
+
+def run(
+    script: str,
+    *,
+    within_s: float,
+    show: Callable[[str], object],
+    systemd: bool = False,
+    disk: Path | None = None,
+) -> Outcome:
     """Boot, run `script` with /bin/sh as root, and switch off; `show` gets each line as it comes.
+
+    With `systemd` as first process the script starts after multi-user.target, in a unit of its own.
+    None of the host's own units is enabled there; what the script enables is at the next boot, if
+    there is a `disk`: it keeps all that is written anywhere but in /run, from one run to the next.
 
     Raises AssertionError when the machine ends without a status, which it does at `within_s`.
     """
     with tempfile.TemporaryDirectory(prefix="wgctl-guest-") as name:
         job = Path(name)
         (job / "run").write_text(script)
-        (job / "modules").write_text(f"{CACHE / 'modules'}\n")
-        said = _boot(job, within_s=within_s, show=show)
+        for part in ("job", "cut"):
+            shutil.copy(_HERE / part, job)
+        shutil.copy(_HERE / ("first-systemd" if systemd else "first-alone"), job / "first")
+        said = _boot(_command(job, disk), within_s=within_s, show=show)
         if not (job / "dmesg").exists():
             raise AssertionError(f"the guest ended early, or not within {within_s} s:\n{said}")
         status = int((job / "status").read_text())
-        return Outcome(status, said, (job / "dmesg").read_text(errors="replace"))
+        return Outcome(status, said, _text(job / "dmesg"), _text(job / "journal"))
 
 
 def complaints(log: str) -> list[str]:
@@ -64,10 +101,17 @@ def complaints(log: str) -> list[str]:
     return [line for line in log.splitlines() if _COMPLAINT.search(line)]
 
 
-def _boot(job: Path, *, within_s: float, show: Callable[[str], object]) -> str:
+def tests(*files: str) -> str:
+    """Return the script that runs those tests of `files` that are marked for a guest."""
+    options = ["-m", "kernel or guest", "--color=no", "-p", "no:cacheprovider", "-v", "--tb=short"]
+    pytest = [sys.executable, "-m", "pytest", *options, *files]
+    return f"cd {shlex.quote(str(ROOT))} && exec {shlex.join(pytest)} 2>&1\n"
+
+
+def _boot(command: list[str], *, within_s: float, show: Callable[[str], object]) -> str:
     said: list[str] = []
     with subprocess.Popen(
-        _command(job),
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -87,14 +131,18 @@ def _boot(job: Path, *, within_s: float, show: Callable[[str], object]) -> str:
     return "".join(said)
 
 
-def _command(job: Path) -> list[str]:
+def _command(job: Path, disk: Path | None) -> list[str]:
     kernel = ["-kernel", str(CACHE / "vmlinuz"), "-initrd", str(CACHE / "initramfs")]
+    # What the guest wrote is safe with the host's kernel: only the guest's power is ever cut.
+    drive = "if=virtio,format=raw,discard=unmap,cache=unsafe"
     return [
         *_MACHINE,
         *kernel,
         *("-append", f"{_KERNEL_LINE} {_NO_STALLS}"),
         *_share("host", Path("/"), "readonly=on,multidevs=remap"),
+        *_share("cache", CACHE, "readonly=on"),
         *_share("job", job, "readonly=off"),
+        *(("-drive", f"file={disk},{drive}") if disk else ()),
     ]
 
 
@@ -103,3 +151,7 @@ def _share(tag: str, folder: Path, how: str) -> tuple[str, ...]:
         *("-fsdev", f"local,id={tag},path={folder},security_model=none,{how}"),
         *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
     )
+
+
+def _text(file: Path) -> str:
+    return file.read_text(errors="replace") if file.exists() else ""

@@ -1,68 +1,72 @@
-"""What is marked `kernel`, run where the kernel has WireGuard: in a guest with Debian's own."""
+"""What is marked `kernel` or `guest`, run where it may: in a guest with Debian's own kernel."""
 
 import re
-import shlex
-import sys
+from dataclasses import dataclass
 
 import pytest
 
 from tests.kernel import guest
-from tests.kernel.guest import Outcome
+from tests.kernel.guest import Boot, Outcome
 
-pytestmark = [
-    pytest.mark.network,
-    pytest.mark.timeout(1000),
-    pytest.mark.skipif(
-        not (guest.CACHE / "initramfs").exists(), reason="make test fetches the guest's kernel"
-    ),
-]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(1300)]
 
 # By file, since collecting all others takes the guest a minute.
-MARKED = [
+ALONE = (
     "tests/drivers/test_memory.py",
     "tests/drivers/netlink/test_wireguard.py",
     "tests/daemon/test_devices.py",
+    "tests/daemon/test_userspace.py",
     "tests/system/test_kernel.py",
-]
+    "tests/system/test_power_cut.py",
+)
+UNDER_SYSTEMD = ("tests/system/test_networkd.py",)
 
 
-@pytest.fixture(scope="module")
-def outcome(pytestconfig: pytest.Config) -> Outcome:
-    """The guest's run, whose lines are shown as they come."""
-    options = ["-m", "kernel", "--color=no", "-p", "no:cacheprovider", "-v", "--tb=short"]
-    pytest_ = [sys.executable, "-m", "pytest", *options, *MARKED]
-    script = f"cd {shlex.quote(str(guest.ROOT))} && exec {shlex.join(pytest_)} 2>&1\n"
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert capture is not None
-    with capture.global_and_fixture_disabled():
-        return guest.run(script, within_s=900, show=show)
+@dataclass(frozen=True)
+class Run:
+    """One boot, and the test files that it ran."""
+
+    files: tuple[str, ...]
+    outcome: Outcome
 
 
-def show(line: str) -> None:
-    sys.stdout.write(f"  guest | {line.rstrip()}\n")
-    sys.stdout.flush()
+@pytest.fixture(scope="module", params=[False, True], ids=["alone", "systemd"])
+def run(boot: Boot, request: pytest.FixtureRequest) -> Run:
+    files = UNDER_SYSTEMD if request.param else ALONE
+    return Run(files, boot(guest.tests(*files), within_s=1200, systemd=request.param))
 
 
-def test_what_wants_wireguard_in_the_kernel_passes_there(outcome: Outcome) -> None:
-    assert outcome.status == 0
-    assert re.search(r"=+ \d+ passed", outcome.said)
+def test_what_wants_a_guest_passes_there(run: Run) -> None:
+    assert run.outcome.status == 0
+    assert re.search(r"=+ \d+ passed", run.outcome.said)
 
 
-def test_nothing_of_it_is_left_out_there(outcome: Outcome) -> None:
-    assert "SKIPPED" not in outcome.said
-    for file in MARKED:
-        assert f"{file}::" in outcome.said
+def test_nothing_of_it_is_left_out_there(run: Run) -> None:
+    assert "SKIPPED" not in run.outcome.said
+    for file in run.files:
+        assert f"{file}::" in run.outcome.said
 
 
-def test_the_kernel_has_nothing_to_complain_of(outcome: Outcome) -> None:
-    assert "wireguard: WireGuard" in outcome.log, "the log is not the guest's"
-    assert guest.complaints(outcome.log) == []
+def test_every_file_with_such_tests_is_run() -> None:
+    marks = ("mark." + "kernel", "mark." + "guest")
+    marked = {
+        str(path.relative_to(guest.ROOT))
+        for path in (guest.ROOT / "tests").rglob("test_*.py")
+        if any(mark in path.read_text() for mark in marks)
+    }
+
+    assert marked == {*ALONE, *UNDER_SYSTEMD}
 
 
-def test_a_script_that_fails_and_a_kernel_that_warns_are_noticed() -> None:
+def test_the_kernel_has_nothing_to_complain_of(run: Run) -> None:
+    assert "wireguard: WireGuard" in run.outcome.log, "the log is not the guest's"
+    assert guest.complaints(run.outcome.log) == []
+
+
+def test_a_script_that_fails_and_a_kernel_that_warns_are_noticed(boot: Boot) -> None:
     script = "echo 'WARNING: CPU: 0 PID: 1 at test' > /dev/kmsg; echo said; exit 3\n"
 
-    outcome = guest.run(script, within_s=200, show=lambda _: None)
+    outcome = boot(script, within_s=200)
 
     assert outcome.status == 3
     assert "said" in outcome.said

@@ -16,7 +16,7 @@ def test_nothing_is_seen_at_first() -> None:
     assert seen.roles() == []
     assert seen.role(Role.GATEWAY) is None
     assert seen.of_peer(1) == Observation(1, None, None, 0, 0)
-    assert seen.online(now=0) == 0
+    assert seen.online(now=0) == frozenset()
 
 
 def test_the_last_report_of_each_role_counts() -> None:
@@ -43,16 +43,15 @@ def test_peers_with_a_live_session_are_counted() -> None:
     seen = Observations()
     seen.note(_FACTS, [_seen(1, at=100), _seen(2, at=50), _seen(3, at=None)])
 
-    assert seen.online(now=100) == 2
-    assert seen.online(now=50 + ONLINE_S) == 1
-    assert seen.online(now=100 + ONLINE_S) == 0
+    assert seen.online(now=100) == {1, 2}
+    assert seen.online(now=50 + ONLINE_S) == {1}
+    assert seen.online(now=100 + ONLINE_S) == frozenset()
 
 
-def test_a_peer_that_is_gone_can_be_forgotten() -> None:
+def test_peers_that_are_gone_can_be_forgotten() -> None:
     seen = Observations()
     seen.note(_FACTS, [_seen(1, at=100)])
-    seen.forget(1)
-    seen.forget(2)
+    seen.forget([1, 2])
 
     assert seen.of_peer(1) == Observation(1, None, None, 0, 0)
 

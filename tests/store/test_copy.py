@@ -2,6 +2,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peers.names import Label
-from tests.store.samples import NOW, create, key
+from tests.store.samples import NOW, add_peer, create, key
 from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import App, Network, Org, Peer
 from wgctl.store.copy import Copy
+from wgctl.store.store import Store
 
 _ROOT = Path(__file__).parents[2]
 
@@ -293,3 +295,36 @@ def test_a_full_file_refuses_a_write_and_keeps_what_it_has(copy: Copy) -> None:
     copy.write([_put(2)], epoch="e", revision=2)
 
     assert [org.id for org in copy.orgs()] == [1, 2]
+
+
+def test_what_was_told_of_a_setback_outlives_the_role(path: Path) -> None:
+    first = Copy(path)
+    assert first.setback is None
+    with first.replacing() as replacement:
+        replacement.commit(epoch="e", revision=1, setback=(NOW, "back to 1"))
+    with first.replacing() as replacement:
+        replacement.commit(epoch="e", revision=2)
+    first.close()
+    second = Copy(path)
+    found = second.setback
+    second.close()
+
+    assert found == (NOW, "back to 1")
+
+
+def test_a_replacement_knows_what_it_does_to_networks_and_peers(store: Store, copy: Copy) -> None:
+    for number in (1, 2, 3):
+        add_peer(store, "acme", number)
+    _, rows = rows_of(store, EVERYTHING)
+    puts = [Put(kind, row) for (kind, _), row in rows.items()]
+    back, rekeyed, gone = (row for row in rows.values() if isinstance(row, Peer))
+    copy.write([put for put in puts if put.row != back], epoch="e", revision=1)
+    earlier = replace(rekeyed, public_key=key(99))
+    with copy.replacing() as replacement:
+        for put in puts:
+            if put.row not in (rekeyed, gone):
+                replacement.add(put)
+        replacement.add(Put(Kind.PEER, earlier))
+        found = replacement.undone()
+
+    assert (found.gone, found.back, found.changed) == ([gone], [back], [earlier])

@@ -93,6 +93,13 @@ def test_the_counts_are_of_all_orgs(store: Store) -> None:
         assert deployment.counts() == Counts(orgs=2, networks=2, peers=2)
 
 
+def test_peers_are_told_from_ids_of_nothing(store: Store) -> None:
+    ids = {add_peer(store, org, number).peer.id for number, org in enumerate(("acme", "globex"))}
+    with store.reading() as deployment:
+        assert deployment.peers_among({*ids, *range(1_000, 4_000)}) == ids
+        assert deployment.peers_among(()) == frozenset()
+
+
 def test_a_snapshot_has_parents_first_and_only_the_kinds_asked_for(store: Store) -> None:
     add_peer(store, "globex", 1)
     with store.reading() as deployment:

@@ -80,7 +80,7 @@ def test_nothing_outside_of_the_store_speaks_sql() -> None:
 
 
 def test_beside_the_door_only_the_feed_and_totals_read_what_orgs_own() -> None:
-    """`deployment` reads across orgs for the feed, totals, and whether a key is in use."""
+    """`deployment` reads across orgs for the feed, totals, reports, and whether a key is in use."""
     from wgctl.store import deployment
 
     touching = {
@@ -95,7 +95,7 @@ def test_beside_the_door_only_the_feed_and_totals_read_what_orgs_own() -> None:
         and any(f"tables.{table}" in ast.unparse(function) for table in _OWNED)
     }
 
-    assert touching == {"key_in_use", "counts", "snapshot"}
+    assert touching == {"key_in_use", "counts", "peers_among", "snapshot"}
     assert writing == set()
 
 

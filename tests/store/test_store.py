@@ -110,15 +110,20 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) -> None:
     create(tmp_path).close()
     path = tmp_path / "store.sqlite"
-    _sql(path, "DROP TABLE seals")
+    for table in ("seals", "network_ids", "ancestors"):
+        _sql(path, f"DROP TABLE {table}")
     _sql(path, "UPDATE alembic_version SET version_num = '0001'")
 
     opened = Store(path)
     with opened.reading() as deployment:
         rows = list(deployment.snapshot(frozenset({Kind.SEAL})))
+        cut = deployment.cut("another")
+    with opened.writing() as deployment:
+        number = deployment.next_network_id()
     opened.close()
 
-    assert rows == []
+    assert (rows, cut) == ([], None)
+    assert number > 0
 
 
 def test_a_store_of_a_newer_wgctl_is_left_alone(tmp_path: Path) -> None:

@@ -56,12 +56,12 @@ class Host:
     def run(
         self, *argv: str, check: bool = True, env: dict[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run `argv` in the namespace to its end, at most a minute."""
+        """Run `argv` in the namespace to its end, at most three minutes."""
         done = subprocess.run(
             self.argv(*argv),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             input=stdin,
             env={**os.environ, **(env or {})},
             check=False,

@@ -84,7 +84,7 @@ def scene(lab: Lab) -> Scene:
         rows += [Put(Kind.PEER, client.peer) for client, _ in enrolled]
         copy.write(rows, epoch="e", revision=1)
         copy.close()
-    secret = gateway.folder / "state/gateway/private.key"
+    secret = gateway.folder / "state/gateway.key"
     secret.write_text(GATEWAY_KEY.text() + "\n")
     secret.with_name("pool").write_text("fdaa::/16\n")
     role, _ = gateway.run_role("gateway"), gateway.run_role("resolver")

@@ -109,5 +109,6 @@ def _events(
             since=position.revision, until=until, kinds=kinds
         )
     else:
-        rows = chain([Snapshot(epoch)], deployment.snapshot(kinds))
+        cut = deployment.cut(position.epoch)
+        rows = chain([Snapshot(epoch, cut)], deployment.snapshot(kinds))
     return chain(rows, [Commit(until)])

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from wgctl.api import app, gateway, machine, network, org, peer, status
+from wgctl.api import app, backup, gateway, machine, network, org, peer, status
 from wgctl.api.context import Context
 from wgctl.api.door import build
 from wgctl.core.access import Asker
@@ -12,5 +12,5 @@ __all__ = ["operators_app"]
 
 def operators_app(context: Context) -> FastAPI:
     """Return the application of everything that an operator may do."""
-    nouns = (org, network, peer, app, machine, gateway, status)
+    nouns = (org, network, peer, app, machine, gateway, status, backup)
     return build(Asker.OPERATOR, [noun.router for noun in nouns], context=context)

@@ -112,9 +112,11 @@ def rekey_peer(  # each is a part of the request
 
 
 @router.delete(_PEER, dependencies=[needs(Scope.PEER_WRITE)], status_code=204)
-def remove_peer(store: StoreOf, org: str, peer: str, network: str = FIRST_NETWORK) -> None:
+def remove_peer(
+    store: StoreOf, seen: Seen, org: str, peer: str, network: str = FIRST_NETWORK
+) -> None:
     """Remove a peer and the machines on it."""
-    peers.remove(store, org, network, peer)
+    seen.forget([peers.remove(store, org, network, peer).id])
 
 
 def _sealed_to(shape: SealedTo | None) -> peers.SealedTo | None:

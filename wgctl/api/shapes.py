@@ -148,6 +148,8 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
         backend=facts.backend,
         drift=facts.drift,
         drift_events=list(facts.drift_events),
+        setback=facts.setback,
+        problem=facts.problem,
     )
 
 

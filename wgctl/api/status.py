@@ -23,6 +23,7 @@ def show_status(context: ContextOf) -> Status:
     store, seen, now = context.store, context.observations, context.now()
     with store.reading() as deployment:
         counts, revision = deployment.counts(), deployment.revision
+        online = deployment.peers_among(seen.online(now=now))
     controller = RoleFacts(Role.CONTROLLER, revision, context.started_at, reported_at=now)
     return Status(
         version=__version__,
@@ -32,7 +33,7 @@ def show_status(context: ContextOf) -> Status:
         orgs=counts.orgs,
         networks=counts.networks,
         peers=counts.peers,
-        peers_online=seen.online(now=now),
+        peers_online=len(online),
         roles=[role_shape(facts, now=now) for facts in (controller, *seen.roles())],
     )
 
@@ -49,5 +50,7 @@ def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
         backend=report.backend,
         drift=report.drift,
         drift_events=tuple(report.drift_events),
+        setback=report.setback,
+        problem=report.problem,
     )
     seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])

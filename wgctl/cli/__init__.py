@@ -16,9 +16,10 @@
     handout         where a peer's tunnel goes: stdout, files, QR code
     form            a peer's tunnel as the documents of one format
     completion      scripts for shells
+    manual          man pages
 
     org network peer app machine gateway      the nouns
-    init serve status dns doctor              the verbs of a host
+    init serve backup status dns doctor       the verbs of a host
 
 `wgctl --help` has 150 ms: nothing here loads a noun, or a library beyond click, before it is used.
 """
@@ -35,7 +36,7 @@ from types import FrameType
 import click
 
 from wgctl.cli.command import Entry, Root
-from wgctl.cli.failure import failure_of, report
+from wgctl.cli.failure import Failure, failure_of, report
 
 __all__ = ["main", "root"]
 
@@ -53,11 +54,18 @@ root = Root(
         "app": Entry("app", "Apps: services with a name in a network."),
         "machine": Entry("machine", "Machines: running instances of an app."),
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
+        "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
+        "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),
         "status": Entry("status", "Show roles, revision, interface, peers and store."),
         "dns": Entry("dns", "Ask a network's resolver for a name."),
         "doctor": Entry("doctor", "Check this host, and say what cures it."),
         "completion": Entry("completion", "Print the completion script for a shell."),
     },
+)
+
+# A key would have nowhere to go, or go to the next file that is opened.
+_NO_STDOUT = Failure(
+    "failed", "stdout is closed, expected it open: send to /dev/null what is not wanted", 1
 )
 
 
@@ -76,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(signum) is not signal.SIG_IGN:  # As under nohup.
             signal.signal(signum, _terminated)
     if sys.stdout is None:
-        return 1  # There is nowhere to hand a key over, and nobody to tell.
+        report(_NO_STDOUT, as_json="--json" in given)
+        return _NO_STDOUT.exit_code
     if sys.stdin is None:
         sys.stdin = io.StringIO()
     try:

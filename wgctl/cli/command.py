@@ -32,14 +32,14 @@ class _Common(click.Command):
         kwargs.setdefault("context_settings", _CONTEXT)
         super().__init__(*args, **kwargs)
         self.params.extend(shared_options())
-        self._examples = examples
+        self.examples = examples
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help, then the examples, which are what most people look for."""
         super().format_help_text(ctx, formatter)
-        if self._examples:
+        if self.examples:
             with formatter.section("Examples"):
-                for example in self._examples:
+                for example in self.examples:
                     formatter.write(f"{'':{formatter.current_indent}}{example}\n")
 
 

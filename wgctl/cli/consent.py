@@ -12,7 +12,7 @@ import click
 from wgctl.cli.output import escaped
 from wgctl.core.errors import Invalid, Refusal
 
-__all__ = ["ask", "ask_for_name", "yes_option"]
+__all__ = ["ask", "ask_for_name", "ask_to", "yes_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -27,6 +27,13 @@ def ask(what: str) -> None:
     _require_terminal()
     if not click.confirm(f"Remove {escaped(what)}?", err=True):
         raise Refusal("nothing was removed")
+
+
+def ask_to(deed: str) -> None:
+    """Ask whether to do `deed`; raises Refusal for a no, Invalid without a terminal."""
+    _require_terminal()
+    if not click.confirm(f"{escaped(deed)}?", err=True):
+        raise Refusal("nothing was changed")
 
 
 def ask_for_name(what: str, *, name: str) -> None:

@@ -4,6 +4,7 @@ Knows nothing of what is in it.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from wgctl.core.errors import Denied, Invalid
 __all__ = ["NewFile", "new_file"]
 
 _MODE = 0o600
+_ENDING = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
 
 
 class NewFile:
@@ -36,7 +38,13 @@ class NewFile:
         os.fsync(self._descriptor)
         self.finished = True
 
-    def discard(self) -> None:
+    def close(self) -> None:
+        """Close the file; unless it is finished, remove it."""
+        if not self.finished:
+            self._discard()
+        os.close(self._descriptor)
+
+    def _discard(self) -> None:
         """Remove the file, unless another one has its name by now."""
         try:
             there = self.path.stat(follow_symlinks=False)
@@ -55,13 +63,20 @@ def new_file(path: Path) -> Iterator[NewFile]:
     need a link, which not every file system has. Raises Invalid when there is something at `path`
     or its folder is missing, and Denied when it may not be written.
     """
-    made = NewFile(path, _open(path))
+    # A signal raises wherever the program is: here it waits until somebody will remove the file.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    made: NewFile | None = None
     try:
-        yield made
+        try:
+            made = NewFile(path, _open(path))
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            yield made
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     finally:
-        if not made.finished:
-            made.discard()
-        os.close(made._descriptor)  # noqa: SLF001 - the same file's own class
+        if made is not None:
+            made.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _open(path: Path) -> int:

@@ -56,7 +56,7 @@ def init(session: Session, region: Label | None, endpoint: str | None, pool: str
     print_facts(
         (title.replace("_", " "), text) for title, text in told.items() if isinstance(text, str)
     )
-    note(f"this host is ready: {session.command('serve')} starts it")
+    note(f"this host is ready: {session.start_command()} starts it")
 
 
 def _check(endpoint: str | None, pool: str) -> None:

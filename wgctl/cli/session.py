@@ -28,6 +28,7 @@ _CONFIG = "wgctl.config"
 _PREFERENCES = "wgctl.preferences"
 
 _DEFAULT_CONFIG = Path("/etc/wgctl/wgctl.toml")
+_TARGET = Path("/usr/local/lib/systemd/system/wgctl.target")
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -50,6 +51,12 @@ class Session:
         if self.config is None:
             return f"wgctl {words}"
         return f"wgctl --config {shlex.quote(str(self.config))} {words}"
+
+    def start_command(self) -> str:
+        """Return what starts the roles: the installed target, or `wgctl serve`."""
+        if self.config is None and _TARGET.exists():
+            return "systemctl start wgctl.target"
+        return self.command("serve")
 
     def settings(self) -> "Settings":
         """Read the config.
@@ -76,7 +83,7 @@ class Session:
 
         return Client(
             settings.api_socket,
-            start_command=self.command("serve"),
+            start_command=self.start_command(),
             on_wait=lambda reason: note(f"waiting: {reason}"),
         )
 

@@ -41,7 +41,15 @@ def status(session: Session) -> None:
     click.echo()
     print_table(columns, [[cell(role) for cell in columns.values()] for role in found.roles])
     if len(found.roles) == 1:
-        note(f"no other role has reported yet: {session.command('serve')} starts them")
+        note(f"no other role has reported yet: {session.start_command()} starts them")
+    setbacks = [(str(role.role), role.setback) for role in found.roles if role.setback]
+    if setbacks:
+        click.echo("\nset back within the last week:")
+        print_facts(setbacks)
+    problems = [(str(role.role), role.problem) for role in found.roles if role.problem]
+    if problems:
+        click.echo("\nwhat keeps a role from its work:")
+        print_facts(problems)
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

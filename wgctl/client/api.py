@@ -5,6 +5,7 @@ Leaves to the caller which socket that is, and what the shapes look like on a te
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
-from wgctl.client.unix_http import Answer, Lost, ask
+from wgctl.client.unix_http import Answer, Lost, ask, download
 from wgctl.core.errors import REFUSALS, Denied, Refusal, Unavailable
 from wgctl.core.model import MachineState
 from wgctl.core.schema import (
@@ -38,9 +39,9 @@ from wgctl.core.schema import (
 __all__ = ["Client"]
 
 _TIMEOUT_S = 30.0
+_COPY_TIMEOUT_S = 600.0
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.2
-_SHORTEST_TRY_S = 0.5
 _PAGE = 1000
 
 _Query: TypeAlias = Mapping[str, str | None]
@@ -80,7 +81,8 @@ class Client:
         """Ask over the Unix socket at `socket`; `start_command` is told to who finds nobody there.
 
         Adding and re-keying a peer is tried again for `patience_s` when the answer was lost or the
-        controller was not ready; `on_wait` hears why, once.
+        controller was not ready; `on_wait` hears why, once. A controller that is slow, as with
+        fifty who ask at once, is waited for as by every method: 30 s.
         """
         self._socket = socket
         self._start_command = start_command
@@ -210,6 +212,13 @@ class Client:
         """Return the deployment at a glance."""
         return self._shape(Status, "GET", _path("status"))
 
+    def save_store(self, path: Path) -> None:
+        """Write a copy of the store, as it is at one moment, into the file at `path`."""
+        with path.open("wb") as file, self._reached():
+            answer = download(self._socket, "/v1/store", file, timeout_s=_COPY_TIMEOUT_S)
+        if not answer.good:
+            raise self._refusal(answer)
+
     def _enrol(
         self, method: str, path: str, *, body: BaseModel, name: str, query: _Query = _NO_QUERY
     ) -> Enrolment:
@@ -217,11 +226,8 @@ class Client:
         deadline = time.monotonic() + self._patience_s
         tries, lost = 0, False
         while True:
-            left_s = max(deadline - time.monotonic(), _SHORTEST_TRY_S)
             try:
-                return self._shape(
-                    Enrolment, method, path, body=body, timeout_s=left_s, query=query
-                )
+                return self._shape(Enrolment, method, path, body=body, query=query)
             except Unavailable as error:
                 lost = lost or isinstance(error, _Lost)
                 if isinstance(error, _NotRunning) and not tries:
@@ -260,10 +266,9 @@ class Client:
         path: str,
         *,
         body: BaseModel | None = None,
-        timeout_s: float = _TIMEOUT_S,
         query: _Query = _NO_QUERY,
     ) -> _Shape:
-        answer = self._ask(method, path, body=body, timeout_s=timeout_s, query=query)
+        answer = self._ask(method, path, body=body, query=query)
         try:
             return shape.model_validate_json(answer.body)
         except ValidationError as error:
@@ -280,23 +285,27 @@ class Client:
         path: str,
         *,
         body: BaseModel | None = None,
-        timeout_s: float = _TIMEOUT_S,
         query: _Query = _NO_QUERY,
     ) -> Answer:
         given = {key: value for key, value in query.items() if value is not None}
         target = f"/v1{path}?{urlencode(given)}" if given else f"/v1{path}"
         text = None if body is None else body.model_dump_json()
+        with self._reached():
+            answer = ask(self._socket, method, target, body=text, timeout_s=_TIMEOUT_S)
+        if answer.good:
+            return answer
+        raise self._refusal(answer)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
         try:
-            answer = ask(self._socket, method, target, body=text, timeout_s=timeout_s)
+            yield
         except Lost as error:
             raise _Lost(
                 f"the controller at {self._socket} gave no answer ({error}): its log says more"
             ) from error
         except OSError as error:
             raise self._not_running(error) from error
-        if answer.good:
-            return answer
-        raise self._refusal(answer)
 
     def _not_running(self, error: OSError) -> Refusal:
         if isinstance(error, PermissionError):

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     MACHINE_WRITE = "machine:write"
     GATEWAY_READ = "gateway:read"
     STATUS_READ = "status:read"
+    STORE_READ = "store:read"
     FEED_READ = "feed:read"
     NODE_WRITE = "node:write"
     SELF_READ = "self:read"

@@ -79,9 +79,14 @@ NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The rows up to the next commit replace everything; `epoch` names the store."""
+    """The rows up to the next commit replace everything; `epoch` names the store.
+
+    `cut` is the revision up to which it has the changes of the store that the reader followed:
+    None when that is no store that this one was restored from.
+    """
 
     epoch: str
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +222,8 @@ def render_line(event: Event) -> bytes:
             line = {"delete": kind, "id": id_}
         case Commit(revision):
             line = {"commit": revision}
-        case Snapshot(epoch):
-            line = {"snapshot": epoch}
+        case Snapshot(epoch, cut):
+            line = {"snapshot": epoch} if cut is None else {"snapshot": epoch, "cut": cut}
         case Beat():
             line = {"beat": True}
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
@@ -237,6 +242,8 @@ def parse_line(line: bytes | str) -> Event:
                 return Delete(Kind(kind), _number(id_))
             case {"commit": revision}:
                 return Commit(_number(revision))
+            case {"snapshot": str(epoch), "cut": cut}:
+                return Snapshot(epoch, _number(cut))
             case {"snapshot": str(epoch)}:
                 return Snapshot(epoch)
             case {"beat": True}:

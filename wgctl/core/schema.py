@@ -104,6 +104,10 @@ _Endpoint = Annotated[
 _Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
 
+# Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
+_SETBACK_LENGTH = 8_000
+
+
 class _Shape(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
@@ -362,7 +366,9 @@ class RoleReport(_Shape):
     """What a role says of itself, every few seconds.
 
     `drift` counts the differences found and repaired since the role started;
-    `drift_events` are the last of them in words.
+    `drift_events` are the last of them in words. `setback` says how the controller that it follows
+    went back to an earlier state, if it did of late. `problem` is what keeps the role from its
+    work, None while nothing does.
     """
 
     role: FollowingRole
@@ -372,6 +378,8 @@ class RoleReport(_Shape):
     backend: str | None = None
     drift: int = Field(default=0, ge=0)
     drift_events: list[str] = Field(default_factory=list, max_length=20)
+    setback: str | None = Field(default=None, max_length=_SETBACK_LENGTH)
+    problem: str | None = None
     peers: list[ObservedPeer] = Field(default_factory=list)
 
 
@@ -387,6 +395,8 @@ class RoleStatus(_Shape):
     backend: str | None
     drift: int
     drift_events: list[str]
+    setback: str | None
+    problem: str | None
 
 
 class Status(_Shape):

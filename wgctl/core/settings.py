@@ -41,9 +41,12 @@ DEFAULT_PATH = Path("/etc/wgctl/wgctl.toml")
 STORE_NAME = "store.sqlite"
 """The deployment's database, in the controller's folder."""
 
-KEY_NAME = "private.key"
+KEY_NAME = "gateway.key"
+"""The gateway's key. In no role's folder: its owner could put a link to any file in its place, and
+root, who hands the key to the role, would read that."""
+
 POOL_NAME = "pool"
-"""The gateway's key and the deployment's pool, in the gateway's folder."""
+"""The deployment's pool, in the gateway's folder."""
 
 
 _SOCKET_PATH_MAX = 107  # sun_path of linux/un.h, less its final NUL
@@ -110,10 +113,10 @@ class GatewaySettings(_Section):
 
     region: _Region
     endpoint: Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
-    listen_port: int = Field(default=51820, ge=1, le=65535)
+    listen_port: int = Field(default=51820, ge=1, le=65535, strict=True)
     interface: Annotated[str, AfterValidator(parse_interface)] = "wgctl0"
     backend: Backend = Backend.AUTO
-    mtu: int = Field(default=1420, ge=1280, le=65535)
+    mtu: int = Field(default=1420, ge=1280, le=65535, strict=True)
 
 
 class ResolverSettings(_Section):
@@ -148,6 +151,11 @@ class Settings(_Section):
     def resolver_socket(self) -> Path:
         """Where operators ask the resolver in the name of a network."""
         return self.runtime_dir / "resolver.sock"
+
+    @property
+    def key_file(self) -> Path:
+        """The gateway's private key, which root alone may read and write."""
+        return self.state_dir / KEY_NAME
 
     def role_dir(self, role: str) -> Path:
         """The state folder of one role, which no other role opens."""

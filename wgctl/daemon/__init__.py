@@ -10,9 +10,16 @@ internal_api    copy, port 4280
 |
 follow          feed -> copy, for ever
 devices         the WireGuard device: the kernel's, or a process
-unix            the controller's two sockets
+userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
+unix            the roles' sockets
+users           the roles' users
+life            signals; signs of life for systemd
 logs            events with fields, on stderr
 |
+locks           one controller a state folder
+|
 initialise      wgctl init
+backup          wgctl backup
+restore         wgctl restore
 doctor          wgctl doctor
 """

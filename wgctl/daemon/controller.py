@@ -4,31 +4,33 @@ Opens no network port and programs no kernel.
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from typing import Never
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from wgctl.api.backup import forget_copies
 from wgctl.api.context import Bell, Context
 from wgctl.api.nodes import nodes_app
 from wgctl.api.operators import operators_app
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
-from wgctl.daemon.unix import OPERATORS_GROUP, listen
+from wgctl.daemon.life import pulse
+from wgctl.daemon.locks import only_one
+from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP, listen, remove
+from wgctl.drivers.systemd import Service
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
 
 __all__ = ["run"]
 
 _GRACE_S = 2
+_STARTING_S = 0.01
 
 _log = structlog.get_logger()
 
@@ -39,7 +41,8 @@ def run(settings: Settings) -> None:
     path = folder / STORE_NAME
     if not path.exists():
         raise Unavailable(f"no store at {path}: make one with wgctl init")
-    with _only_one(folder):
+    with only_one(folder):
+        forget_copies(folder)
         bell = Bell()
         store = Store(path, on_commit=lambda _revision: bell.ring())
         context = Context(
@@ -60,19 +63,25 @@ async def _serve(settings: Settings, context: Context) -> None:
     context.bell.attach(asyncio.get_running_loop())
     doors = [
         (operators_app(context), settings.api_socket, OPERATORS_GROUP),
-        (nodes_app(context), settings.node_socket, None),
+        (nodes_app(context), settings.node_socket, NODES_GROUP),
     ]
+    service = Service.of(os.environ)
     servers = [_server(app) for app, _, _ in doors]
     for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, _stop, servers, context.bell)
+        asyncio.get_running_loop().add_signal_handler(signum, _stop, servers, context.bell, service)
     sockets = [listen(path, group=group) for _, path, group in doors]
     _log.info("controller ready", api=str(settings.api_socket), node=str(settings.node_socket))
     # `_serve`, not `serve`: the latter takes the signals of the process for each server alone.
-    await asyncio.gather(
+    serving = asyncio.gather(
         *(server._serve([socket]) for server, socket in zip(servers, sockets, strict=True))  # noqa: SLF001
     )
+    beating = asyncio.create_task(_tell_life(service, servers, settings))
+    try:
+        await serving
+    finally:
+        beating.cancel()
     for _, path, _ in doors:
-        path.unlink(missing_ok=True)
+        remove(path)
     _log.info("controller stopped")
 
 
@@ -89,22 +98,16 @@ def _server(app: FastAPI) -> uvicorn.Server:
     )
 
 
-def _stop(servers: list[uvicorn.Server], bell: Bell) -> None:
+async def _tell_life(service: Service, servers: list[uvicorn.Server], settings: Settings) -> Never:
+    while not all(server.started for server in servers):  # noqa: ASYNC110  # it has no event
+        await asyncio.sleep(_STARTING_S)
+    service.status(f"answers at {settings.api_socket}")
+    service.ready()
+    await pulse(service)
+
+
+def _stop(servers: list[uvicorn.Server], bell: Bell, service: Service) -> None:
+    service.stopping()
     bell.close()
     for server in servers:
         server.should_exit = True
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: two writers would each believe the revision theirs."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise Unavailable(f"another controller runs on {folder}: stop it first") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)

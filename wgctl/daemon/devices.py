@@ -3,9 +3,11 @@
 Looks and joins; which one it is to be is `wgctl.core.backend`.
 """
 
+import os
 from contextlib import closing
 
 from wgctl.core import backend
+from wgctl.core.errors import Conflict
 from wgctl.core.model import Role
 from wgctl.core.ports import WireGuard
 from wgctl.core.settings import Backend, Settings
@@ -15,7 +17,10 @@ from wgctl.drivers.netlink.links import Netlink
 from wgctl.drivers.netlink.wireguard import KernelWireGuard
 from wgctl.drivers.wireguard_go import WireguardGo
 
-__all__ = ["chosen", "driver", "links", "standing"]
+__all__ = ["UNIT_VARIABLE", "chosen", "driver", "links", "refuse_watched", "standing"]
+
+UNIT_VARIABLE = "WGCTL_WIREGUARD_UNIT"
+"""Names, in a service's environment, the template of units that run wireguard-go in its place."""
 
 
 def chosen(settings: Settings) -> Backend:
@@ -50,4 +55,20 @@ def driver(settings: Settings, runs: Backend, opened: Netlink) -> WireGuard:
     interface = settings.gateway.interface
     if runs is Backend.KERNEL:
         return KernelWireGuard(interface, opened)
-    return WireguardGo(interface, log=settings.role_dir(Role.GATEWAY) / "wireguard-go.log")
+    return _userspace(settings)
+
+
+def refuse_watched(settings: Settings) -> None:
+    """Raise Conflict while a unit of systemd's runs wireguard-go: it would start it again."""
+    unit = _userspace(settings).unit()
+    if unit is not None:
+        raise Conflict(f"{unit} runs the device: systemctl stop {unit}, then again")
+
+
+def _userspace(settings: Settings) -> WireguardGo:
+    interface, unit = settings.gateway.interface, os.environ.get(UNIT_VARIABLE)
+    return WireguardGo(
+        interface,
+        log=settings.role_dir(Role.GATEWAY) / "wireguard-go.log",
+        run_by=f"{unit}{interface}" if unit else None,
+    )

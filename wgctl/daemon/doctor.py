@@ -5,6 +5,7 @@ Looks only: nothing is changed. A check that stands on a failed one is not made.
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -16,7 +17,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Invalid, Refusal
 from wgctl.core.model import Role
 from wgctl.core.schema import Status
-from wgctl.core.settings import KEY_NAME, STORE_NAME, Backend, Settings
+from wgctl.core.settings import STORE_NAME, Backend, Settings
 from wgctl.daemon import devices
 from wgctl.drivers import sysctl
 from wgctl.drivers.netlink import wireguard
@@ -27,6 +28,8 @@ __all__ = ["Check", "examine"]
 
 _ROLES = (Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API)
 _PROGRAM_TIMEOUT_S = 5
+_REPORTS_WITHIN_S = 6.0
+_LOOK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def examine(config_path: Path) -> list[Check]:
 def _state(settings: Settings) -> Iterator[Check]:
     store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
     yield _is("state", "store", store.exists(), f"{store}", "wgctl init")
-    key = settings.role_dir(Role.GATEWAY) / KEY_NAME
+    key = settings.key_file
     readable = key.exists() and key.stat().st_mode & 0o077 == 0
     yield _is("state", "gateway key", readable, f"{key}", f"chmod 600 {key}")
 
@@ -73,7 +76,7 @@ def _host(settings: Settings) -> Iterator[Check]:
         "forwarding",
         forwards is True,
         "on" if forwards is True else "off",
-        "wgctl run gateway switches it on; or sysctl -w net.ipv6.conf.all.forwarding=1",
+        "wgctl serve switches it on; or sysctl -w net.ipv6.conf.all.forwarding=1",
     )
     stopped = [name for name, mode in sysctl.accept_ra().items() if mode == 1]
     yield Check(
@@ -114,7 +117,7 @@ def _foreign_firewalls(settings: Settings) -> Iterator[Check]:
 
 
 def _controller(settings: Settings) -> Iterator[Check]:
-    status = _try(lambda: _status(settings))
+    status = _try(lambda: _status_of_all(settings))
     if not isinstance(status, Status):
         yield Check("controller", "answers", False, str(status), "wgctl serve")
         return
@@ -124,15 +127,33 @@ def _controller(settings: Settings) -> Iterator[Check]:
         yield _is(
             "controller",
             f"{role} reports",
-            found is not None,
-            f"revision {found.revision}" if found else "not heard of",
+            found is not None and found.problem is None,
+            found.problem or f"revision {found.revision}" if found else "not heard of",
             f"wgctl run {role}, and read its log",
         )
+        if found is not None and found.setback is not None:
+            yield Check(
+                "controller",
+                f"{role} was set back",
+                None,
+                found.setback,
+                "add again what is gone and still wanted, remove what should not be back",
+            )
 
 
-def _status(settings: Settings) -> Status:
+def _status_of_all(settings: Settings) -> Status:
+    """Return the status once every role has reported, or after a while without some.
+
+    Roles that have just been started are not at fault yet.
+    """
     client = Client(settings.api_socket)
-    return client.status()
+    deadline = time.monotonic() + _REPORTS_WITHIN_S
+    while True:
+        status = client.status()
+        heard = {role.role for role in status.roles if role.alive}
+        if heard.issuperset(_ROLES) or time.monotonic() > deadline:
+            return status
+        time.sleep(_LOOK_AGAIN_S)
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:

@@ -5,6 +5,7 @@ What a change means to the role is its own business; it hears of it after the co
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from wgctl.client.node import Node
 from wgctl.core.errors import Invalid, Unavailable
 from wgctl.core.feed import Beat, Commit, Delete, Event, Put, Snapshot
 from wgctl.core.model import Role
+from wgctl.core.setback import SHOWN_S, told
 from wgctl.store.copy import Copy
 
-__all__ = ["Changes", "Follower", "open_copy"]
+__all__ = ["Changes", "Follower", "open_copy", "recent_setback"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
@@ -29,6 +31,14 @@ _log = structlog.get_logger()
 def open_copy(path: Path) -> Copy:
     """Return the copy at `path`; what is damaged in it is logged, and comes again by the feed."""
     return Copy(path, on_damage=lambda found: _log.error("copy damaged", found=found))
+
+
+def recent_setback(copy: Copy) -> str | None:
+    """Return how `copy` was set back to an earlier state within the last week, or None."""
+    found = copy.setback
+    if found is None or time.time() - found[0] >= SHOWN_S:
+        return None
+    return found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Follower:
         async for event in events:
             match event:
                 case Snapshot(epoch):
-                    self._on_commit(await self._take_snapshot(events, epoch))
+                    self._on_commit(await self._take_snapshot(events, event))
                 case Put() | Delete():
                     self._on_commit(await self._take_changes(event, events, epoch))
                 case Commit(revision):
@@ -89,7 +99,7 @@ class Follower:
                 case Beat():
                     pass
 
-    async def _take_snapshot(self, events: AsyncIterator[Event], epoch: str) -> Changes:
+    async def _take_snapshot(self, events: AsyncIterator[Event], snapshot: Snapshot) -> Changes:
         """Write rows as they come, so that memory does not grow with the snapshot."""
         with self._copy.replacing() as replacement:
             async for event in events:
@@ -97,7 +107,15 @@ class Follower:
                     case Put():
                         replacement.add(event)
                     case Commit(revision):
-                        replacement.commit(epoch=epoch, revision=revision)
+                        undone = replacement.undone()
+                        setback = told(self._copy.position, snapshot, revision, undone)
+                        replacement.commit(
+                            epoch=snapshot.epoch,
+                            revision=revision,
+                            setback=None if setback is None else (int(time.time()), setback),
+                        )
+                        if setback is not None:
+                            _log.error("set back", how=setback)
                         _log.info("snapshot taken", revision=revision)
                         return Changes(replaced=True, events=(), revision=revision)
                     case _:

@@ -7,7 +7,6 @@ copy whether the controller runs or not, and tears nothing down when it stops.
 import asyncio
 import fcntl
 import os
-import pwd
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +25,14 @@ from wgctl.core.roster import Roster
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
 from wgctl.core.tunnel import Host
-from wgctl.daemon import devices
-from wgctl.daemon.follow import Changes, Follower, open_copy
+from wgctl.daemon import devices, users
+from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
 from wgctl.drivers.netlink.links import Netlink
 from wgctl.drivers.nft import Nft
+from wgctl.drivers.systemd import Service
 from wgctl.services.reconcile import Parts, take_down
 from wgctl.store.copy import Copy
 
@@ -50,9 +50,7 @@ _AFTER_REFUSAL_S = 2.0
 _REPORT_S = 2.0
 _FULL_REPORT_S = 10.0
 _LONGEST_WAIT_S = 5.0
-
-# The users of the roles that send into the networks, where the host has them.
-_OWN_USERS = ("wgctl-gateway", "wgctl-resolver", "wgctl-internal-api")
+_PATIENCE_S = 10.0
 
 _log = structlog.get_logger()
 
@@ -76,10 +74,11 @@ def run(settings: Settings) -> None:
 def down(settings: Settings) -> None:
     """Take away what the gateway made, whichever backend: table, routes, link, process.
 
-    Raises Conflict while the gateway runs, since it would make them again at once, and when the
-    interface is a WireGuard device with another key.
+    Raises Conflict while the gateway or the unit of wireguard-go runs, since they would make them
+    again at once, and when the interface is a WireGuard device with another key.
     """
     with _only_one(settings), closing(devices.links(settings)) as netlink:
+        devices.refuse_watched(settings)
         runs = devices.standing(settings) or Backend.USERSPACE
         take_down(_parts(settings, netlink, runs=runs), _host(settings).private_key)
 
@@ -95,13 +94,14 @@ class _Gateway:
         self._started_at = int(time.time())
         self._changes: asyncio.Queue[Changes] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
+        self._service = Service.of(os.environ)
         self._netlink = devices.links(settings)
         self._programme = Programme(
             _parts(settings, self._netlink, runs=runs),
             Roster(host),
             copy,
             now=lambda: int(time.time()),
-            forward=sysctl.switch_forwarding_on,
+            forward=_switches(),
         )
 
     async def run(self) -> None:
@@ -118,7 +118,8 @@ class _Gateway:
                 [
                     asyncio.create_task(work)
                     for work in (self._keep(), follower.run(), self._register(), self._report())
-                ]
+                ],
+                service=self._service,
             )
         finally:
             await self._in_thread(self._netlink.close)
@@ -129,7 +130,9 @@ class _Gateway:
         """Write changes as they come, and pass over everything when that is due."""
         await self._in_thread(self._programme.load)
         due = passed_at = time.monotonic()
+        patience = passed_at + _PATIENCE_S
         while True:
+            self._service.alive()
             if time.monotonic() >= due:
                 began = time.monotonic()
                 await self._in_thread(self._programme.verify)
@@ -144,6 +147,21 @@ class _Gateway:
                 await self._in_thread(self._programme.tick)
                 if not self._programme.settled:
                     due = min(due, time.monotonic() + _AFTER_REFUSAL_S)
+            self._tell_state(patient=time.monotonic() < patience)
+
+    def _tell_state(self, *, patient: bool) -> None:
+        """Tell systemd how the tunnel is, and that it is up; after a while also that it is not.
+
+        A start must not wait for ever for what only an administrator can mend.
+        """
+        programme = self._programme
+        if programme.settled and programme.problem is None:
+            runs = f"{self._host.interface} in {programme.backend}"
+            self._service.status(f"{runs}, revision {programme.revision}")
+        else:
+            self._service.status(f"not well: {programme.problem or 'the kernel differs still'}")
+        if programme.settled or not patient:
+            self._service.ready()
 
     async def _next_changes(self) -> Changes | None:
         """Return the next commit of the feed, None when none came for a tick."""
@@ -179,12 +197,13 @@ class _Gateway:
     async def _report(self) -> None:
         """Tell the controller what was seen: every 2 s what changed, every 10 s everything."""
         told: dict[int, ObservedPeer] = {}
-        told_at, told_state = -_FULL_REPORT_S, (-1, -1)
+        told_at = -_FULL_REPORT_S
+        told_state: tuple[object, ...] = ()
         while True:
             seen = await self._in_thread(self._programme.observe)
             full = time.monotonic() - told_at >= _FULL_REPORT_S
             news = seen if full else [one for one in seen if told.get(one.peer_id) != one]
-            state = (self._programme.revision, self._programme.drift)
+            state = (self._programme.revision, self._programme.drift, self._programme.problem)
             if full or news or told_state != state:
                 if await self._tell(news):
                     told = {one.peer_id: one for one in seen}
@@ -203,6 +222,8 @@ class _Gateway:
             backend=self._programme.backend,
             drift=self._programme.drift,
             drift_events=list(self._programme.drift_events),
+            setback=recent_setback(self._copy),
+            problem=self._programme.problem,
             peers=peers,
         )
         try:
@@ -222,16 +243,30 @@ def _host(settings: Settings) -> Host:
     return Host(
         interface=gateway.interface,
         pool=_read(folder / POOL_NAME, parse_pool),
-        private_key=_read(folder / KEY_NAME, PrivateKey.parse),
+        private_key=_read(_key_file(settings), PrivateKey.parse),
         listen_port=gateway.listen_port,
         mtu_bytes=gateway.mtu,
-        own_uids=_own_uids(),
+        own_uids=users.senders(),
     )
 
 
 def _parts(settings: Settings, netlink: Netlink, *, runs: Backend) -> Parts:
     wireguard = devices.driver(settings, runs, netlink)
     return Parts(netlink, wireguard, Nft(settings.gateway.interface))
+
+
+def _key_file(settings: Settings) -> Path:
+    """Return where the key can be read: systemd hands root's file over in a folder of its own."""
+    handed = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), KEY_NAME)
+    return handed if handed.exists() else settings.key_file
+
+
+def _switches() -> Callable[[], tuple[str, ...]]:
+    """Return what switches forwarding on, unless the switches are hidden from this service."""
+    if sysctl.are_there():
+        return sysctl.switch_forwarding_on
+    _log.info("forwarding not looked at", reason="/proc/sys is hidden: see wgctl doctor")
+    return tuple
 
 
 def _read(path: Path, parse: Callable[[str], _Result]) -> _Result:
@@ -244,21 +279,13 @@ def _read(path: Path, parse: Callable[[str], _Result]) -> _Result:
         raise Unavailable(f"{path}: {error}; put back what wgctl init wrote") from error
 
 
-def _own_uids() -> frozenset[int]:
-    """Return the users whose processes may send into the tunnel: ours."""
-    users = {os.geteuid()}
-    for name in _OWN_USERS:
-        with suppress(KeyError):
-            users.add(pwd.getpwnam(name).pw_uid)
-    return frozenset(users)
-
-
 @contextmanager
 def _only_one(settings: Settings) -> Iterator[None]:
     """Hold the role's lock: two gateways of one state folder would undo each other's work."""
     folder = settings.role_dir(Role.GATEWAY)
     try:
-        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(folder / "lock", flags, 0o600)
     except OSError as error:
         raise Unavailable(f"{folder}: {error.strerror}; wgctl init makes it") from error
     try:

@@ -4,6 +4,7 @@ Starts nothing. Either everything is there afterwards, or no file that was not t
 """
 
 import os
+import pwd
 import secrets
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Denied, Invalid
 from wgctl.core.model import Role
 from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, GatewaySettings, Settings
+from wgctl.daemon.users import ROLE_USERS
 from wgctl.services import gateway
 from wgctl.store.store import Store
 
@@ -101,9 +103,11 @@ def _make_state(settings: Settings, pool: IPv6Network) -> PrivateKey:
         for role in Role:
             (draft / role).mkdir(mode=0o700)
         key = PrivateKey.generate()
-        _write(draft / Role.GATEWAY / KEY_NAME, key.text() + "\n", mode=0o600)
+        _write(draft / KEY_NAME, key.text() + "\n", mode=0o600)
         _write(draft / Role.GATEWAY / POOL_NAME, f"{pool}\n", mode=0o644)
         _make_store(draft / Role.CONTROLLER / STORE_NAME, settings, pool, key)
+        for role in Role:
+            _hand_over(draft / role, ROLE_USERS[role])
         draft.chmod(0o755)
         if settings.state_dir.exists():
             settings.state_dir.rmdir()
@@ -140,7 +144,9 @@ def _config_written(path: Path, text: str | None) -> Iterator[None]:
     if text is None:
         yield
         return
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True)
+        path.parent.chmod(0o755)
     _write(path, text, mode=0o644)
     try:
         yield
@@ -149,10 +155,24 @@ def _config_written(path: Path, text: str | None) -> Iterator[None]:
         raise
 
 
+def _hand_over(folder: Path, user: str) -> None:
+    """Give `folder` and what is in it to `user`, where the host has it and we are root."""
+    if os.geteuid() != 0:
+        return
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
 def _write(path: Path, text: str, *, mode: int) -> None:
+    """Write a new file with this mode, whatever the umask: every role reads the config."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -4,7 +4,7 @@ Listens on the tunnel's device alone, and again when that device was made anew.
 """
 
 import asyncio
-import contextlib
+import os
 import socket
 import time
 from ipaddress import IPv6Address
@@ -18,8 +18,10 @@ from wgctl.core.model import Role
 from wgctl.core.schema import SelfReply
 from wgctl.core.settings import Settings
 from wgctl.daemon.follow import Follower, open_copy
-from wgctl.daemon.life import until_stopped
+from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
+from wgctl.drivers.http_stream import guarded
+from wgctl.drivers.systemd import Service
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 from wgctl.services.identity import who
 from wgctl.store.copy import Copy
@@ -27,7 +29,6 @@ from wgctl.store.copy import Copy
 __all__ = ["run"]
 
 _WATCH_S = 0.25
-_MAX_CONNECTIONS = 256
 
 _log = structlog.get_logger()
 
@@ -52,36 +53,55 @@ async def _run(settings: Settings, copy: Copy) -> None:
         socket=settings.node_socket,
         on_commit=lambda _changes: reports.soon(),
     )
+    service = Service.of(os.environ)
+    app = internal_app(identify)
     tasks = [
         asyncio.create_task(follower.run()),
         asyncio.create_task(reports.run()),
-        asyncio.create_task(_serve(internal_app(identify), settings.gateway.interface)),
+        asyncio.create_task(_serve(app, settings.gateway.interface, reports, service)),
+        asyncio.create_task(pulse(service)),
     ]
-    await until_stopped(tasks)
+    await until_stopped(tasks, service=service)
 
 
-async def _serve(app: FastAPI, interface: str) -> None:
+async def _serve(app: FastAPI, interface: str, reports: Reports, service: Service) -> None:
     while True:
         index = interface_index(interface)
-        if index is not None:
-            with contextlib.suppress(OSError):
-                await _serve_on(app, interface, index)
+        listener = None if index is None else _listener(interface, reports)
+        if index is not None and listener is not None:
+            service.status(f"answers on {interface}, port {PORT}")
+            service.ready()
+            await _serve_on(app, interface, index, listener)
+        service.status(f"waits for {interface}")
+        service.ready()  # The interface is taken up as soon as it is there.
         await asyncio.sleep(_WATCH_S)
 
 
-async def _serve_on(app: FastAPI, interface: str, index: int) -> None:
-    """Serve on `interface` for as long as it has `index`."""
-    listener = listen_on(interface, PORT, kind=socket.SOCK_STREAM)
+def _listener(interface: str, reports: Reports) -> socket.socket | None:
+    """Listen on `interface`; tell why not, once, where that cannot be."""
+    try:
+        listener = listen_on(interface, PORT, kind=socket.SOCK_STREAM)
+    except OSError as error:
+        problem = f"not listening on port {PORT} of {interface}: {error.strerror}"
+        if reports.trouble(problem):
+            _log.error("not listening", interface=interface, port=PORT, reason=error.strerror)
+        return None
+    reports.trouble(None)
+    return listener
+
+
+async def _serve_on(app: FastAPI, interface: str, index: int, listener: socket.socket) -> None:
+    """Serve `listener` for as long as `interface` has `index`."""
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=guarded(),
             log_config=None,
             access_log=False,
             lifespan="off",
             loop="asyncio",
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
     )

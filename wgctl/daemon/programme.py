@@ -66,6 +66,11 @@ class Programme:
         """What runs the WireGuard device."""
         return self._parts.wireguard.backend
 
+    @property
+    def problem(self) -> str | None:
+        """What the kernel last refused, None when nothing is refused."""
+        return "; ".join(self._refusals.values()) or None
+
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
         self._taken_revision = self._copy.position[1]

@@ -14,11 +14,13 @@ from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import FollowingRole
 from wgctl.core.schema import RoleReport
+from wgctl.daemon.follow import recent_setback
 from wgctl.store.copy import Copy
 
 __all__ = ["Reports"]
 
 _EVERY_S = 5.0
+_AGAIN_S = 1.0
 _SOON_S = 0.2
 """Changes that come in a row make one report."""
 
@@ -35,28 +37,47 @@ class Reports:
         self._node = Node(socket)
         self._started_at = int(time.time())
         self._moved = asyncio.Event()
+        self._problem: str | None = None
 
     def soon(self) -> None:
         """Report before long; called in the loop."""
         self._moved.set()
 
+    def trouble(self, problem: str | None) -> bool:
+        """Tell what keeps the role from its work, None when nothing does; return if it is news.
+
+        Called in the loop.
+        """
+        if problem == self._problem:
+            return False
+        self._problem = problem
+        self.soon()
+        return True
+
     async def run(self) -> Never:
         """Report until cancelled."""
         while True:
             self._moved.clear()
-            await self._report()
+            taken = await self._report()
             try:
-                async with asyncio.timeout(_EVERY_S):
+                async with asyncio.timeout(_EVERY_S if taken else _AGAIN_S):
                     await self._moved.wait()
                 await asyncio.sleep(_SOON_S)
             except TimeoutError:
                 pass
 
-    async def _report(self) -> None:
+    async def _report(self) -> bool:
+        """Report; return whether the controller took it."""
         report = RoleReport(
-            role=self._role, revision=self._copy.position[1], started_at=self._started_at
+            role=self._role,
+            revision=self._copy.position[1],
+            started_at=self._started_at,
+            setback=recent_setback(self._copy),
+            problem=self._problem,
         )
         try:
             await self._node.report(report)
         except Unavailable as error:
             _log.debug("report not taken", reason=str(error))
+            return False
+        return True

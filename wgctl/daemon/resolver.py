@@ -5,6 +5,7 @@ whether the controller runs or not.
 """
 
 import asyncio
+import os
 import random
 import socket
 import time
@@ -22,11 +23,13 @@ from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build
 from wgctl.daemon.follow import Changes, Follower, open_copy
-from wgctl.daemon.life import until_stopped
+from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
-from wgctl.daemon.unix import OPERATORS_GROUP, listen
+from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
+from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
-from wgctl.drivers.dns_stream import NETWORK_BYTES, Streams
+from wgctl.drivers.dns_stream import Streams
+from wgctl.drivers.systemd import Service
 from wgctl.drivers.upstream import Upstreams
 from wgctl.store.copy import Copy
 
@@ -171,18 +174,27 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
         reports.soon()
 
     follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=take)
-    server = DnsServer(settings.gateway.interface, answers.to, notify=_log_listening)
+    service = Service.of(os.environ)
+
+    def tell(listening: Listening) -> None:
+        _log_listening(listening)
+        reports.trouble(listening.reason and f"not listening: {listening.reason}")
+        service.status(_in_words(listening))
+        service.ready()  # Also while it waits for the interface: it takes that up by itself.
+
+    server = DnsServer(settings.gateway.interface, answers.to, notify=tell)
     tasks = [
         asyncio.create_task(follower.run()),
         asyncio.create_task(server.run()),
         asyncio.create_task(_serve_operators(operators, answers.to)),
         asyncio.create_task(reports.run()),
+        asyncio.create_task(pulse(service)),
     ]
     _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
     try:
-        await until_stopped(tasks)
+        await until_stopped(tasks, service=service)
     finally:
-        settings.resolver_socket.unlink(missing_ok=True)
+        remove(settings.resolver_socket)
     _log.info("resolver stopped")
 
 
@@ -201,5 +213,11 @@ def _log_listening(listening: Listening) -> None:
     if listening.index is not None:
         _log.info("listening", device=listening.device, index=listening.index)
     else:
-        reason = listening.reason or "the interface has gone"
+        reason = listening.reason or "there is no such interface"
         _log.warning("not listening", device=listening.device, reason=reason)
+
+
+def _in_words(listening: Listening) -> str:
+    if listening.index is not None:
+        return f"answers on {listening.device}"
+    return f"waits for {listening.device}" + (f": {listening.reason}" if listening.reason else "")

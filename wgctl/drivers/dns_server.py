@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Never
 
 from peers.addresses import RESOLVER_NUMBER
-from wgctl.drivers.dns_stream import NETWORK_BYTES, Asker, Handler, Streams, ends
+from wgctl.drivers.crowd import NETWORK_BYTES
+from wgctl.drivers.dns_stream import Asker, Handler, Streams, ends
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 
 __all__ = ["Asker", "DnsServer", "Handler", "Listening"]
@@ -53,13 +54,13 @@ class DnsServer:
         port: int = DNS_PORT,
         notify: Callable[[Listening], None],
     ) -> None:
-        """Serve on `device`; `notify` hears of every change."""
+        """Serve on `device`; `notify` hears what the first look found, and of every change."""
         self._device = device
         self._handler = handler
         self._port = port
         self._notify = notify
         self._bound: _Bound | None = None
-        self._told = Listening(device, None)
+        self._told: Listening | None = None
 
     async def run(self) -> Never:
         """Serve until cancelled, looking for the interface four times a second."""
@@ -74,6 +75,7 @@ class DnsServer:
         index = interface_index(self._device)
         if self._bound is not None and self._bound.index != index:
             self._close()
+        if self._bound is None and index is None:
             self._tell(Listening(self._device, None))
         if self._bound is None and index is not None:
             try:

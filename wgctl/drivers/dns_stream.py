@@ -9,11 +9,12 @@ Knows lengths, pipelining and patience (RFC 7766); what to reply is the handler'
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-__all__ = ["NETWORK_BYTES", "Asker", "Handler", "Streams", "ends"]
+from wgctl.drivers.crowd import Crowd
+
+__all__ = ["Asker", "Handler", "Streams", "ends"]
 
 
 class Asker(NamedTuple):
@@ -26,16 +27,9 @@ class Asker(NamedTuple):
 Handler = Callable[[bytes, Asker], bytes | Awaitable[bytes | None] | None]
 """Gives the reply to a message, at once or later; None for silence. It must not raise."""
 
-NETWORK_BYTES = 6
-"""How much of an address names its network."""
-
 _LENGTH_BYTES = 2
 _ADDRESS_BYTES = 16
 
-# A stub resolver keeps a connection or two; a network of a hundred of them still fits.
-_PER_ASKER = 8
-_PER_NETWORK = 64
-_IN_ALL = 512
 _PIPELINED = 32
 _PATIENCE_S = 10.0
 
@@ -43,9 +37,9 @@ _PATIENCE_S = 10.0
 class Streams:
     """Every open connection of one listener.
 
-    More than 8 of one address, 64 of one network or 512 in all are closed as they come. A
-    connection without a whole request for 10 s is closed once all replies that it is owed have
-    been sent; one whose other side does not take a reply within 10 s, at once.
+    What is too many for a `Crowd` is closed as it comes. A connection without a whole request for
+    10 s is closed once all replies that it is owed have been sent; one whose other side does not
+    take a reply within 10 s, at once.
     """
 
     def __init__(self, handler: Handler, *, patience_s: float = _PATIENCE_S) -> None:
@@ -53,37 +47,28 @@ class Streams:
         self._handler = handler
         self._patience_s = patience_s
         self._open: set[asyncio.StreamWriter] = set()
-        self._count: Counter[bytes] = Counter()
+        self._crowd = Crowd()
 
     async def converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asker: bytes | None
     ) -> None:
         """Answer until either side is done; without `asker` each request names its own."""
-        keys = [asker, asker[:NETWORK_BYTES]] if asker is not None else []
-        if len(self._open) >= _IN_ALL or self._too_many(keys):
+        if not self._crowd.admit(asker):
             writer.transport.abort()
             return
         self._open.add(writer)
-        self._count.update(keys)
         try:
             conversation = _Conversation(reader, writer, asker, patience_s=self._patience_s)
             await conversation.hold(self._handler)
         finally:
             writer.transport.abort()
             self._open.discard(writer)
-            self._count.subtract(keys)
-            self._count += Counter()  # forgets whoever has none left
+            self._crowd.leave(asker)
 
     def close(self) -> None:
         """Close every connection."""
         for writer in self._open:
             writer.transport.abort()
-
-    def _too_many(self, keys: list[bytes]) -> bool:
-        return any(
-            self._count[key] >= limit
-            for key, limit in zip(keys, (_PER_ASKER, _PER_NETWORK), strict=False)
-        )
 
 
 class _Conversation:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wgctl.core.errors import Unavailable
 
-__all__ = ["PROC_SYS", "accept_ra", "forwards", "switch_forwarding_on"]
+__all__ = ["PROC_SYS", "accept_ra", "are_there", "forwards", "switch_forwarding_on"]
 
 PROC_SYS = Path("/proc/sys")
 
@@ -17,6 +17,11 @@ PROC_SYS = Path("/proc/sys")
 _UNLESS_FORWARDING = 1
 _EVEN_IF_FORWARDING = 2
 _NO_UPLINKS = frozenset({"all", "default", "lo"})
+
+
+def are_there(*, root: Path = PROC_SYS) -> bool:
+    """Whether there are switches to look at: systemd hides them with ProcSubset=pid."""
+    return root.is_dir()
 
 
 def forwards(*, root: Path = PROC_SYS) -> bool:

@@ -18,9 +18,10 @@ from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device, DeviceStep
 from wgctl.drivers import uapi
 
-__all__ = ["WireguardGo"]
+__all__ = ["WireguardGo", "unit_of"]
 
 _TUN = Path("/dev/net/tun")
+_UNIT = "wgctl-wireguard@"
 _START_S = 5.0
 _LEAVE_S = 0.5
 _END_S = 3.0
@@ -32,8 +33,19 @@ class WireguardGo:
 
     backend = "userspace"
 
-    def __init__(self, interface: str, *, log: Path, program: str = "wireguard-go") -> None:
-        """Bind to an interface that need not be there; the process writes faults to `log`."""
+    def __init__(
+        self,
+        interface: str,
+        *,
+        log: Path,
+        program: str = "wireguard-go",
+        run_by: str | None = None,
+    ) -> None:
+        """Bind to an interface that need not be there; the process writes faults to `log`.
+
+        `run_by` names what else starts the process and starts it again, None: we do.
+        """
+        self._run_by = run_by
         self._interface = interface
         self._log = log
         self._program = program
@@ -48,9 +60,13 @@ class WireguardGo:
     def create(self) -> None:
         """Start wireguard-go and wait until device and link are there.
 
-        A process that has lost its link is ended first. Raises Unavailable when it does not come
-        up, Conflict when another namespace has a device of this name.
+        A process that has lost its link is ended first; one that another runs is waited for.
+        Raises Unavailable when it does not come up, Conflict when another namespace has a device
+        of this name.
         """
+        if self._run_by is not None:
+            self._wait_for(self._run_by)
+            return
         if self.alive():
             self.remove()
         self._check_free()
@@ -82,6 +98,22 @@ class WireguardGo:
             with suppress(ProcessLookupError):
                 self._end(pid)
         self._reap()
+
+    def unit(self) -> str | None:
+        """Return the systemd unit that the process at the socket is in and that watches over it."""
+        pid = self._owner()
+        with suppress(OSError):
+            return unit_of(Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace"))
+        return None
+
+    def _wait_for(self, unit: str) -> None:
+        deadline = time.monotonic() + _START_S
+        while not (self._has_link() and self.alive()):
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{unit} has not made {self._interface}: see systemctl status {unit}"
+                )
+            time.sleep(_POLL_S)
 
     def _owner(self) -> int | None:
         """Return the process at the socket, None if there is none or its device is elsewhere.
@@ -178,6 +210,12 @@ class WireguardGo:
         if ended:
             self._child = None
         return ended
+
+
+def unit_of(cgroups: str) -> str | None:
+    """Return the unit of ours in what /proc/PID/cgroup says, None for any other and none."""
+    names = (line.rpartition("/")[2] for line in cgroups.splitlines())
+    return next((name for name in names if name.startswith(_UNIT)), None)
 
 
 def _ended(handle: int, timeout_s: float) -> bool:

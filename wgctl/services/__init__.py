@@ -2,5 +2,6 @@
 
 org, network, peer, app, machine, gateway    what admins do, noun by noun
 reconcile                                    what a gateway host does to its kernel
+compare                                      what restoring one state over another does
 observe                                      what roles saw, kept apart from the store's truth
 """

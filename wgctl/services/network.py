@@ -1,16 +1,12 @@
 """Networks of an org: adding one with an id that was never used, listing, removing.
 
-Draws ids; whether one is free is the store's last word.
+Takes ids as they come; whether one is free is the store's last word.
 """
 
-import secrets
-from collections.abc import Callable
-
 from peers.names import Label
-from wgctl.core.allocate import DRAWS, draw_network_id
-from wgctl.core.errors import Conflict, Exhausted
+from wgctl.core.errors import Conflict
 from wgctl.core.model import Network
-from wgctl.store.org import OrgDoor
+from wgctl.store.deployment import Deployment
 from wgctl.store.store import Store
 
 __all__ = ["add", "add_with", "listed", "remove", "shown"]
@@ -22,19 +18,16 @@ def add(store: Store, org: str, name: Label, *, now: int) -> Network:
     Raises Conflict when the name is taken, Exhausted when the pool is full.
     """
     with store.writing() as deployment:
-        return add_with(deployment.owned_by(org), name, now=now, random_bits=secrets.randbits)
+        return add_with(deployment, org, name, now=now)
 
 
-def add_with(door: OrgDoor, name: Label, *, now: int, random_bits: Callable[[int], int]) -> Network:
-    """Add the network `name` within a transaction that has begun."""
-    for _ in range(DRAWS):
-        number = draw_network_id(door.pool, random_bits=random_bits)
-        network = door.add_network(name, number=number, now=now)
+def add_with(deployment: Deployment, org: str, name: Label, *, now: int) -> Network:
+    """Add the network `name` to `org` within a transaction that has begun."""
+    door = deployment.owned_by(org)
+    while True:
+        network = door.add_network(name, number=deployment.next_network_id(), now=now)
         if network is not None:
             return network
-    raise Exhausted(
-        f"no free network id found in {door.pool} after {DRAWS} draws: the pool is full"
-    )
 
 
 def listed(store: Store, org: str) -> list[Network]:

@@ -27,6 +27,8 @@ class RoleFacts:
     backend: str | None = None
     drift: int = 0
     drift_events: tuple[str, ...] = field(default=())
+    setback: str | None = None
+    problem: str | None = None
 
     def alive(self, *, now: int) -> bool:
         """Whether the last report is fresh."""
@@ -63,12 +65,13 @@ class Observations:
         with self._lock:
             return self._peers.get(peer_id) or Observation(peer_id, None, None, 0, 0)
 
-    def online(self, *, now: int) -> int:
-        """Count the peers with a live session."""
+    def online(self, *, now: int) -> frozenset[int]:
+        """Return the peers with a live session; one that was removed since may be among them."""
         with self._lock:
-            return sum(seen.online(now=now) for seen in self._peers.values())
+            return frozenset(id_ for id_, seen in self._peers.items() if seen.online(now=now))
 
-    def forget(self, peer_id: int) -> None:
-        """Drop what was seen of a peer that is gone."""
+    def forget(self, peer_ids: Iterable[int]) -> None:
+        """Drop what was seen of peers that are gone."""
         with self._lock:
-            self._peers.pop(peer_id, None)
+            for peer_id in peer_ids:
+                self._peers.pop(peer_id, None)

@@ -3,7 +3,6 @@
 What is inside an org is the business of the other nouns.
 """
 
-import secrets
 from dataclasses import dataclass
 
 from peers.names import Label
@@ -30,8 +29,7 @@ def add(store: Store, slug: Label, *, now: int) -> OrgFacts:
     """Add the org `slug` and its network `default`; raises Conflict when it exists."""
     with store.writing() as deployment:
         org = deployment.add_org(slug, now=now)
-        door = deployment.owned_by(slug)
-        networks.add_with(door, FIRST_NETWORK, now=now, random_bits=secrets.randbits)
+        networks.add_with(deployment, slug, FIRST_NETWORK, now=now)
     return OrgFacts(org=org, networks=1, peers=0)
 
 

@@ -157,12 +157,14 @@ def rekey(store: Store, org: str, network: str, name: str, new: NewKey) -> PeerF
         return _facts(deployment, door, found, peer)
 
 
-def remove(store: Store, org: str, network: str, name: str) -> None:
-    """Remove the peer `name` and the machines on it; raises NotFound."""
+def remove(store: Store, org: str, network: str, name: str) -> Peer:
+    """Remove the peer `name` and the machines on it, and return what it was; raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        door.remove_peer(found, door.peer(found, name))
+        peer = door.peer(found, name)
+        door.remove_peer(found, peer)
+        return peer
 
 
 def _choose_gateway(deployment: Deployment, *, needs_forwarding: bool) -> Gateway:

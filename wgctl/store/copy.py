@@ -16,6 +16,7 @@ from peers.keys import PublicKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
 from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer, Seal
+from wgctl.core.setback import Undone
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +28,9 @@ __all__ = ["Copy", "Replacement"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS position (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, revision INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS setback (
+    one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL, told TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS rows (
     kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, address TEXT,
@@ -89,6 +93,13 @@ class Copy:
         with self._lock:
             found = self._connection.execute("SELECT epoch, revision FROM position").fetchone()
         return (found[0], found[1]) if found else ("", 0)
+
+    @property
+    def setback(self) -> tuple[int, str] | None:
+        """When, in seconds since 1970, the rows last went back to an earlier state, and how."""
+        with self._lock:
+            found = self._connection.execute("SELECT at, told FROM setback").fetchone()
+        return (found[0], found[1]) if found else None
 
     def write(self, events: Iterable[Put | Delete], *, epoch: str, revision: int) -> None:
         """Write `events` and the position that they lead to, all or nothing."""
@@ -155,9 +166,25 @@ class Copy:
         with self._lock, self._transaction():
             self._connection.execute("DELETE FROM staged")
 
-    def replace(self, *, epoch: str, revision: int) -> None:
-        """Make what was put aside all that there is, at its position, all or nothing."""
+    def undone(self) -> Undone:
+        """Return what the networks and peers that were put aside do to those that there are."""
+        return Undone(
+            gone=self._only_in("rows", "staged"),
+            back=self._only_in("staged", "rows"),
+            changed=self._networks_and_peers(
+                "SELECT s.kind, s.body FROM staged s JOIN rows r USING (kind, id) "
+                "WHERE s.kind = 'peer' AND s.lookup != r.lookup ORDER BY s.id"
+            ),
+        )
+
+    def replace(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
+        """Make what was put aside all that there is, at its position, all or nothing.
+
+        `setback`, if it is one, is kept with it.
+        """
         with self._lock, self._transaction():
+            if setback is not None:
+                self._connection.execute("INSERT OR REPLACE INTO setback VALUES (1, ?, ?)", setback)
             self._connection.execute("DELETE FROM rows")
             self._connection.execute("INSERT INTO rows SELECT * FROM staged")
             self._write_position(epoch, revision)
@@ -229,6 +256,15 @@ class Copy:
             [row for row in found if isinstance(row, App)],
             [row for row in found if isinstance(row, Machine)],
         )
+
+    def _only_in(self, one: str, other: str) -> list[Network | Peer]:
+        return self._networks_and_peers(
+            f"SELECT kind, body FROM {one} WHERE kind IN ('network', 'peer') AND NOT EXISTS "  # noqa: S608 - our own tables
+            f"(SELECT 1 FROM {other} WHERE kind = {one}.kind AND id = {one}.id) ORDER BY kind, id"
+        )
+
+    def _networks_and_peers(self, sql: str) -> list[Network | Peer]:
+        return [row for row in self._many(sql, ()) if isinstance(row, Network | Peer)]
 
     def _all(self, kind: Kind) -> Iterator[Row]:
         after = -1
@@ -307,10 +343,18 @@ class Replacement:
         if len(self._batch) >= _BATCH:
             self._flush()
 
-    def commit(self, *, epoch: str, revision: int) -> None:
-        """Make the rows all that there is, and `revision` of `epoch` the position."""
+    def undone(self) -> Undone:
+        """Return what the rows so far would change, were they all."""
         self._flush()
-        self._copy.replace(epoch=epoch, revision=revision)
+        return self._copy.undone()
+
+    def commit(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
+        """Make the rows all that there is, and `revision` of `epoch` the position.
+
+        `setback` is when and how that is an earlier state than the one before, if it is.
+        """
+        self._flush()
+        self._copy.replace(epoch=epoch, revision=revision, setback=setback)
 
     def _flush(self) -> None:
         self._copy.stage(self._batch)

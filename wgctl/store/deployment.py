@@ -3,7 +3,7 @@
 What an org owns is behind `owned_by`, in `wgctl.store.org`; the feed alone reads across orgs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from peers.keys import PublicKey
 from peers.names import Label
+from wgctl.core.allocate import network_id
 from wgctl.core.errors import NotFound
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import Gateway, Org
@@ -31,7 +32,7 @@ from wgctl.store.unique import taken
 
 __all__ = ["Counts", "Deployment"]
 
-_SNAPSHOT_BATCH = 1_000
+_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,21 @@ class Deployment:
         ).scalar_one()
         return number - 1
 
+    def next_network_id(self) -> int:
+        """Return an id that no network has had, and count on; raises Exhausted past the last.
+
+        Only ids that were given out before there was a count can come again.
+        """
+        while True:
+            index, key = self._connection.execute(
+                update(tables.network_ids)
+                .values(next_index=tables.network_ids.c.next_index + 1)
+                .returning(tables.network_ids.c.next_index, tables.network_ids.c.key)
+            ).one()
+            number = network_id(self.pool, index - 1, key=key)
+            if number:
+                return number
+
     def add_gateway(self, gateway: Gateway) -> Gateway:
         """Add `gateway`, whose id is chosen here; raises Conflict for a taken name or key."""
         with taken(
@@ -148,6 +164,15 @@ class Deployment:
             for table in (tables.gateways, tables.peers)
         )
 
+    def peers_among(self, ids: Collection[int]) -> frozenset[int]:
+        """Return those of `ids` that are ids of peers, of whichever org."""
+        wanted, found = sorted(ids), set[int]()
+        for at in range(0, len(wanted), _BATCH):
+            part = wanted[at : at + _BATCH]
+            rows_of = select(tables.peers.c.id).where(tables.peers.c.id.in_(part))
+            found.update(self._connection.execute(rows_of).scalars())
+        return frozenset(found)
+
     @property
     def epoch(self) -> str:
         """The name of this store, which no other has."""
@@ -163,6 +188,17 @@ class Deployment:
     def kept_since(self) -> int:
         """The revision up to which changes are no longer kept."""
         found: int = self._connection.execute(select(tables.deployment.c.kept_since)).scalar_one()
+        return found
+
+    def cut(self, epoch: str) -> int | None:
+        """Return the revision up to which this store has the changes of the store `epoch`.
+
+        None for a store that this one was not restored from.
+        """
+        ancestors = tables.ancestors
+        found: int | None = self._connection.execute(
+            select(ancestors.c.cut).where(ancestors.c.epoch == epoch)
+        ).scalar_one_or_none()
         return found
 
     def counts(self) -> Counts:
@@ -196,7 +232,7 @@ class Deployment:
     def _each(self, table: Table) -> Iterator[RowMapping]:
         after = 0
         while batch := self._rows(
-            select(table).where(table.c.id > after).order_by(table.c.id).limit(_SNAPSHOT_BATCH)
+            select(table).where(table.c.id > after).order_by(table.c.id).limit(_BATCH)
         ):
             yield from batch
             after = batch[-1]["id"]

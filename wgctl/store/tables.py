@@ -22,12 +22,14 @@ from sqlalchemy import (
 
 __all__ = [
     "address_counters",
+    "ancestors",
     "apps",
     "changes",
     "deployment",
     "gateways",
     "machines",
     "metadata",
+    "network_ids",
     "networks",
     "orgs",
     "peers",
@@ -65,6 +67,15 @@ deployment = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+# The stores that this one was restored from, and the revision up to which it has their changes.
+ancestors = Table(
+    "ancestors",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+    Column("cut", BigInteger, nullable=False),
+    Column("restored_at", BigInteger, nullable=False),
+)
+
 changes = Table(
     "changes",
     metadata,
@@ -82,6 +93,15 @@ orgs = Table(
     Column("slug", Text, nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# The order in which `wgctl.core.allocate.network_id` gives ids out, and how far it has come.
+network_ids = Table(
+    "network_ids",
+    metadata,
+    Column("one", Integer, CheckConstraint("one = 1", name="one"), primary_key=True),
+    Column("key", LargeBinary(16), nullable=False),
+    Column("next_index", BigInteger, nullable=False),
 )
 
 spent_network_ids = Table(

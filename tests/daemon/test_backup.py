@@ -1,0 +1,202 @@
+import io
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.running import folder_of_a_socket, listening, running, until
+from tests.store.samples import add_peer, key
+from wgctl.client.api import Client
+from wgctl.core import settings as core_settings
+from wgctl.core.errors import Invalid, Unavailable
+from wgctl.core.model import Role
+from wgctl.core.schema import NewOrg, NewPeer
+from wgctl.core.settings import STORE_NAME, Settings
+from wgctl.daemon.backup import back_up, new_whole_file
+from wgctl.daemon.initialise import init
+from wgctl.daemon.locks import only_one
+from wgctl.drivers import archive
+from wgctl.store import snapshot
+from wgctl.store.store import Store
+
+_NOW = 1_900_000_000
+_ADDS = 200
+
+
+@pytest.fixture
+def config() -> Iterator[Path]:
+    """The config of a host that is initialised and has the org `acme`."""
+    with folder_of_a_socket() as folder:
+        path = folder / "wgctl.toml"
+        path.write_text(
+            f'state_dir = "{folder}/state"\nruntime_dir = "{folder}/run"\n'
+            '[gateway]\nregion = "ams"\nendpoint = "203.0.113.7:51820"\n'
+        )
+        init(path, region=None, endpoint=None, pool="fdaa::/16")
+        yield path
+
+
+def _settings(config: Path) -> Settings:
+    return core_settings.parse(config.read_text(), origin=str(config))
+
+
+def _members(content: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as tar:
+        return {
+            member.name.removeprefix("wgctl-backup/"): file.read()
+            for member in tar
+            if (file := tar.extractfile(member)) is not None
+        }
+
+
+def _back_up(config: Path, *, with_key: bool = True) -> bytes:
+    into = io.BytesIO()
+    back_up(config, _settings(config), into, now=_NOW, with_key=with_key)
+    return into.getvalue()
+
+
+def test_it_holds_store_key_and_config(config: Path, tmp_path: Path) -> None:
+    settings = _settings(config)
+    found = _members(_back_up(config))
+    (tmp_path / "store").write_bytes(found["store.sqlite"])
+    snapshot.check(tmp_path / "store")
+
+    assert found["gateway.key"] == settings.key_file.read_bytes()
+    assert found["wgctl.toml"] == config.read_bytes()
+    assert next(iter(found)) == "manifest.json"
+
+
+def test_the_key_can_be_left_out(config: Path) -> None:
+    key_text = (_settings(config).key_file).read_bytes().strip()
+    found = _members(_back_up(config, with_key=False))
+
+    assert "gateway.key" not in found
+    assert not any(key_text in content for content in found.values())
+
+
+def test_a_stopped_controllers_store_is_left_as_an_older_wgctl_made_it(config: Path) -> None:
+    """A back-up comes before an upgrade: it must not be the upgrade."""
+    store = _settings(config).role_dir(Role.CONTROLLER) / STORE_NAME
+    before = store.read_bytes()
+    _back_up(config)
+
+    assert store.read_bytes() == before
+
+
+def test_during_parallel_adds_it_is_a_state_that_was(config: Path, tmp_path: Path) -> None:
+    """Each back-up holds every peer acknowledged before it began, and no half of one."""
+    settings = _settings(config)
+    acknowledged: list[int] = []
+    copies: list[tuple[set[int], bytes]] = []
+
+    def add(number: int) -> None:
+        new = NewPeer(network="default", name=f"peer-{number}", public_key=key(number))
+        Client(settings.api_socket).add_peer("acme", new)
+        acknowledged.append(number)
+
+    with running(Role.CONTROLLER, settings):
+        until(lambda: listening(settings.api_socket))
+        Client(settings.api_socket).add_org(NewOrg(slug="acme"))
+        with ThreadPoolExecutor(8) as workers:
+            adding = [workers.submit(add, number) for number in range(_ADDS)]
+            while not all(future.done() for future in adding):
+                copies.append((set(acknowledged), _back_up(config)))
+        for future in adding:
+            future.result()
+
+    assert len(copies) > 1
+    for turn, (known, content) in enumerate(copies):
+        path = tmp_path / f"store-{turn}"
+        path.write_bytes(_members(content)["store.sqlite"])
+        snapshot.check(path)
+        store = Store(path)
+        with store.reading() as deployment:
+            peers = deployment.owned_by("acme").peers()
+            revision = deployment.revision
+        store.close()
+        names = {int(peer.name.removeprefix("peer-")) for peer in peers}
+        # The gateway and the org took a revision each.
+        assert len(peers) == revision - 2
+        assert known <= names
+        assert {int(peer.address) & 0xFFFF for peer in peers} == set(range(2, len(peers) + 2))
+
+
+def test_a_host_without_a_store_has_nothing_to_back_up(config: Path) -> None:
+    (_settings(config).role_dir(Role.CONTROLLER) / STORE_NAME).unlink()
+
+    with pytest.raises(Unavailable, match="no store"):
+        _back_up(config)
+
+
+def test_a_controller_that_does_not_answer_is_not_gone_round(config: Path) -> None:
+    """It has the store, whatever it is at."""
+    with (
+        only_one(_settings(config).role_dir(Role.CONTROLLER)),
+        pytest.raises(Unavailable, match="another controller runs"),
+    ):
+        _back_up(config)
+
+
+def test_a_damaged_store_makes_no_back_up(config: Path) -> None:
+    path = _settings(config).role_dir(Role.CONTROLLER) / STORE_NAME
+    store = Store(path)
+    with store.writing() as deployment:
+        deployment.add_org("acme", now=_NOW)  # type: ignore[arg-type]  # a label, as any text here
+        door = deployment.owned_by("acme")
+        door.add_network("default", number=7, now=_NOW)  # type: ignore[arg-type]  # likewise
+    add_peer(store, "acme", 1)
+    store.close()
+    content = bytearray(path.read_bytes())
+    for place in range(3 * 4096, len(content), 4096):
+        content[place : place + 8] = b"\xff" * 8
+    path.write_bytes(content)
+
+    with pytest.raises((Unavailable, Invalid)):
+        _back_up(config)
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "backup"
+    with new_whole_file(path) as into:
+        into.write(b"half")
+        assert not path.exists()
+        into.write(b" and half")
+
+    assert path.read_bytes() == b"half and half"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_fails_half_way_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), new_whole_file(tmp_path / "backup"):
+        raise ZeroDivisionError
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_file_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "backup"
+    path.write_text("yesterday's")
+
+    with pytest.raises(Invalid, match="exists already"), new_whole_file(path):
+        pass
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Invalid, match="exists already"), new_whole_file(path):
+        pass
+    assert [found.name for found in tmp_path.iterdir()] == ["backup"]
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="is no folder"), new_whole_file(tmp_path / "a" / "b"):
+        pass
+
+
+def test_the_format_is_the_one_that_is_read(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(_back_up(config))
+    (tmp_path / "out").mkdir()
+    found = archive.unpack(tmp_path / "b", tmp_path / "out")
+
+    assert (found.made_at, found.revision) == (_NOW, 1)

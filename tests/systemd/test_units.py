@@ -1,0 +1,187 @@
+"""The units and what is installed beside them, judged by systemd's own programs."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from wgctl.core.model import Role
+from wgctl.core.settings import DEFAULT_PATH, KEY_NAME
+from wgctl.daemon.devices import UNIT_VARIABLE
+from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP
+from wgctl.daemon.users import ROLE_USERS
+from wgctl.daemon.userspace import GROUP, NOT_WANTED
+
+FOLDER = Path(__file__).parents[2] / "systemd"
+ROLES = [f"wgctl-{role}.service" for role in Role]
+USERSPACE = "wgctl-wireguard@.service"
+SERVICES = [*ROLES, USERSPACE]
+
+# The most that systemd-analyze may find, in tenths: less where nothing programs the kernel.
+WITH_NET_ADMIN = 20
+WITHOUT = 15
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def section(name: str, part: str) -> dict[str, str]:
+    """Return the settings of a unit's section; of one that comes again, the last."""
+    parser = configparser.RawConfigParser(strict=False, delimiters="=", comment_prefixes="#")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # its documented use
+    parser.read(FOLDER / name)
+    return dict(parser[part])
+
+
+def test_every_unit_is_known_here() -> None:
+    found = {path.name for path in FOLDER.glob("wgctl*.service")}
+
+    assert found == set(SERVICES)
+
+
+def test_systemd_has_nothing_to_say_of_the_units(tmp_path: Path) -> None:
+    """What they start need not be there: programs that are do its part."""
+    for path in (*FOLDER.glob("*.service"), FOLDER / "wgctl.target"):
+        text = re.sub(r"/opt/wgctl/current/bin/\w+", "/usr/bin/true", path.read_text())
+        (tmp_path / path.name).write_text(text.replace("Documentation=man:", "Documentation=info:"))
+    units = [tmp_path / name.replace("@", "@wgctl0") for name in (*SERVICES, "wgctl.target")]
+
+    done = run("systemd-analyze", "verify", "--man=no", *units)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_no_more_than_its_role_needs(name: str) -> None:
+    most = WITH_NET_ADMIN if "NET_ADMIN" in (FOLDER / name).read_text() else WITHOUT
+
+    done = run(
+        "systemd-analyze", "security", "--offline=true", f"--threshold={most}", FOLDER / name
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "Overall exposure level" in done.stdout
+
+
+def test_a_bare_service_is_found_wanting(tmp_path: Path) -> None:
+    """The test above would pass for every unit if systemd-analyze judged none."""
+    path = tmp_path / "bare.service"
+    path.write_text("[Service]\nExecStart=/usr/bin/true\n")
+
+    done = run("systemd-analyze", "security", "--offline=true", f"--threshold={WITHOUT}", path)
+
+    assert done.returncode == 1
+
+
+def test_only_what_programs_the_kernel_has_the_right_to() -> None:
+    rights = {name: section(name, "Service").get("AmbientCapabilities", "") for name in SERVICES}
+
+    assert rights == {
+        "wgctl-controller.service": "",
+        "wgctl-gateway.service": "CAP_NET_ADMIN",
+        "wgctl-resolver.service": "CAP_NET_BIND_SERVICE",
+        "wgctl-internal-api.service": "",
+        USERSPACE: "CAP_NET_ADMIN",
+    }
+    for name in SERVICES:
+        assert section(name, "Service")["CapabilityBoundingSet"] == rights[name]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_has_a_user_a_folder_a_watchdog_and_comes_back(role: Role) -> None:
+    service = section(f"wgctl-{role}.service", "Service")
+
+    assert service["ExecStart"] == f"/opt/wgctl/current/bin/wgctl run {role}"
+    assert service["User"] == service["Group"] == ROLE_USERS[role]
+    assert service["StateDirectory"] == f"wgctl/{role}"
+    assert service["Type"] == "notify"
+    assert service["WatchdogSec"]
+    assert service["Restart"] == "always"
+    assert section(f"wgctl-{role}.service", "Unit")["StartLimitIntervalSec"] == "0"
+
+
+def test_no_role_needs_another_to_start() -> None:
+    for name in SERVICES:
+        unit = section(name, "Unit")
+
+        assert not {"Requires", "Requisite", "BindsTo"} & unit.keys()
+        assert "wgctl-controller" not in unit.get("After", "")
+
+
+def test_units_and_code_mean_the_same_names() -> None:
+    gateway = section("wgctl-gateway.service", "Service")
+    userspace = section(USERSPACE, "Service")
+
+    assert gateway["LoadCredential"] == f"{KEY_NAME}:/var/lib/wgctl/{KEY_NAME}"
+    assert gateway["Environment"].startswith(f"{UNIT_VARIABLE}=wgctl-wireguard@")
+    assert userspace["Group"] == GROUP
+    assert userspace["SuccessExitStatus"] == userspace["RestartPreventExitStatus"]
+    assert userspace["SuccessExitStatus"] == str(NOT_WANTED)
+    for name in SERVICES:
+        assert f"ConditionPathExists={DEFAULT_PATH}" in (FOLDER / name).read_text()
+
+
+def test_users_groups_and_folders_are_made_as_the_roles_expect_them(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    users = run("systemd-sysusers", f"--root={tmp_path}", FOLDER / "wgctl.sysusers")
+    # Names are looked up on this host, which need not have them: numbers say the same.
+    ids = {
+        line.split(":")[0]: line.split(":")[2]
+        for file in ("passwd", "group")
+        for line in (tmp_path / "etc" / file).read_text().splitlines()
+    }
+    folders = tmp_path / "folders.conf"
+    folders.write_text(numbered((FOLDER / "wgctl.tmpfiles").read_text(), ids))
+    for role in Role:
+        (tmp_path / "var/lib/wgctl" / role).mkdir(parents=True)
+        (tmp_path / "var/lib/wgctl" / role / "file").write_text("")
+    made = run("systemd-tmpfiles", f"--root={tmp_path}", "--create", folders)
+    members = {
+        line.split(":")[0]: set(line.split(":")[3].split(","))
+        for line in (tmp_path / "etc/group").read_text().splitlines()
+    }
+
+    assert (users.returncode, made.returncode, made.stderr) == (0, 0, "")
+    assert members[NODES_GROUP] == {ROLE_USERS[role] for role in Role if role != "controller"}
+    assert members[OPERATORS_GROUP] == {""}, "an operator is made by an administrator alone"
+    assert members[GROUP] == {ROLE_USERS[Role.GATEWAY]}
+    assert seen(tmp_path / "run/wgctl", ids) == ("root", "root", 0o755)
+    assert seen(tmp_path / "run/wgctl/controller", ids) == ("wgctl-controller", "wgctl", 0o2755)
+    assert seen(tmp_path / "run/wgctl/node", ids) == ("wgctl-controller", "wgctl-node", 0o2755)
+    assert seen(tmp_path / "run/wgctl/resolver", ids) == ("wgctl-resolver", "wgctl", 0o2755)
+    assert seen(tmp_path / "run/wireguard", ids) == ("root", "wgctl-wireguard", 0o1775)
+    for name in ("controller/api.sock", "node/node.sock", "resolver/resolver.sock"):
+        assert str((tmp_path / "run/wgctl" / Path(name).name).readlink()) == name
+    for role in Role:
+        user = ROLE_USERS[role]
+        assert seen(tmp_path / "var/lib/wgctl" / role / "file", ids)[:2] == (user, user)
+
+
+def numbered(text: str, ids: dict[str, str]) -> str:
+    """Return tmpfiles.d lines with numbers in the place of our users and groups."""
+    lines = []
+    for line in text.splitlines():
+        words = line.split()
+        if words and words[0] in {"d", "Z"}:
+            words[3:5] = [ids.get(word, word) for word in words[3:5]]
+            line = " ".join(words)  # noqa: PLW2901  # the line as it is to be
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def seen(path: Path, ids: dict[str, str]) -> tuple[str, str, int]:
+    """Return user, group and mode of a file, by the names that `ids` has for the numbers."""
+    names = {number: name for name, number in ids.items()} | {"0": "root"}
+    found = path.stat()
+    return names[str(found.st_uid)], names[str(found.st_gid)], found.st_mode & 0o7777
+
+
+def test_systemd_is_here() -> None:
+    """Without it every test above would fail for the same reason."""
+    assert shutil.which("systemd-analyze")

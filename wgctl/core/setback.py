@@ -1,0 +1,83 @@
+"""When a role that follows the feed is set back, and how that is told.
+
+A restored controller is behind what its roles have seen. They follow it, because restoring was an
+operator's act, and going on with what is no longer true would keep removed peers alive; but none
+goes back silently. Who keeps and shows what is told here is the role.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wgctl.core.feed import Snapshot
+from wgctl.core.model import Network, Peer
+
+__all__ = ["SHOWN_S", "Undone", "told"]
+
+SHOWN_S = 7 * 86_400
+"""How long a role says that it was set back: it stays in its log for longer."""
+
+_NAMES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What a snapshot does to the networks and peers of a copy.
+
+    `changed` are peers as they are in the snapshot, which have another key there.
+    """
+
+    gone: Sequence[Network | Peer]
+    back: Sequence[Network | Peer]
+    changed: Sequence[Network | Peer]
+
+
+def told(
+    position: tuple[str, int], snapshot: Snapshot, revision: int, undone: Undone
+) -> str | None:
+    """Return in words how the copy at `position` is set back by `snapshot`; None if it is not.
+
+    `position` is the copy's epoch and revision, ("", 0) when it is empty.
+    """
+    epoch, had = position
+    if not epoch:
+        return None
+    if epoch == snapshot.epoch:
+        if had <= revision:
+            return None
+        how = (
+            f"the store went back from revision {had} to {revision}, and not by wgctl restore: "
+            "what was given out since may be given out again"
+        )
+    elif snapshot.cut is None:
+        how = f"another store took the place of the one that was followed up to revision {had}"
+    elif had > snapshot.cut:
+        how = (
+            f"the controller was restored from a back-up of revision {snapshot.cut}, this role "
+            f"had {had}: what was changed between is undone"
+        )
+    else:
+        return None
+    return f"{how}; {_words(undone)}"
+
+
+def _words(undone: Undone) -> str:
+    parts = [
+        f"{title}: {_names(rows)}"
+        for title, rows in (
+            ("gone", undone.gone),
+            ("back", undone.back),
+            ("with an earlier key", undone.changed),
+        )
+        if rows
+    ]
+    return "; ".join(parts) or "no network or peer differs"
+
+
+def _names(rows: Sequence[Network | Peer]) -> str:
+    more = len(rows) - _NAMES
+    names = ", ".join(map(_name, rows[:_NAMES]))
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _name(row: Network | Peer) -> str:
+    return f"{row.name} {row.address if isinstance(row, Peer) else row.prefix}"

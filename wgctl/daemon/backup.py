@@ -1,0 +1,164 @@
+"""`wgctl backup`: the store, the gateway's key and the config, in one file.
+
+The controller gives out its store, which nobody else may open while it runs; the rest is read from
+this host's files. Reading it back is `wgctl.daemon.restore`.
+
+The gateway's key is in it unless it is left out: without it every peer's config is worth nothing on
+another machine, and preshared keys, which are sealed to it, cannot be opened. The file is 0600 and
+to be kept like the key itself.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from wgctl import __version__
+from wgctl.client.api import Client
+from wgctl.core.errors import Denied, Invalid, Unavailable
+from wgctl.core.model import Role
+from wgctl.core.settings import STORE_NAME, Settings
+from wgctl.daemon.locks import only_one
+from wgctl.drivers import archive
+from wgctl.store import snapshot
+
+__all__ = [
+    "BackupReport",
+    "back_up",
+    "copy_stopped_store",
+    "copy_store",
+    "new_whole_file",
+    "sync_folder",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a back-up holds."""
+
+    made_at: int
+    revision: int
+    with_key: bool
+
+
+def back_up(
+    config_path: Path, settings: Settings, into: IO[bytes], *, now: int, with_key: bool
+) -> BackupReport:
+    """Write a back-up to the stream `into`.
+
+    Raises Unavailable when there is no store or it cannot be read, Denied for a file that may not.
+    """
+    members = {archive.CONFIG: config_path}
+    if with_key:
+        members[archive.KEY] = settings.key_file
+    for path in members.values():
+        _require_readable(path)
+    with tempfile.TemporaryDirectory(prefix="wgctl-backup-") as folder:
+        store = Path(folder) / STORE_NAME
+        copy_store(settings, store)
+        epoch, revision = snapshot.standing(store)
+        manifest = archive.Manifest(__version__, made_at=now, epoch=epoch, revision=revision)
+        archive.pack(into, manifest, {archive.STORE: store, **members})
+    return BackupReport(made_at=now, revision=revision, with_key=with_key)
+
+
+def copy_store(settings: Settings, into: Path) -> None:
+    """Write the store as it is at one moment into `into`, whether the controller runs or not.
+
+    Raises Unavailable when there is none, or the controller holds it and does not answer; Invalid
+    when what was written is damaged.
+    """
+    try:
+        Client(settings.api_socket).save_store(into)
+    except Unavailable as unanswered:
+        folder = settings.role_dir(Role.CONTROLLER)
+        if not (folder / STORE_NAME).exists():
+            raise Unavailable(f"no store in {folder}: make one with wgctl init") from unanswered
+        with only_one(folder):
+            copy_stopped_store(settings, into)
+    else:
+        snapshot.check(into)
+
+
+def copy_stopped_store(settings: Settings, into: Path) -> None:
+    """Write the store into `into`, while the caller holds the controller's folder.
+
+    The store's own files are not opened: of a damaged one, SQLite throws the log away, and with it
+    what somebody might still read. Raises Unavailable when it cannot be read, Invalid when it is
+    damaged.
+    """
+    store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    with tempfile.TemporaryDirectory(prefix="wgctl-copy-", dir=into.parent) as name:
+        for suffix in ("", "-wal"):
+            file = store.with_name(store.name + suffix)
+            if file.exists():
+                shutil.copyfile(file, Path(name) / file.name)
+        into.unlink(missing_ok=True)
+        snapshot.take(Path(name) / STORE_NAME, into)
+    snapshot.check(into)
+
+
+@contextmanager
+def new_whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file, for its owner alone, that has the name `path` once the block is done.
+
+    Until then, and if the block fails, there is none: a back-up that has its name is whole, and on
+    the disk. Raises Invalid when something has that name, Denied where files cannot be made.
+    """
+    _require_free(path)
+    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Invalid(f"{path}: {path.parent} is no folder: make it first") from None
+    except PermissionError as error:
+        raise Denied(f"{path}: no permission to write in {path.parent}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _name(draft, path)
+        sync_folder(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in the folder `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _name(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)  # Unlike a rename, never over a file that came meanwhile.
+    except FileExistsError:
+        _require_free(path)
+    except OSError:  # Not every file system has links.
+        _require_free(path)
+        draft.rename(path)
+
+
+def _require_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise Invalid(f"{path} exists already: choose another name, or remove it")
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except PermissionError as error:
+        raise Denied(
+            f"no permission to read {path}: be root; --without-key leaves the gateway's key out"
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}, expected what wgctl init made") from error

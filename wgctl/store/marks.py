@@ -1,0 +1,139 @@
+"""The marks of a store, read and raised: how a store that was restored goes on from further up.
+
+How far they are raised is `wgctl.core.marks`; this is for a store that nobody else has open.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peers.addresses import FIRST_PEER
+from wgctl.core.marks import Marks
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    from pysqlite3 import dbapi2 as sqlite3
+
+__all__ = ["Lineage", "begin_anew", "read_lineage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Which store it is, which stores it came from, and what it has given out.
+
+    `ancestors` has the revision up to which it has the changes of each; `spent` are the ids of
+    every network that it has ever had.
+    """
+
+    epoch: str
+    ancestors: dict[str, int]
+    marks: Marks
+    spent: frozenset[int]
+
+    def related(self, other: "Lineage") -> bool:
+        """Whether both are states of one deployment."""
+        return not {self.epoch, *self.ancestors}.isdisjoint({other.epoch, *other.ancestors})
+
+
+def read_lineage(path: Path) -> Lineage:
+    """Return the lineage of the store at `path`, whose tables are up to date."""
+    connection = _open(path)
+    try:
+        return _read(connection)
+    finally:
+        connection.close()
+
+
+def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, now: int) -> None:
+    """Make the store at `path` a new one, `epoch`, that goes on from `marks`; all or nothing.
+
+    The old epoch becomes an ancestor, and so does every store that `past`, what it takes the place
+    of, came from. Ids of networks that `past` has spent are spent here too. The kept changes go:
+    whoever followed an older epoch takes a snapshot.
+    """
+    connection = _open(path)
+    try:
+        found = _read(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        _note_ancestors(connection, found, past, now=now)
+        _raise(connection, marks, jump=marks.revision - found.marks.revision)
+        if past is not None:
+            connection.executemany(
+                "INSERT OR IGNORE INTO spent_network_ids (number) VALUES (?)",
+                [(number,) for number in sorted(past.spent)],
+            )
+        connection.execute("DELETE FROM changes")
+        connection.execute(
+            "UPDATE deployment "
+            "SET epoch = ?, revision = ?, kept_since = ?, next_gateway_number = ?",
+            (epoch, marks.revision, marks.revision, marks.gateways),
+        )
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _open(path: Path) -> "sqlite3.Connection":
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _read(connection: "sqlite3.Connection") -> Lineage:
+    epoch, revision, gateways = connection.execute(
+        "SELECT epoch, revision, next_gateway_number FROM deployment"
+    ).fetchone()
+    (networks,) = connection.execute("SELECT next_index FROM network_ids").fetchone()
+    counted = connection.execute(
+        """
+        SELECT n.number, g.number, coalesce(c.next_number, ?)
+        FROM networks n CROSS JOIN gateways g
+        LEFT JOIN address_counters c ON c.network_id = n.id AND c.gateway_number = g.number
+        """,
+        (FIRST_PEER,),
+    )
+    addresses = {(network, gateway): number for network, gateway, number in counted}
+    return Lineage(
+        epoch=epoch,
+        ancestors=dict(connection.execute("SELECT epoch, cut FROM ancestors").fetchall()),
+        marks=Marks(revision, gateways, networks, addresses),
+        spent=frozenset(n for (n,) in connection.execute("SELECT number FROM spent_network_ids")),
+    )
+
+
+def _note_ancestors(
+    connection: "sqlite3.Connection", found: Lineage, past: Lineage | None, *, now: int
+) -> None:
+    """Note what this store has of each: of one that only `past` knows, as much as of its own."""
+    cut = found.marks.revision
+    known = {**found.ancestors, found.epoch: cut}
+    if past is not None:
+        known = {**dict.fromkeys((past.epoch, *past.ancestors), cut), **known}
+    connection.executemany(
+        "INSERT OR IGNORE INTO ancestors (epoch, cut, restored_at) VALUES (?, ?, ?)",
+        [(epoch, cut, now) for epoch, cut in known.items()],
+    )
+
+
+def _raise(connection: "sqlite3.Connection", marks: Marks, *, jump: int) -> None:
+    connection.execute("UPDATE network_ids SET next_index = ?", (marks.networks,))
+    connection.executemany(
+        """
+        INSERT OR REPLACE INTO address_counters (org_id, network_id, gateway_number, next_number)
+        SELECT org_id, id, ?, ? FROM networks WHERE number = ?
+        """,
+        [(gateway, number, network) for (network, gateway), number in marks.addresses.items()],
+    )
+    # Row ids too: what a role says of a peer that is gone must not be taken for another's.
+    counted = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
+    )
+    for (table,) in counted.fetchall():
+        connection.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT ?, 0 "
+            "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?)",
+            (table, table),
+        )
+        connection.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ?", (jump, table))
