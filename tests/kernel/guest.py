@@ -17,14 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["CACHE", "CUT", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run", "tests"]
+__all__ = ["CACHE", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run", "tests"]
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/kernel"
 _HERE = Path(__file__).parent
-
-CUT = "sh /run/job/cut"
-"""For a script: cut the power. What was not written to the disk is lost; the status is 0."""
 
 # Emulated, one processor is twice as fast as two that must agree on each interrupt, and Spectre's
 # cures cost a third; stalls that are the emulation's own are no fault of the kernel's.
@@ -51,7 +48,7 @@ class Outcome:
     log: str
     """The kernel's."""
     journal: str
-    """systemd's, of this boot; empty without systemd, and after a power cut."""
+    """systemd's, of this boot; empty without systemd."""
 
 
 Boot: TypeAlias = Callable[..., Outcome]
@@ -86,8 +83,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="wgctl-guest-") as name:
         job = Path(name)
         (job / "run").write_text(script)
-        for part in ("job", "cut"):
-            shutil.copy(_HERE / part, job)
+        shutil.copy(_HERE / "job", job)
         shutil.copy(_HERE / ("first-systemd" if systemd else "first-alone"), job / "first")
         said = _boot(_command(job, disk), within_s=within_s, show=show)
         if not (job / "dmesg").exists():
@@ -133,7 +129,7 @@ def _boot(command: list[str], *, within_s: float, show: Callable[[str], object])
 
 def _command(job: Path, disk: Path | None) -> list[str]:
     kernel = ["-kernel", str(CACHE / "vmlinuz"), "-initrd", str(CACHE / "initramfs")]
-    # What the guest wrote is safe with the host's kernel: only the guest's power is ever cut.
+    # What the guest wrote is safe with the host's kernel.
     drive = "if=virtio,format=raw,discard=unmap,cache=unsafe"
     return [
         *_MACHINE,
