@@ -12,11 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pysqlite3.dbapi2
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 
@@ -25,11 +20,11 @@ from wgctl.core.errors import Unavailable
 from wgctl.store.changes import Recorder
 from wgctl.store.deployment import Deployment
 from wgctl.store.tables import deployment
+from wgctl.store.upgrade import UnknownSchema, upgrade
 
 __all__ = ["Store"]
 
 _BUSY_TIMEOUT_S = 10
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class _Cursor(Protocol):
@@ -72,7 +67,7 @@ class Store:
         """Make the store at `path` and open it; `epoch` is a name no other store has."""
         path.touch(mode=0o600, exist_ok=False)
         engine = _engine(path)
-        _upgrade(engine)
+        upgrade(engine)
         with engine.begin() as connection:
             connection.execute(
                 insert(deployment).values(
@@ -117,14 +112,14 @@ class Store:
     def _open(self) -> IPv6Network:
         try:
             with self._translated():
-                _upgrade(self._engine)
+                upgrade(self._engine)
                 with self._engine.connect() as connection:
                     kept = connection.execute(select(deployment.c.pool)).scalar_one()
         except NoResultFound as error:
             raise Unavailable(
                 f"the store at {self.path} is empty: restore it, or remove it and run wgctl init"
             ) from error
-        except CommandError as error:
+        except UnknownSchema as error:
             raise Unavailable(
                 f"the store at {self.path} was made by a newer wgctl ({error}): install that one"
             ) from error
@@ -166,15 +161,3 @@ def _begin(connection: Connection) -> None:
     # A deferred transaction that reads and then writes loses most races for the lock.
     writes = connection.get_execution_options().get("wgctl_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _upgrade(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    with engine.connect() as connection:
-        connection.execution_options(wgctl_writes=True)
-        with connection.begin():
-            if MigrationContext.configure(connection).get_current_revision() != head:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
