@@ -10,23 +10,23 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test test-host test-guest: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
+test test-host test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
                                      busybox-static cpio kmod e2fsprogs dmsetup
 
-.PHONY: help venv demo test test-host test-guest check bench format lock install uninstall \
-        packages clean
+.PHONY: help venv demo test test-host test-guest test-server check bench format lock \
+        install uninstall packages clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
-GUEST := .cache/kernel/initramfs
+CACHE := .cache/kernel
+GUEST := $(CACHE)/initramfs
 # What pip installs there, where no index can be reached.
-WHEELS := .cache/kernel/wheels/.ready
-GUEST_SAID := .cache/kernel/said
+WHEELS := $(CACHE)/wheels/.ready
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
 	@echo "make demo    a private network in namespaces of its own, shown command by command"
-	@echo "make test    every test (as root: some make network namespaces); test-host and test-guest are"
-	@echo "             its halves"
+	@echo "make test    every test (as root: some make network namespaces); test-host, test-guest and"
+	@echo "             test-server are its parts"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
 	@echo "make install   as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
@@ -39,18 +39,19 @@ venv: packages $(READY)
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
-# Both at once, and both to their end: the guest leaves a processor free, and is half of the time.
+# All at once, and each to its end: a guest has one processor, and the host's tests wait a lot.
 test: packages $(READY) $(GUEST) $(WHEELS)
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-host test-guest
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going test-host test-guest test-server
 
 test-host: packages $(READY)
 	$(BIN)/pytest --ignore=tests/kernel
 
-# Its lines come when it has ended, not between those of the other.
-test-guest: packages $(READY) $(GUEST) $(WHEELS)
-	@echo "$(BIN)/pytest tests/kernel   (to follow it: tail -f $(GUEST_SAID))"
-	@$(BIN)/pytest tests/kernel >$(GUEST_SAID) 2>&1; \
-	status=$$?; echo; cat $(GUEST_SAID); exit $$status
+# Their lines come when they have ended, not between those of the others.
+test-guest test-server: packages $(READY) $(GUEST) $(WHEELS)
+	@said=$(CACHE)/$@.log; tests=tests/kernel/$(subst -,_,$@).py; \
+	echo "$(BIN)/pytest $$tests   (to follow it: tail -f $$said)"; \
+	$(BIN)/pytest $$tests >$$said 2>&1; \
+	status=$$?; echo; cat $$said; exit $$status
 
 check: packages $(READY)
 	$(BIN)/ruff check
