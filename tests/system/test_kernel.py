@@ -86,7 +86,7 @@ def scene(lab: Lab) -> Scene:
         copy.close()
     secret = gateway.folder / "state/gateway.key"
     secret.write_text(GATEWAY_KEY.text() + "\n")
-    secret.with_name("pool").write_text("fdaa::/16\n")
+    (gateway.folder / "state/gateway/pool").write_text("fdaa::/16\n")
     role, _ = gateway.run_role("gateway"), gateway.run_role("resolver")
     for client, config in enrolled:
         client.host.tunnel_up(config)
