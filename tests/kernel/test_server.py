@@ -1,7 +1,7 @@
 """A server as the README's guide makes it, word by word: its services, killed, and after a reboot.
 
-An emulated processor starts a program in some ten seconds: what is timed is when systemd has the
-next process, and what serves meanwhile is the kernel.
+An emulated processor starts a program in some ten seconds, and asking systemd takes it one: what is
+timed is when systemd has the next process, and what serves meanwhile is the kernel.
 """
 
 import re
@@ -39,9 +39,9 @@ uptime() {{ cut -d ' ' -f 1 /proc/uptime; }}
 say() {{ echo "at $(uptime) s: $*"; }}
 until_active() {{
 	for unit; do
-		for _ in $(seq 600); do
+		for _ in $(seq 150); do
 			systemctl is-active --quiet "wgctl-$unit" && break
-			sleep 0.5
+			sleep 3
 		done
 		systemctl is-active "wgctl-$unit"
 	done
@@ -68,6 +68,7 @@ for role in controller gateway resolver internal-api; do
 	kill -9 "$old"
 	new=$old
 	while [ "$new" = "$old" ] || [ "$new" = 0 ]; do
+		sleep 0.5
 		new=$(systemctl show --property MainPID --value $unit)
 	done
 	echo "back $role $began $(uptime)"
