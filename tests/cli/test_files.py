@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.drivers.syncing import synced
 from wgctl.cli import files
 from wgctl.cli.files import new_file
 from wgctl.core.errors import Invalid
@@ -27,6 +28,13 @@ def test_a_finished_file_is_whole_and_its_owners_alone(tmp_path: Path) -> None:
 
     assert (tmp_path / "a.conf").read_bytes() == b"secret"
     assert (tmp_path / "a.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_its_name_is_on_the_disk_when_it_is_finished(tmp_path: Path) -> None:
+    with new_file(tmp_path / "a.conf") as file, synced() as paths:
+        file.finish(b"secret")
+
+    assert paths == [tmp_path / "a.conf", tmp_path]
 
 
 def test_an_unfinished_file_goes_away(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from wgctl.core.errors import Invalid, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.schema import NewOrg, NewPeer
 from wgctl.core.settings import STORE_NAME, Settings
-from wgctl.daemon.backup import back_up, new_whole_file
+from wgctl.daemon.backup import back_up
 from wgctl.daemon.initialise import init
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
@@ -155,43 +155,6 @@ def test_a_damaged_store_makes_no_back_up(config: Path) -> None:
 
     with pytest.raises((Unavailable, Invalid)):
         _back_up(config)
-
-
-def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "backup"
-    with new_whole_file(path) as into:
-        into.write(b"half")
-        assert not path.exists()
-        into.write(b" and half")
-
-    assert path.read_bytes() == b"half and half"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_that_fails_half_way_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), new_whole_file(tmp_path / "backup"):
-        raise ZeroDivisionError
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_no_file_is_written_over(tmp_path: Path) -> None:
-    path = tmp_path / "backup"
-    path.write_text("yesterday's")
-
-    with pytest.raises(Invalid, match="exists already"), new_whole_file(path):
-        pass
-    path.unlink()
-    path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Invalid, match="exists already"), new_whole_file(path):
-        pass
-    assert [found.name for found in tmp_path.iterdir()] == ["backup"]
-
-
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="is no folder"), new_whole_file(tmp_path / "a" / "b"):
-        pass
 
 
 def test_the_format_is_the_one_that_is_read(config: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def restore(session: Session, file: Path, *, verify: bool, yes: bool) -> None:
 @contextmanager
 def _output(file: Path) -> Iterator[IO[bytes]]:
     if file != _STDOUT:
-        from wgctl.daemon.backup import new_whole_file
+        from wgctl.drivers.files import new_whole_file
 
         with new_whole_file(file) as into:
             yield into

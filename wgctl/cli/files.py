@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wgctl.core.errors import Denied, Invalid
+from wgctl.drivers.files import sync_folder
 
 __all__ = ["NewFile", "new_file"]
 
@@ -28,7 +29,10 @@ class NewFile:
         self._descriptor = descriptor
 
     def finish(self, content: bytes, *, mode: int = _MODE, group: int | None = None) -> None:
-        """Write the content to the disk, and keep the file, with `mode` and of `group` if told."""
+        """Write the content to the disk, and keep the file, with `mode` and of `group` if told.
+
+        Its name is on the disk too: what it holds is shown only once.
+        """
         with open(self._descriptor, "wb", closefd=False) as file:
             file.write(content)
         if group is not None:
@@ -36,6 +40,7 @@ class NewFile:
         os.fchmod(self._descriptor, mode)
         self.mode = mode
         os.fsync(self._descriptor)
+        sync_folder(self.path.parent)
         self.finished = True
 
     def close(self) -> None:

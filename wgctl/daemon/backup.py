@@ -8,33 +8,22 @@ another machine, and preshared keys, which are sealed to it, cannot be opened. T
 to be kept like the key itself.
 """
 
-import os
-import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from wgctl import __version__
 from wgctl.client.api import Client
-from wgctl.core.errors import Denied, Invalid, Unavailable
+from wgctl.core.errors import Denied, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
 from wgctl.store import snapshot
 
-__all__ = [
-    "BackupReport",
-    "back_up",
-    "copy_stopped_store",
-    "copy_store",
-    "new_whole_file",
-    "sync_folder",
-]
+__all__ = ["BackupReport", "back_up", "copy_stopped_store", "copy_store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,56 +90,6 @@ def copy_stopped_store(settings: Settings, into: Path) -> None:
         into.unlink(missing_ok=True)
         snapshot.take(Path(name) / STORE_NAME, into)
     snapshot.check(into)
-
-
-@contextmanager
-def new_whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file, for its owner alone, that has the name `path` once the block is done.
-
-    Until then, and if the block fails, there is none: a back-up that has its name is whole, and on
-    the disk. Raises Invalid when something has that name, Denied where files cannot be made.
-    """
-    _require_free(path)
-    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except (FileNotFoundError, NotADirectoryError):
-        raise Invalid(f"{path}: {path.parent} is no folder: make it first") from None
-    except PermissionError as error:
-        raise Denied(f"{path}: no permission to write in {path.parent}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _name(draft, path)
-        sync_folder(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def sync_folder(path: Path) -> None:
-    """Have the names in the folder `path` survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _name(draft: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(draft)  # Unlike a rename, never over a file that came meanwhile.
-    except FileExistsError:
-        _require_free(path)
-    except OSError:  # Not every file system has links.
-        _require_free(path)
-        draft.rename(path)
-
-
-def _require_free(path: Path) -> None:
-    if os.path.lexists(path):
-        raise Invalid(f"{path} exists already: choose another name, or remove it")
 
 
 def _require_readable(path: Path) -> None:

@@ -27,9 +27,10 @@ from wgctl.core.errors import Conflict, Denied, Invalid, Refusal
 from wgctl.core.marks import joined, raised
 from wgctl.core.model import Role
 from wgctl.core.settings import POOL_NAME, STORE_NAME, Settings
-from wgctl.daemon.backup import copy_stopped_store, copy_store, sync_folder
+from wgctl.daemon.backup import copy_stopped_store, copy_store
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
+from wgctl.drivers.files import sync_folder
 from wgctl.services.compare import Contents, Difference, contents, differences
 from wgctl.store import snapshot
 from wgctl.store.marks import Lineage, begin_anew, read_lineage

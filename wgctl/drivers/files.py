@@ -1,0 +1,154 @@
+"""Files that have their names only when they are whole and on the disk.
+
+Knows nothing of what is in them, nor who may be asked to make room.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from wgctl.core.errors import Denied, Invalid, Unavailable
+
+__all__ = ["draft_of", "new_whole_file", "place", "sync_folder"]
+
+_MODE = 0o600
+_FILES_OF_OURS = Path("/proc/self/fd")
+# What open(2) says where the file system, or the kernel, has no files without a name.
+_NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
+# A name that begins so and was left in its folder is cleared away by a controller that starts.
+_DRAFT = ".copy-"
+
+
+@contextmanager
+def new_whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file, for its owner alone, that has the name `path` once the block is done.
+
+    Until then, and if the block fails, there is none: a file that has its name is whole, and on
+    the disk. Where the file system has files without a name, as most do, nothing is left even by
+    SIGKILL or a power cut; elsewhere that leaves one called `.NAME.` and eight hexadecimal digits.
+    Raises Invalid when something has that name, Denied where files may not be made, Unavailable
+    where they cannot be written.
+    """
+    _require_free(path)
+    draft: Path | None = None
+    try:
+        descriptor = _open_nameless(path.parent)
+        if descriptor is None:
+            draft = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}")
+            descriptor = _open_new(draft)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Invalid(f"{path}: {path.parent} is no folder: make it first") from None
+    except PermissionError as error:
+        raise Denied(f"{path}: no permission to write in {path.parent}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+            if draft is None:
+                _name_nameless(descriptor, path)
+            else:
+                _name_draft(draft, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        # What the block opens says its name; a write says none.
+        if error.filename is not None:
+            raise
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        if draft is not None:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def draft_of(source: Path, folder: Path, *, mode: int) -> Iterator[Path]:
+    """Give a copy of the file `source` in `folder`, whole and on the disk, for the block.
+
+    It belongs to whoever has the folder: a role that is not root must be able to open it. A copy
+    that was given a name of its own in the block keeps that.
+    """
+    draft = folder / f"{_DRAFT}{secrets.token_hex(4)}"
+    owner = folder.stat()
+    try:
+        with source.open("rb") as packed, draft.open("xb") as file:
+            os.fchmod(file.fileno(), mode)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            shutil.copyfileobj(packed, file)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def place(source: Path, target: Path, *, mode: int) -> None:
+    """Copy a file to a place where there is none; raises Invalid if there is one."""
+    with draft_of(source, target.parent, mode=mode) as draft:
+        _name_draft(draft, target)
+    sync_folder(target.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in the folder `path` survive a power cut.
+
+    Does nothing for a folder that may be written but not read, or whose file system syncs none.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _open_nameless(folder: Path) -> int | None:
+    """Open a file that has no name in `folder`; None where there are no such files."""
+    if not _FILES_OF_OURS.exists():
+        return None
+    try:
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return None
+        raise
+
+
+def _open_new(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+
+
+def _name_nameless(descriptor: int, path: Path) -> None:
+    try:
+        # With a folder told, though none is needed, os.link follows the link to the file, as
+        # open(2) shows for O_TMPFILE; without one it would link the link itself.
+        os.link(_FILES_OF_OURS / str(descriptor), path, src_dir_fd=descriptor)
+    except FileExistsError:
+        _require_free(path)
+        raise
+
+
+def _name_draft(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)  # Unlike a rename, never over a file that came meanwhile.
+    except FileExistsError:
+        _require_free(path)
+        raise
+    except OSError:  # Not every file system has links.
+        _require_free(path)
+        draft.rename(path)
+
+
+def _require_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise Invalid(f"{path} exists already: choose another name, or remove it")
