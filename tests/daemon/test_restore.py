@@ -12,6 +12,8 @@ from peers.errors import Invalid
 from peers.keys import PrivateKey
 from peers.names import Label
 from tests.daemon.running import folder_of_a_socket, listening, running, until
+from tests.drivers.mounts import in_private_mounts, mount_small
+from tests.store.limits import limited
 from tests.store.samples import add_peer, key
 from wgctl.client.api import Client
 from wgctl.core import settings as core_settings
@@ -23,6 +25,7 @@ from wgctl.daemon.backup import back_up
 from wgctl.daemon.initialise import init
 from wgctl.daemon.locks import only_one
 from wgctl.daemon.restore import RestoreReport, drafted
+from wgctl.drivers import archive
 from wgctl.services import org
 from wgctl.store import snapshot
 from wgctl.store.marks import read_lineage
@@ -170,13 +173,16 @@ def test_on_a_bare_machine_it_makes_everything(file: Path, config: Path, elsewhe
 
 
 def test_every_role_can_reach_its_folder_whatever_the_umask(file: Path, elsewhere: Path) -> None:
+    text = elsewhere.read_text()
+    elsewhere.write_text(text.replace(f"{elsewhere.parent}/state", f"{elsewhere.parent}/a/b/state"))
     mask = os.umask(0o077)
     try:
         _restore(elsewhere, file)
     finally:
         os.umask(mask)
+    state = _settings(elsewhere).state_dir
 
-    assert _settings(elsewhere).state_dir.stat().st_mode & 0o777 == 0o755
+    assert {folder.stat().st_mode & 0o777 for folder in (state, *state.parents[:2])} == {0o755}
 
 
 def test_a_machine_without_a_config_gets_the_back_ups(config: Path, file: Path) -> None:
@@ -210,6 +216,15 @@ def test_while_the_controller_runs_nothing_is_restored(config: Path, file: Path)
         _restore(config, file)
 
 
+def test_what_was_only_compared_with_a_store_does_not_replace_it(config: Path, file: Path) -> None:
+    """It may have gone on since: the folder was not held."""
+    before = _tree(config.parent)
+
+    with drafted(config, file, beside=True) as draft, pytest.raises(Conflict, match="look at it"):
+        draft.put_in_place(now=_LATER)
+    assert _tree(config.parent) == before
+
+
 def test_beside_a_controller_that_runs_they_are_compared(config: Path, file: Path) -> None:
     _add(config, 2)
     settings = _settings(config)
@@ -234,6 +249,96 @@ def test_a_store_that_cannot_be_read_is_replaced_and_kept(config: Path, file: Pa
     assert report.kept.read_bytes() == b"no database" * 1_000
 
 
+def test_a_store_of_a_newer_wgctl_is_left_alone(config: Path, file: Path) -> None:
+    """It is not damaged: its marks count, and this version cannot read them."""
+    _execute(_path(config), "UPDATE alembic_version SET version_num = '9999'")
+    before = _tree(config.parent)
+
+    with pytest.raises(Unavailable, match=f"{_path(config)} was made by a newer wgctl"):
+        _restore(config, file)
+    assert _tree(config.parent) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_full_temporary_folder_changes_nothing_and_never_hides_the_store(
+    config: Path, file: Path, tmp_path: Path
+) -> None:
+    """With little room it fails at one step, with more at the next, until it is done."""
+    epoch, before = read_lineage(_path(config)).epoch, _tree(config.parent)
+    refused = 0
+
+    def fill() -> None:
+        nonlocal refused
+        mount_small(tmp_path, size_bytes=2 << 20)
+        tempfile.tempdir = str(tmp_path)
+        for room in range(100_000, 2 << 20, 150_000):
+            (tmp_path / "filler").write_bytes(bytes((2 << 20) - room))
+            try:
+                _restore(config, file)
+                break
+            except Unavailable:
+                refused += 1
+            assert _tree(config.parent) == before
+        assert refused > 3
+        assert epoch in read_lineage(_path(config)).ancestors
+
+    in_private_mounts(fill)
+
+
+def test_a_draft_whose_log_cannot_be_written_back_is_not_put_in_place(
+    config: Path, file: Path
+) -> None:
+    """SQLite says nothing when that fails at the end: the file alone would be the back-up's."""
+    _execute(
+        _path(config),
+        "INSERT INTO spent_network_ids (number) WITH RECURSIVE n(i) AS "
+        "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n",
+    )
+    before = _tree(config.parent)
+    with drafted(config, file, beside=False) as draft:
+        size = (draft.folder / archive.STORE).stat().st_size
+        with limited(size), pytest.raises(Unavailable, match="cannot be written"):
+            draft.put_in_place(now=_LATER)
+
+    assert _tree(config.parent) == before
+
+
+def test_of_two_restores_at_once_on_a_bare_machine_one_is_done(file: Path, elsewhere: Path) -> None:
+    with (
+        drafted(elsewhere, file, beside=False) as one,
+        drafted(elsewhere, file, beside=True) as two,
+    ):
+        one.put_in_place(now=_LATER)
+        before = _tree(elsewhere.parent)
+        with pytest.raises(Conflict, match="meanwhile"):
+            two.put_in_place(now=_LATER + 1)
+
+    assert _tree(elsewhere.parent) == before
+
+
+def test_while_another_restore_holds_a_bare_machine_nothing_is_placed(
+    file: Path, elsewhere: Path
+) -> None:
+    with drafted(elsewhere, file, beside=False) as draft:
+        folder = _path(elsewhere).parent
+        folder.mkdir(parents=True)
+        with only_one(folder), pytest.raises(Unavailable):
+            draft.put_in_place(now=_LATER)
+
+    assert _tree(elsewhere.parent).keys() == {"wgctl.toml"}
+
+
+def test_a_key_that_came_meanwhile_is_looked_at(file: Path, elsewhere: Path) -> None:
+    place = _settings(elsewhere).key_file
+    with drafted(elsewhere, file, beside=False) as draft:
+        place.parent.mkdir(parents=True)
+        place.write_text(PrivateKey.generate().text() + "\n")
+        with pytest.raises(Conflict, match="gateway's key"):
+            draft.put_in_place(now=_LATER)
+
+    assert not _path(elsewhere).exists()
+
+
 def test_what_a_killed_controller_had_in_its_log_is_kept_with_the_old_store(
     config: Path, file: Path
 ) -> None:
@@ -251,19 +356,6 @@ def test_what_a_killed_controller_had_in_its_log_is_kept_with_the_old_store(
     assert report.kept is not None
     shutil.copy(report.kept, _path(config))
     assert _peers(config).keys() == {"peer-1", "late"}
-
-
-def test_a_log_that_the_old_store_left_goes_with_it(config: Path, file: Path) -> None:
-    """Beside another store, SQLite would play it into that."""
-    _path(config).write_bytes(b"no database" * 1_000)
-    wal = _path(config).with_name(STORE_NAME + "-wal")
-    wal.write_bytes(b"old log")
-    report = _restore(config, file)
-
-    assert report.kept is not None
-    assert not wal.exists() or wal.read_bytes() != b"old log"
-    assert report.kept.with_name(report.kept.name + "-wal").read_bytes() == b"old log"
-    assert _peers(config).keys() == {"peer-1"}
 
 
 def test_a_back_up_of_an_older_schema_is_brought_up_to_date(
@@ -358,30 +450,29 @@ def test_a_restore_that_was_cut_short_can_be_done_again(file: Path, elsewhere: P
     assert _peers(elsewhere).keys() == {"peer-1"}
 
 
-@pytest.mark.parametrize("initialised", [True, False])
-def test_killed_at_any_step_it_leaves_the_old_or_the_new_and_can_be_done_again(
-    config: Path, elsewhere: Path, file: Path, tmp_path: Path, *, initialised: bool
+def test_killed_at_any_step_it_leaves_nothing_or_the_new_and_can_be_done_again(
+    elsewhere: Path, file: Path, tmp_path: Path
 ) -> None:
-    target, saved = (config if initialised else elsewhere), tmp_path / "saved"
-    shutil.copy(file, tmp_path)
-    _add(config, 2)
-    old = set(_peers(config)) if initialised else None
-    shutil.copytree(target.parent, saved)
+    """What becomes of a store that is there is for the tests of `succession`."""
+    saved = tmp_path / "saved"
+    shutil.copytree(elsewhere.parent, saved)
     found = []
     for step in range(1, 50):
-        shutil.rmtree(target.parent)
-        shutil.copytree(saved, target.parent)
-        killed = _killed_at(step, target, tmp_path / file.name)
-        found.append(set(_peers(target)) if _path(target).exists() else None)
+        shutil.rmtree(elsewhere.parent)
+        shutil.copytree(saved, elsewhere.parent)
+        killed = _killed_at(step, elsewhere, file)
+        found.append(_path(elsewhere).exists())
+        if found[-1]:
+            assert _peers(elsewhere).keys() == {"peer-1"}
         if not killed:
             break
-        _restore(target, tmp_path / file.name)
-        assert _peers(target).keys() == {"peer-1"}
+        _restore(elsewhere, file)
+        assert _peers(elsewhere).keys() == {"peer-1"}
 
     assert not killed
-    assert found.count(old) > 3
-    assert found.count({"peer-1"}) > 1
-    assert found.index({"peer-1"}) == found.count(old)
+    assert found.count(False) > 3
+    assert found.count(True) > 1
+    assert found.index(True) == found.count(False)
 
 
 def _killed_at(step: int, config: Path, file: Path) -> bool:

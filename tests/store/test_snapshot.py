@@ -5,9 +5,10 @@ from pathlib import Path
 import pysqlite3
 import pytest
 
+from tests.store.limits import limited
 from tests.store.samples import add_peer
 from tests.store.walk import EVERYTHING, rows_of
-from wgctl.core.errors import Invalid, Unavailable
+from wgctl.core.errors import Unavailable
 from wgctl.store import snapshot
 from wgctl.store.store import Store
 
@@ -87,21 +88,21 @@ def test_a_damaged_page_is_found(store: Store) -> None:
         content[place : place + 8] = b"\xff" * 8
     store.path.write_bytes(content)
 
-    with pytest.raises(Invalid, match="damaged"):
+    with pytest.raises(snapshot.Damaged, match="damaged"):
         snapshot.check(store.path)
 
 
 def test_rows_of_nobody_are_found(store: Store) -> None:
     _change(store, "DELETE FROM orgs")
 
-    with pytest.raises(Invalid, match="belong to rows that are not there"):
+    with pytest.raises(snapshot.Damaged, match="belong to rows that are not there"):
         snapshot.check(store.path)
 
 
 def test_a_store_without_its_deployment_is_found(store: Store) -> None:
     _change(store, "DELETE FROM deployment")
 
-    with pytest.raises(Invalid, match="empty"):
+    with pytest.raises(snapshot.Damaged, match="empty"):
         snapshot.check(store.path)
 
 
@@ -109,7 +110,7 @@ def test_a_store_without_its_deployment_is_found(store: Store) -> None:
 def test_what_is_no_store_is_found(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s").write_bytes(content)
 
-    with pytest.raises(Invalid):
+    with pytest.raises(snapshot.Damaged):
         snapshot.check(tmp_path / "s")
 
 
@@ -130,3 +131,49 @@ def test_a_settled_store_is_one_file(store: Store, tmp_path: Path) -> None:
 
     assert [path.name for path in tmp_path.glob("killed*")] == ["killed"]
     assert snapshot.standing(tmp_path / "killed") == snapshot.standing(store.path)
+
+
+def test_a_store_that_somebody_has_open_is_not_settled(store: Store, tmp_path: Path) -> None:
+    """What its log would be played into then is somebody else's to say."""
+    add_peer(store, "acme", 1)
+    log = store.path.with_name(f"{store.path.name}-wal")
+
+    with pytest.raises(Unavailable, match="end what has that store open"):
+        snapshot.settle(store.path)
+    assert log.exists()
+
+
+def test_tables_that_are_not_ours_are_no_damage(tmp_path: Path) -> None:
+    """They may be those of a version to come."""
+    connection = pysqlite3.connect(str(tmp_path / "s"))
+    connection.execute("CREATE TABLE deployments (epoch)")
+    connection.close()
+
+    with pytest.raises(Unavailable, match="no such table") as caught:
+        snapshot.check(tmp_path / "s")
+    assert not isinstance(caught.value, snapshot.Damaged)
+
+
+def test_no_room_for_a_copy_is_no_damage(store: Store, tmp_path: Path) -> None:
+    with limited(40_000), pytest.raises(Unavailable, match="cannot be copied into") as caught:
+        snapshot.take(store.path, tmp_path / "copy")
+
+    assert not isinstance(caught.value, snapshot.Damaged)
+
+
+@pytest.mark.parametrize("other", [b"no database" * 99, b"SQLite format 3\0", None], ids=str)
+def test_a_whole_log_makes_any_file_the_store(
+    store: Store, tmp_path: Path, other: bytes | None
+) -> None:
+    """None: the store itself, with more in it than the log has."""
+    store.close()
+    snapshot.settle(store.path)
+    snapshot.write_whole_log(store.path, tmp_path / "log")
+    before = snapshot.standing(store.path)
+    _change(store, "UPDATE deployment SET revision = revision + 7")
+    target = tmp_path / "target"
+    target.write_bytes(store.path.read_bytes() if other is None else other)
+    (tmp_path / "log").rename(tmp_path / "target-wal")
+
+    snapshot.check(target)
+    assert snapshot.standing(target) == before

@@ -22,4 +22,7 @@ initialise      wgctl init
 backup          wgctl backup
 restore         wgctl restore
 doctor          wgctl doctor
+|
+unpack          a back-up in a folder of our own, checked and opened
+succession      a store in the place of another
 """

@@ -10,6 +10,8 @@ to be kept like the key itself.
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -59,8 +61,8 @@ def back_up(
 def copy_store(settings: Settings, into: Path) -> None:
     """Write the store as it is at one moment into `into`, whether the controller runs or not.
 
-    Raises Unavailable when there is none, or the controller holds it and does not answer; Invalid
-    when what was written is damaged.
+    Raises Unavailable when there is none, when the controller holds it and does not answer, or when
+    the copy cannot be written; `snapshot.Damaged` when that is damaged.
     """
     try:
         Client(settings.api_socket).save_store(into)
@@ -68,7 +70,7 @@ def copy_store(settings: Settings, into: Path) -> None:
         folder = settings.role_dir(Role.CONTROLLER)
         if not (folder / STORE_NAME).exists():
             raise Unavailable(f"no store in {folder}: make one with wgctl init") from unanswered
-        with only_one(folder):
+        with _held(folder, unanswered):
             copy_stopped_store(settings, into)
     else:
         snapshot.check(into)
@@ -78,18 +80,42 @@ def copy_stopped_store(settings: Settings, into: Path) -> None:
     """Write the store into `into`, while the caller holds the controller's folder.
 
     The store's own files are not opened: of a damaged one, SQLite throws the log away, and with it
-    what somebody might still read. Raises Unavailable when it cannot be read, Invalid when it is
-    damaged.
+    what somebody might still read. Raises Unavailable when it cannot be read or the copy not
+    written, `snapshot.Damaged` when it is damaged.
     """
-    store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
+    # What SQLite puts beside a store is where the file itself is, not where a link to it is.
+    store = (settings.role_dir(Role.CONTROLLER) / STORE_NAME).resolve()
     with tempfile.TemporaryDirectory(prefix="wgctl-copy-", dir=into.parent) as name:
-        for suffix in ("", "-wal"):
+        copy = Path(name) / STORE_NAME
+        for suffix in ("", "-wal", "-journal"):
             file = store.with_name(store.name + suffix)
             if file.exists():
-                shutil.copyfile(file, Path(name) / file.name)
+                _copy(file, copy.with_name(copy.name + suffix))
         into.unlink(missing_ok=True)
-        snapshot.take(Path(name) / STORE_NAME, into)
+        snapshot.take(copy, into)
     snapshot.check(into)
+
+
+@contextmanager
+def _held(folder: Path, unanswered: Unavailable) -> Iterator[None]:
+    """Hold the controller's folder; where that cannot be, say too how its holder failed us."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_one(folder))
+        except Unavailable as error:
+            raise Unavailable(f"{error} ({unanswered})") from unanswered
+        yield
+
+
+def _copy(file: Path, into: Path) -> None:
+    try:
+        shutil.copyfile(file, into)
+    except PermissionError as error:
+        raise Denied(f"no permission to read {file}: be root") from error
+    except OSError as error:
+        raise Unavailable(
+            f"{file} cannot be copied into {into.parent}: {error.strerror}"
+        ) from error
 
 
 def _require_readable(path: Path) -> None:

@@ -9,7 +9,7 @@ changes       the revision, and a row for each change
 tables        the tables, for every database the same
 migrations/   how they came to be
 
-snapshot      the whole file, copied while it is written to, and checked
+snapshot      the whole file, copied while it is written to, and checked; its log
 marks         how far each count has come, and raising them after a restore
 
 copy          beside them: the file of a role, filled from the feed

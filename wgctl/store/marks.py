@@ -3,11 +3,14 @@
 How far they are raised is `wgctl.core.marks`; this is for a store that nobody else has open.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peers.addresses import FIRST_PEER
+from wgctl.core.errors import Unavailable
 from wgctl.core.marks import Marks
 
 if TYPE_CHECKING:
@@ -38,11 +41,8 @@ class Lineage:
 
 def read_lineage(path: Path) -> Lineage:
     """Return the lineage of the store at `path`, whose tables are up to date."""
-    connection = _open(path)
-    try:
+    with _opened(path) as connection:
         return _read(connection)
-    finally:
-        connection.close()
 
 
 def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, now: int) -> None:
@@ -50,10 +50,10 @@ def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, no
 
     The old epoch becomes an ancestor, and so does every store that `past`, what it takes the place
     of, came from. Ids of networks that `past` has spent are spent here too. The kept changes go:
-    whoever followed an older epoch takes a snapshot.
+    whoever followed an older epoch takes a snapshot. Raises Unavailable when it cannot be written.
+    What was written may still be in the store's log: `snapshot.settle` is for that.
     """
-    connection = _open(path)
-    try:
+    with _opened(path) as connection:
         found = _read(connection)
         connection.execute("BEGIN IMMEDIATE")
         _note_ancestors(connection, found, past, now=now)
@@ -70,15 +70,20 @@ def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, no
             (epoch, marks.revision, marks.revision, marks.gateways),
         )
         connection.execute("COMMIT")
-    finally:
-        connection.close()
 
 
-def _open(path: Path) -> "sqlite3.Connection":
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
+@contextmanager
+def _opened(path: Path) -> Iterator["sqlite3.Connection"]:
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        raise Unavailable(f"the marks of the store at {path} cannot be used: {error}") from error
 
 
 def _read(connection: "sqlite3.Connection") -> Lineage:
