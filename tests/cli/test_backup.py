@@ -136,6 +136,22 @@ def test_without_a_terminal_nothing_is_replaced(bare: Wgctl, file: Path, elsewhe
     assert "the old store is kept as" in done.stderr
 
 
+def test_a_damaged_store_is_told_when_compared_and_replaced_when_restored(
+    bare: Wgctl, file: Path, elsewhere: Path
+) -> None:
+    bare("--config", str(elsewhere), "restore", str(file))
+    store = elsewhere.parent / "state" / "controller" / "store.sqlite"
+    store.write_bytes(b"no database" * 1_000)
+    compared = bare("--config", str(elsewhere), "restore", "--verify", str(file))
+    done = bare("--config", str(elsewhere), "restore", str(file), "--yes")
+
+    assert compared.exit_code == 7
+    assert "here      unreadable: the store is damaged" in compared.stdout
+    assert "nothing to compare with" in compared.stderr
+    assert done.exit_code == 0
+    assert "the old store is kept as" in done.stderr
+
+
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
 def test_at_a_terminal_one_is_shown_what_goes_and_asked(
     bare: Wgctl, file: Path, elsewhere: Path, answer: str, code: int

@@ -1,6 +1,5 @@
 import contextlib
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.drivers.syncing import synced
+from tests.store.limits import limited
 from wgctl.cli import files
 from wgctl.cli.files import new_file
 from wgctl.core.errors import Invalid
@@ -53,14 +53,12 @@ def test_a_failure_takes_the_file_with_it(tmp_path: Path, kind: type[BaseExcepti
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
-    with new_file(tmp_path / "a.conf") as file:
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3, limit[1]))
-        try:
-            with pytest.raises(OSError, match="File too large"):
-                file.finish(b"secret")
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    with (
+        new_file(tmp_path / "a.conf") as file,
+        limited(3),
+        pytest.raises(OSError, match="File too large"),
+    ):
+        file.finish(b"secret")
 
     assert list(tmp_path.iterdir()) == []
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pysqlite3
 import pytest
 
 from peers.names import Label
@@ -102,6 +103,30 @@ def test_behind_a_link_a_stopped_store_has_its_log_too(config: Path, tmp_path: P
     (tmp_path / "copy").write_bytes(_members(_back_up(config))["store.sqlite"])
 
     assert snapshot.standing(tmp_path / "copy") == expected
+
+
+def test_what_somebody_left_half_done_in_a_stopped_store_is_undone(config: Path) -> None:
+    """A journal holds what was there before, where the log holds what came after."""
+    place = _settings(config).role_dir(Role.CONTROLLER) / STORE_NAME
+    expected = snapshot.standing(place)
+    connection = pysqlite3.connect(str(place), isolation_level=None)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA cache_size = 1")  # So that it writes before it is told to.
+    connection.execute("BEGIN")
+    connection.execute("UPDATE deployment SET revision = revision + 7")
+    connection.execute(
+        "INSERT INTO spent_network_ids (number) WITH RECURSIVE n(i) AS "
+        "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n"
+    )
+    left = {name: name.read_bytes() for name in place.parent.glob("store.sqlite*")}
+    connection.close()
+    for name, content in left.items():
+        name.write_bytes(content)
+    copy = place.with_name("copy")
+    copy.write_bytes(_members(_back_up(config))["store.sqlite"])
+
+    assert {name.name for name in left} == {STORE_NAME, f"{STORE_NAME}-journal"}
+    assert snapshot.standing(copy) == expected
 
 
 def test_during_parallel_adds_it_is_a_state_that_was(config: Path, tmp_path: Path) -> None:

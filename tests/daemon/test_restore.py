@@ -1,6 +1,5 @@
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from peers.errors import Invalid
 from peers.keys import PrivateKey
 from peers.names import Label
+from tests.daemon.killing import killed_at
 from tests.daemon.running import folder_of_a_socket, listening, running, until
 from tests.drivers.mounts import in_private_mounts, mount_small
 from tests.store.limits import limited
@@ -460,7 +460,7 @@ def test_killed_at_any_step_it_leaves_nothing_or_the_new_and_can_be_done_again(
     for step in range(1, 50):
         shutil.rmtree(elsewhere.parent)
         shutil.copytree(saved, elsewhere.parent)
-        killed = _killed_at(step, elsewhere, file)
+        killed = killed_at(step, elsewhere.parent, lambda: _restore(elsewhere, file))
         found.append(_path(elsewhere).exists())
         if found[-1]:
             assert _peers(elsewhere).keys() == {"peer-1"}
@@ -473,33 +473,6 @@ def test_killed_at_any_step_it_leaves_nothing_or_the_new_and_can_be_done_again(
     assert found.count(False) > 3
     assert found.count(True) > 1
     assert found.index(True) == found.count(False)
-
-
-def _killed_at(step: int, config: Path, file: Path) -> bool:
-    """Restore in a child that ends, as by a kill, before the `step`th change of a name."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in {"os.rename", "os.link", "os.mkdir", "os.remove", "open"} and str(
-                arguments[0]
-            ).startswith(str(config.parent)):
-                left -= 1
-                if left == 0:
-                    os._exit(1)
-
-        code = 2
-        try:
-            sys.addaudithook(count)
-            _restore(config, file)
-            code = 0
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in {0, 1}
-    return code == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -1,11 +1,11 @@
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.daemon.killing import killed_at
 from tests.drivers.mounts import in_private_mounts, mount_small
 from tests.store.samples import add_peer, furnish
 from wgctl.core.errors import Unavailable
@@ -163,7 +163,7 @@ def test_killed_at_any_step_the_old_one_is_as_it_was_or_the_new_one_is_there(
         store.parent.mkdir()
         shutil.copy(made, store)
         old = prepare(store) if prepare is not None else _tree(store.parent)
-        killed = _killed_at(step, source, store)
+        killed = killed_at(step, store.parent, lambda: _succeed(source, store))
         left = _tree(store.parent)
         seen.append({name: left.get(name) for name in old} == old)
         if not seen[-1] or not killed:
@@ -176,33 +176,6 @@ def test_killed_at_any_step_the_old_one_is_as_it_was_or_the_new_one_is_there(
     assert not killed
     assert seen.count(True) > 3
     assert True not in seen[seen.index(False) :]
-
-
-def _killed_at(step: int, source: Path, store: Path) -> bool:
-    """Do it in a child that ends, as by a kill, before the `step`th change in the folder."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal left
-            if event in {"os.rename", "os.link", "os.remove", "open"} and str(
-                arguments[0]
-            ).startswith(str(store.parent)):
-                left -= 1
-                if left == 0:
-                    os._exit(1)
-
-        code = 2
-        try:
-            sys.addaudithook(count)
-            _succeed(source, store)
-            code = 0
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in {0, 1}
-    return code == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
