@@ -161,7 +161,9 @@ def test_no_room_for_a_copy_is_no_damage(store: Store, tmp_path: Path) -> None:
     assert not isinstance(caught.value, snapshot.Damaged)
 
 
-@pytest.mark.parametrize("other", [b"no database" * 99, b"SQLite format 3\0", None], ids=str)
+@pytest.mark.parametrize(
+    "other", [b"no database" * 99, b"SQLite format 3\0", None], ids=["text", "cut off", "itself"]
+)
 def test_a_whole_log_makes_any_file_the_store(
     store: Store, tmp_path: Path, other: bytes | None
 ) -> None:

@@ -72,6 +72,10 @@ def copy_store(settings: Settings, into: Path) -> None:
             raise Unavailable(f"no store in {folder}: make one with wgctl init") from unanswered
         with _held(folder, unanswered):
             copy_stopped_store(settings, into)
+    except OSError as error:
+        raise Unavailable(
+            f"the store cannot be written into {into.parent}: {error.strerror}"
+        ) from error
     else:
         snapshot.check(into)
 
@@ -98,12 +102,12 @@ def copy_stopped_store(settings: Settings, into: Path) -> None:
 
 @contextmanager
 def _held(folder: Path, unanswered: Unavailable) -> Iterator[None]:
-    """Hold the controller's folder; where that cannot be, say too how its holder failed us."""
+    """Hold the controller's folder; where that cannot be, say how its holder failed us."""
     with ExitStack() as held:
         try:
             held.enter_context(only_one(folder))
         except Unavailable as error:
-            raise Unavailable(f"{error} ({unanswered})") from unanswered
+            raise Unavailable(f"{unanswered} ({error})") from unanswered
         yield
 
 

@@ -235,7 +235,7 @@ def drafted(config_path: Path, file: Path, *, beside: bool) -> Iterator[Draft]:
             except snapshot.Damaged as error:
                 unreadable = str(error)
         found = open_store(folder / archive.STORE, origin=f"{archive.STORE} in {file}")
-        (folder / POOL_NAME).write_text(f"{found.pool}\n")
+        _write(folder / POOL_NAME, f"{found.pool}\n")
         yield Draft(
             folder,
             config_path,
@@ -252,6 +252,13 @@ def _settings(config_path: Path, packed: Path) -> Settings:
     """Return what the host's config says, or the back-up's where the host has none."""
     path = config_path if config_path.exists() else packed
     return core_settings.parse(path.read_text("utf-8", "replace"), origin=str(config_path))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _is_there(store: Path) -> bool:
