@@ -91,9 +91,10 @@ def settle(path: Path) -> None:
 def write_whole_log(path: Path, into: Path) -> None:
     """Write into `into` a log (WAL) that holds every page of the settled store at `path`.
 
-    Beside any file, whatever is in it, that log is that store to SQLite. So one rename, of the log,
-    makes a store another one, where two, of log and store, would leave a moment with the wrong
-    pair. `into` is a file which is not there. Raises Unavailable.
+    Beside any file of two bytes or more, whatever is in it, that log is that store to SQLite; of a
+    smaller one, which is new to it, it throws the log away. So one rename, of the log, makes a
+    store another one, where two, of log and store, would leave a moment with the wrong pair. `into`
+    is a file which is not there. Raises Unavailable.
     """
     with tempfile.TemporaryDirectory(prefix="wgctl-log-", dir=path.parent) as name:
         copy, trial = Path(name) / "copy", Path(name) / "trial"
