@@ -454,13 +454,19 @@ def test_killed_at_any_step_it_leaves_nothing_or_the_new_and_can_be_done_again(
     elsewhere: Path, file: Path, tmp_path: Path
 ) -> None:
     """What becomes of a store that is there is for the tests of `succession`."""
-    saved = tmp_path / "saved"
+    saved, scratch = tmp_path / "saved", tmp_path / "scratch"
     shutil.copytree(elsewhere.parent, saved)
+    scratch.mkdir()
+
+    def restore() -> None:
+        tempfile.tempdir = str(scratch)
+        _restore(elsewhere, file)
+
     found = []
     for step in range(1, 50):
         shutil.rmtree(elsewhere.parent)
         shutil.copytree(saved, elsewhere.parent)
-        killed = killed_at(step, elsewhere.parent, lambda: _restore(elsewhere, file))
+        killed = killed_at(step, elsewhere.parent, restore)
         found.append(_path(elsewhere).exists())
         if found[-1]:
             assert _peers(elsewhere).keys() == {"peer-1"}
