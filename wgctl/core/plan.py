@@ -11,7 +11,8 @@ Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who d
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv6Interface, IPv6Network
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network
 from types import MappingProxyType
 
 from peers.addresses import resolver_address
@@ -41,7 +42,7 @@ from wgctl.core.tunnel import (
     route_metric,
 )
 
-__all__ = ["desired", "diff", "same_key"]
+__all__ = ["desired", "diff", "same_key", "sparing"]
 
 _NO_KEYS: Mapping[int, PresharedKey] = MappingProxyType({})
 
@@ -89,6 +90,23 @@ def desired(
     )
 
 
+def sparing(
+    desired: Tunnel, actual: Tunnel, *, expired: frozenset[bytes], locked: frozenset[bytes]
+) -> Tunnel:
+    """Return `desired` with all that `actual` has besides: `diff` to it takes nothing away.
+
+    For a host that does not know all that there is to be. Keys of peers that do go nevertheless:
+    those in `expired`; those in `locked`, unless the device asks them for a preshared key; and
+    those whose addresses are all another's in `desired`. A preshared key is never cleared.
+    """
+    return Tunnel(
+        _spared_firewall(desired.firewall, actual),
+        desired.routes | actual.routes,
+        _spared_link(desired.link, actual.link),
+        _spared_device(desired.device, actual.device, expired=expired, locked=locked),
+    )
+
+
 def diff(desired: Tunnel, actual: Tunnel) -> tuple[Step, ...]:
     """Return the fewest steps from `actual` to `desired`, in the order to take them.
 
@@ -109,6 +127,45 @@ def diff(desired: Tunnel, actual: Tunnel) -> tuple[Step, ...]:
         *_peer_steps(desired.device, actual.device),
         *(RemoveRoute(route) for route in _in_order(surplus) if route.unreachable),
     )
+
+
+def _spared_firewall(desired: Ruleset | None, actual: Tunnel) -> Ruleset | None:
+    if desired is None:
+        return None
+    # Without a table, the routes say which networks live: closed, it would cut them off.
+    held = (
+        firewall.elements(route.destination for route in actual.routes if route.source)
+        if actual.firewall is None
+        else actual.firewall.elements
+    )
+    return replace(desired, elements=desired.elements | held)
+
+
+def _spared_link(desired: Link | None, actual: Link | None) -> Link | None:
+    if desired is None or actual is None:
+        return desired
+    return replace(desired, addresses=desired.addresses | actual.addresses)
+
+
+def _spared_device(
+    desired: Device | None,
+    actual: Device | None,
+    *,
+    expired: frozenset[bytes],
+    locked: frozenset[bytes],
+) -> Device | None:
+    if desired is None or actual is None:
+        return desired
+    claimed = frozenset[IPv6Network | IPv4Network]().union(*desired.peers.values())
+    gone = expired | locked.difference(actual.preshared_keys)
+    kept = {
+        key: ips - claimed
+        for key, ips in actual.peers.items()
+        if key not in gone and not (ips and ips <= claimed)
+    }
+    peers = {**kept, **desired.peers}
+    held = {key: psk for key, psk in actual.preshared_keys.items() if key in peers}
+    return replace(desired, peers=peers, preshared_keys={**held, **desired.preshared_keys})
 
 
 def _firewall_steps(desired: Ruleset | None, actual: Ruleset | None) -> Iterator[FirewallStep]:
