@@ -317,14 +317,21 @@ def test_a_new_key_of_a_peer_takes_the_old_one_away_first() -> None:
 
 
 @pytest.mark.parametrize(("was", "wanted_key"), [(None, 0), (0, 1), (0, None)])
-def test_a_preshared_key_that_differs_is_one_step(was: int | None, wanted_key: int | None) -> None:
+def test_a_peer_with_another_preshared_key_is_made_anew(
+    was: int | None, wanted_key: int | None
+) -> None:
+    """Its session, which the last key let in, would live on for up to three minutes."""
+
     def tunnel(which: int | None) -> Tunnel:
         keys = {} if which is None else {1: PSKS[which]}
         return desired([network(1)], [peer(1)], host=HOST, now=NOW, preshared_keys=keys)
 
     ip = frozenset({IPv6Network(peer(1).address)})
     expected = None if wanted_key is None else PSKS[wanted_key]
-    assert diff(tunnel(wanted_key), tunnel(was)) == (SetPeer(KEYS[0].raw, ip, expected),)
+    assert diff(tunnel(wanted_key), tunnel(was)) == (
+        RemovePeer(KEYS[0].raw),
+        SetPeer(KEYS[0].raw, ip, expected),
+    )
 
 
 def test_a_preshared_key_of_a_peer_that_is_left_out_is_not_there() -> None:

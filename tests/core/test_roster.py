@@ -193,11 +193,11 @@ def test_a_preshared_key_that_comes_and_goes_touches_its_peer_alone() -> None:
     come = steps(roster.change([put(seal_of(7, of=1))], now=0))
     gone = steps(roster.change([Delete(Kind.SEAL, 7)], now=0))
 
-    assert come == (SetPeer(KEYS[1].raw, ip, PSKS[1]),)
-    assert gone == (SetPeer(KEYS[1].raw, ip, None),)
+    assert come == (RemovePeer(KEYS[1].raw), SetPeer(KEYS[1].raw, ip, PSKS[1]))
+    assert gone == (RemovePeer(KEYS[1].raw), SetPeer(KEYS[1].raw, ip, None))
 
 
-def test_a_new_seal_in_the_place_of_the_last_is_one_step() -> None:
+def test_a_new_seal_in_the_place_of_the_last_is_one_change() -> None:
     """As the store writes it: the old row goes, a new one comes."""
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(1)], [seal_of(7, of=1)])
@@ -209,7 +209,7 @@ def test_a_new_seal_in_the_place_of_the_last_is_one_step() -> None:
     done = steps(roster.change([Delete(Kind.SEAL, 7), put(seal_of(8, of=1, sealed=sealed))], now=0))
 
     assert [step.preshared_key for step in done if isinstance(step, SetPeer)] == [other]
-    assert len(done) == 1
+    assert len(done) == 2
 
 
 @pytest.mark.parametrize("made_for", ["another peer", "another gateway"])

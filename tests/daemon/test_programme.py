@@ -54,6 +54,17 @@ class Faulty(MemoryWireGuard):
         super().apply(steps)
 
 
+class Deaf(MemoryLinks):
+    """A link that cannot be looked at while it is told so."""
+
+    refuses = False
+
+    def index(self) -> int | None:
+        if self.refuses:
+            raise Unavailable("no buffer space")
+        return super().index()
+
+
 @dataclass
 class Scene:
     """A programme over a kernel in memory, with a clock that stands still."""
@@ -66,7 +77,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.wireguard = Faulty(self.kernel)
-        self.parts = Parts(MemoryLinks(self.kernel), self.wireguard, MemoryFirewall(self.kernel))
+        self.links = Deaf(self.kernel)
+        self.parts = Parts(self.links, self.wireguard, MemoryFirewall(self.kernel))
         self.roster = Roster(HOST)
         self.programme = Programme(
             self.parts, self.roster, self.copy, now=lambda: self.now, forward=self.forward
@@ -310,6 +322,23 @@ def test_a_device_that_died_is_back_at_the_next_tick_and_counts_once(scene: Scen
 
     assert scene.peers() == {KEYS[0].raw, KEYS[1].raw}
     assert programme.drift == 1
+
+
+def test_a_look_that_is_refused_ends_nothing_and_the_next_pass_mends(scene: Scene) -> None:
+    """The role's own work must outlive a kernel that is out of memory for a moment."""
+    programme = scene.started(peer(0))
+    scene.links.refuses = True
+    with capture_logs() as logs:
+        programme.tick()
+        programme.tick()
+    assert (programme.settled, programme.problem is None) == (False, False)
+    assert [log["attempt"] for log in logs] == ["look", "pass"]
+    scene.links.refuses = False
+
+    programme.verify()
+    programme.tick()
+
+    assert (programme.settled, programme.problem) == (True, None)
 
 
 def test_a_link_that_was_made_anew_by_others_is_noticed(scene: Scene) -> None:

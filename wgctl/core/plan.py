@@ -4,7 +4,7 @@ Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who d
 `wgctl.daemon.gateway`. The order of the steps is part of the decision:
 
     walls up      firewall, unreachable route
-    taken away    peers, routes, addresses
+    taken away    peers (also one that gets another preshared key), routes, addresses
     link          made, sized and up, its key and port
     added         addresses, routes, peers; an allowed IP leaves its old peer before it moves
     last          unreachable routes that are not wanted
@@ -236,7 +236,21 @@ def _device(
 
 def _surplus_peers(desired: Device | None, actual: Device | None) -> Iterator[Step]:
     if desired and actual:
-        yield from (RemovePeer(key) for key in sorted(actual.peers.keys() - desired.peers.keys()))
+        surplus = actual.peers.keys() - desired.peers.keys()
+        yield from (RemovePeer(key) for key in sorted(surplus | _renewed(desired, actual)))
+
+
+def _renewed(desired: Device, actual: Device) -> frozenset[bytes]:
+    """Return the peers that are to have another preshared key than they have, or none, or one.
+
+    They are made anew: a session outlives its preshared key for up to 180 s (REJECT_AFTER_TIME),
+    and a key is changed so that whoever knows the old one is out.
+    """
+    return frozenset(
+        key
+        for key in desired.peers.keys() & actual.peers.keys()
+        if desired.preshared_keys.get(key) != actual.preshared_keys.get(key)
+    )
 
 
 def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]:
@@ -246,14 +260,9 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     """
     if desired is None:
         return
-    there = actual.peers if actual else {}
-    held_keys = actual.preshared_keys if actual else {}
-    changed = [
-        key
-        for key in sorted(desired.peers)
-        if desired.peers[key] != there.get(key)
-        or desired.preshared_keys.get(key) != held_keys.get(key)
-    ]
+    renewed = _renewed(desired, actual) if actual else frozenset[bytes]()
+    there = {key: ips for key, ips in actual.peers.items() if key not in renewed} if actual else {}
+    changed = [key for key in sorted(desired.peers) if desired.peers[key] != there.get(key)]
     losing = [key for key in changed if there.get(key, frozenset()) - desired.peers[key]]
     held = {
         ip for key, ips in there.items() if key in desired.peers for ip in ips - desired.peers[key]

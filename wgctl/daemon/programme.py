@@ -17,7 +17,7 @@ from wgctl.core.model import Network, Peer
 from wgctl.core.plan import sparing
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
-from wgctl.core.tunnel import MakeLink, Step, Tunnel
+from wgctl.core.tunnel import MakeLink, RemovePeer, SetPeer, Step, Tunnel
 from wgctl.daemon.follow import Changes
 from wgctl.services.reconcile import Parts, apply_change, read, reconcile
 from wgctl.store.copy import Copy
@@ -218,11 +218,15 @@ class Programme:
             self._refusals.pop(what, None)
 
     def _count_drift(self, steps: tuple[Step, ...]) -> None:
-        """Count what a pass repaired; a device that was gone counts once."""
+        """Count what a pass repaired; a device that was gone counts once, as a peer made anew."""
         if not steps:
             return
+        made = {step.key for step in steps if isinstance(step, SetPeer)}
         gone = [step for step in steps if isinstance(step, MakeLink)]
-        found = [f"repaired: {step}" for step in gone or steps]
+        differences = [
+            step for step in steps if not (isinstance(step, RemovePeer) and step.key in made)
+        ]
+        found = [f"repaired: {step}" for step in gone or differences]
         self.drift += len(found)
         self.drift_events.extend(found)
         _log.warning("drift repaired", count=len(found), steps=_in_words(steps))
