@@ -60,7 +60,8 @@ def take_report(
         setback=report.setback,
         problem=report.problem,
     )
+    seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])
+    # After it was noted: who removes a peer meanwhile forgets it after the commit.
+    named = frozenset(peer.peer_id for peer in report.peers)
     with store.reading() as deployment:
-        there = deployment.peers_among([peer.peer_id for peer in report.peers])
-    sights = [peer for peer in report.peers if peer.peer_id in there]
-    seen.note(facts, [Observation(**peer.model_dump()) for peer in sights])
+        seen.forget(named - deployment.peers_among(named))
