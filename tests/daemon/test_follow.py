@@ -19,7 +19,7 @@ from wgctl.core.marks import raised
 from wgctl.core.model import Org, Role
 from wgctl.core.setback import SHOWN_S
 from wgctl.core.settings import STORE_NAME, Settings
-from wgctl.daemon.follow import Changes, Follower, recent_setback
+from wgctl.daemon.follow import Changes, Follower, recent_setback, unwritten
 from wgctl.services import org, peer
 from wgctl.services.peer import NewKey
 from wgctl.store import snapshot
@@ -365,6 +365,7 @@ def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
 
                     assert _held(followed.copy) == _rows(settings)
                     assert followed.copy.position == ("epoch-a", 3)
+                    assert "go back from revision 5 to 3" in str(unwritten(followed.copy))
                     assert (
                         len(file.execute("SELECT 1 FROM rows WHERE kind = 'org'").fetchall()) == 2
                     )
@@ -372,6 +373,7 @@ def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
                 await followed.until(5)
 
             assert _held(followed.copy) == _rows(settings)
+            assert unwritten(followed.copy) is None
             assert [changes.replaced for changes in followed.told] == [True, False, False]
         kept = Copy(path)
         assert _held(kept) == _rows(settings)

@@ -91,6 +91,12 @@ class Scene:
     def links(self) -> str:
         return self.namespace.shell("ip", "-6", "addr")
 
+    def routes(self) -> str:
+        return self.namespace.shell("ip", "-6", "route")
+
+    def log(self) -> str:
+        return (self.config.parent / "role.log").read_text()
+
     def close(self) -> None:
         for role in self.roles:
             role.kill()
@@ -197,6 +203,23 @@ def test_it_tears_nothing_down_when_it_stops_and_goes_on_when_it_starts(
     assert scene.holds_peer()
     scene.start()
     assert uapi.owner(uapi.socket_path(scene.namespace.interface)) == process
+
+
+@pytest.mark.network
+def test_with_its_copy_gone_it_leaves_a_live_tunnel_as_it_is(scene: Scene) -> None:
+    role = scene.start()
+    role.kill()
+    role.wait(10)
+    links, routes = scene.links(), scene.routes()
+    (scene.settings.role_dir("gateway") / "copy.sqlite").unlink()
+
+    second = scene.start()
+    eventually(lambda: "waiting for the first snapshot" in scene.log())
+    second.terminate()
+    second.wait(10)  # It ends once the pass that it is in has ended.
+
+    assert scene.holds_peer()
+    assert (scene.links(), scene.routes()) == (links, routes)
 
 
 @pytest.mark.network

@@ -20,7 +20,7 @@ from wgctl.core.model import Role
 from wgctl.core.setback import SHOWN_S, told
 from wgctl.store.copy import Copy
 
-__all__ = ["Changes", "Follower", "open_copy", "recent_setback"]
+__all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unwritten"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
@@ -39,6 +39,14 @@ def recent_setback(copy: Copy) -> str | None:
     if found is None or time.time() - found[0] >= SHOWN_S:
         return None
     return found[1]
+
+
+def unwritten(copy: Copy) -> str | None:
+    """Return what the file of `copy` lacks of what the role has, as on a full disk, or None."""
+    (_, there), (_, reached) = copy.position, copy.reached
+    if there == reached:
+        return None
+    return f"the copy cannot be written: a restart would go back from revision {reached} to {there}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Follower:
         self._role = role
         self._node = Node(socket)
         self._on_commit = on_commit
+        self._refused: str | None = None
 
     async def run(self) -> Never:
         """Follow until cancelled."""
@@ -147,7 +156,11 @@ class Follower:
         try:
             self._copy.write(events, epoch=epoch, revision=revision)
         except Unavailable as error:
-            _log.error("copy not written", reason=str(error), revision=revision)
+            if self._refused != str(error):
+                _log.error("copy not written", reason=str(error), revision=revision)
+            self._refused = str(error)
+        else:
+            self._refused = None
 
     def _require_place(self, epoch: str) -> None:
         """Raise Unavailable, so that a snapshot is asked for, when the copy is not in `epoch`.

@@ -18,7 +18,7 @@ from wgctl.core.plan import sparing
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
 from wgctl.core.tunnel import MakeLink, RemovePeer, SetPeer, Step, Tunnel
-from wgctl.daemon.follow import Changes
+from wgctl.daemon.follow import Changes, unwritten
 from wgctl.services.reconcile import Parts, apply_change, read, reconcile
 from wgctl.store.copy import Copy
 
@@ -182,6 +182,8 @@ class Programme:
     def _lacks(self) -> Iterator[str]:
         if self._missing is not None:
             yield self._missing
+        elif lag := unwritten(self._copy):
+            yield lag
         if self._locked:
             names = [peer.name for peer in self._locked.values()]
             more = len(names) - _NAMES_TOLD
