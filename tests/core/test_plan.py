@@ -225,7 +225,7 @@ def test_a_peer_that_is_right_is_not_touched(tunnel: Tunnel, found: Tunnel) -> N
 keys_of_peers = st.frozensets(st.sampled_from([key.raw for key in KEYS]), max_size=2)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(wishes, states)
 def test_a_host_that_is_spared_loses_nothing_but_what_another_peer_gets(
     tunnel: Tunnel, found: Tunnel
@@ -249,7 +249,7 @@ def test_a_host_that_is_spared_loses_nothing_but_what_another_peer_gets(
     assert tunnel.device.peers.items() <= after.device.peers.items()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(wishes, states, keys_of_peers, keys_of_peers)
 def test_expired_peers_are_not_spared_nor_those_locked_out_that_show_no_preshared_key(
     tunnel: Tunnel, found: Tunnel, expired: frozenset[bytes], locked: frozenset[bytes]

@@ -298,7 +298,8 @@ def test_a_row_that_cannot_be_read_is_left_out_and_comes_again(path: Path) -> No
 def test_a_row_that_is_no_text_fails_no_other(path: Path) -> None:
     made = Copy(path, on_damage=lambda _found: None)
     made.write([_put(1), _put(2)], epoch="e", revision=2)
-    made._connection.execute("UPDATE rows SET body = CAST(x'ff' AS TEXT) WHERE id = 1")  # noqa: SLF001  # the damage
+    spoiled = "CAST(replace(CAST(body AS BLOB), 'org', x'ff') AS TEXT)"
+    made._connection.execute(f"UPDATE rows SET body = {spoiled} WHERE id = 1")  # noqa: S608, SLF001  # the damage
 
     assert [org.id for org in made.orgs()] == [2]
     made.close()

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ class Copy:
             if self._damaged:
                 return "", 0
             found = self._connection.execute("SELECT epoch, revision FROM position").fetchone()
-        return (found[0].decode(), found[1]) if found else ("", 0)
+        return (found[0], found[1]) if found else ("", 0)
 
     @property
     def reached(self) -> tuple[str, int]:
@@ -112,7 +113,7 @@ class Copy:
         """When, in seconds since 1970, the rows last went back to an earlier state, and how."""
         with self._lock:
             found = self._connection.execute("SELECT at, told FROM setback").fetchone()
-        return (found[0], found[1].decode()) if found else None
+        return (found[0], found[1]) if found else None
 
     def write(self, events: Iterable[Put | Delete], *, epoch: str, revision: int) -> None:
         """Write `events` and the position that they lead to, all or nothing.
@@ -315,7 +316,7 @@ class Copy:
         for _id, _lookup, body in self._each(kind):
             yield from self._decoded(kind, body)
 
-    def _each(self, kind: Kind) -> Iterator[tuple[int, bytes | None, bytes]]:
+    def _each(self, kind: Kind) -> Iterator[tuple[int, str | None, str]]:
         """Yield id, lookup and body of every row of `kind`, by id."""
         after = -1
         while batch := self._found(
@@ -336,11 +337,11 @@ class Copy:
         with self._lock:
             return self._connection.execute(sql, tuple(values)).fetchall()
 
-    def _decoded(self, kind: bytes | Kind, body: bytes) -> Iterator[Row]:
+    def _decoded(self, kind: str, body: str) -> Iterator[Row]:
         """Yield the row, or nothing and forget the position: the next snapshot mends it."""
         try:
-            named = kind if isinstance(kind, Kind) else Kind(kind.decode())
-            yield decode_row(named, json.loads(body))
+            # Encoded again, since a name with octets that were no UTF-8 would pass for a text.
+            yield decode_row(Kind(kind), json.loads(body.encode()))
         except ValueError as error:
             self._on_damage(f"{self._path}: {error}: left out")
             with self._lock, suppress(sqlite3.DatabaseError):
@@ -373,15 +374,15 @@ def _prepare(connection: "sqlite3.Connection") -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
-    # Decoded where it is used: one row that is no UTF-8 must not fail all that come with it.
-    connection.text_factory = bytes
+    # One row that is no UTF-8 must not fail all that are read with it.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and version != _VERSION:
         raise sqlite3.DatabaseError(f"a copy of version {version}, expected {_VERSION}")
     (checked,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if checked != b"ok":
-        raise sqlite3.DatabaseError(checked.decode())
+    if checked != "ok":
+        raise sqlite3.DatabaseError(str(checked))
     connection.executescript(_SCHEMA)
     connection.execute(f"PRAGMA user_version = {_VERSION}")
 
