@@ -167,6 +167,24 @@ def test_the_first_snapshot_says_what_may_go(scene: Scene) -> None:
     assert (second.programme.revision, second.programme.drift) == (7, 0)
 
 
+def test_a_snapshot_that_is_in_the_copy_but_was_not_taken_yet_takes_nothing_away(
+    scene: Scene,
+) -> None:
+    """A pass may begin just when the feed has filled the copy, and before its rows are here."""
+    scene.started(peer(0))
+    before = read(scene.parts)
+    second = again(scene)
+    second.programme.load()
+    second.fill(peer(0), revision=7)
+
+    second.programme.verify()
+
+    assert read(second.parts) == before
+    second.programme.take(Changes(replaced=True, events=(), revision=7))
+    assert read(second.parts) == before
+    assert second.programme.settled
+
+
 def test_a_deployment_without_networks_is_no_empty_copy(scene: Scene) -> None:
     scene.started(peer(0))
     second = again(scene)

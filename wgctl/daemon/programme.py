@@ -28,6 +28,9 @@ _EVENTS_KEPT = 20
 _STEPS_LOGGED = 8
 _NAMES_TOLD = 5
 
+_EMPTY = "the copy is empty: waiting for the first snapshot"
+_NOT_WHOLE = "the copy is not whole: waiting for a snapshot"
+
 _log = structlog.get_logger()
 
 
@@ -58,7 +61,7 @@ class Programme:
         self._index: int | None = None
         self._refusals: dict[str, str] = {}
         self._locked: dict[int, Peer] = {}
-        self._missing: str | None = None
+        self._missing: str | None = _EMPTY
         self.drift = 0
         self.drift_events: deque[str] = deque(maxlen=_EVENTS_KEPT)
         self.settled = False
@@ -78,8 +81,11 @@ class Programme:
 
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
-        self._taken_revision = self._copy.position[1]
+        epoch, self._taken_revision = self._copy.position
         self._roster.replace(self._copy.networks(), self._copy.peers(), self._copy.seals())
+        self._missing = self._missing_in(epoch)
+        if self._missing is not None:
+            _log.warning("nothing is taken away", reason=self._missing)
         self._tell_locked()
         self.settled = False
 
@@ -116,7 +122,6 @@ class Programme:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
         with self._trying("pass"):
             expected = not self.settled
-            self._look_at_copy()
             outcome = reconcile(self._parts, self._desired(), ours=self._programmed)
             self._programmed = True
             self._index = self._parts.links.index()
@@ -154,17 +159,15 @@ class Programme:
             key=lambda observed: observed.peer_id,
         )
 
-    def _look_at_copy(self) -> None:
-        """Note whether the copy is all that the feed said: it has a position only then."""
-        was, self._missing = self._missing, None
-        if not self._copy.position[0]:
-            self._missing = (
-                "the copy is empty: waiting for the first snapshot"
-                if self._roster.is_empty()
-                else "the copy is not whole: waiting for a snapshot"
-            )
-            if was is None:
-                _log.warning("nothing is taken away", reason=self._missing)
+    def _missing_in(self, epoch: str) -> str | None:
+        """Return what lacks in the rows that were read since the copy stood in `epoch`.
+
+        They are all that the feed said if the copy had a position then, and has one after a row of
+        it could have turned out to be damaged. A snapshot that has come meanwhile is not in them.
+        """
+        if epoch and self._copy.position[0]:
+            return None
+        return _EMPTY if self._roster.is_empty() else _NOT_WHOLE
 
     def _desired(self) -> Tunnel:
         """Return what the tunnel is to be, with all that it is while the copy is not whole."""
