@@ -9,11 +9,14 @@ from typing import Self
 import httpx2
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from tests.store.samples import NOW
 from wgctl.api.context import Bell, Context
 from wgctl.core.schema import Problem
 from wgctl.daemon.unix import listen
+from wgctl.daemon.users import may_act
+from wgctl.drivers.http_unix import credited
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
 
@@ -25,6 +28,7 @@ def context_of(store: Store, *, bell: Bell | None = None) -> Context:
         bell=bell or Bell(),
         now=lambda: NOW,
         started_at=NOW - 60,
+        may_act=may_act,
     )
 
 
@@ -44,10 +48,14 @@ def refusal(response: httpx2.Response, status: int, name: str) -> str:
 class Door:
     """An application, asked in this process, from a test without a loop of its own."""
 
-    def __init__(self, app: FastAPI, *, fails: bool = False) -> None:
-        """Ask `app`; with `fails`, what it raises is answered as to a real client."""
+    def __init__(self, app: FastAPI, *, fails: bool = False, uid: int | None = 0) -> None:
+        """Ask `app` as `uid`; with `fails`, what it raises is answered as to a real client."""
         self._runner = asyncio.Runner()
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=not fails)
+
+        async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": {} if uid is None else {"uid": uid}}, receive, send)
+
+        transport = httpx2.ASGITransport(app=asked, raise_app_exceptions=not fails)
         self._client = httpx2.AsyncClient(transport=transport, base_url="http://controller")
 
     def __enter__(self) -> Self:
@@ -93,7 +101,9 @@ class Door:
 async def served(app: FastAPI, socket: Path) -> AsyncIterator[uvicorn.Server]:
     """Serve `app` on the Unix socket at `socket` for the block."""
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app, http=credited(), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        )
     )
     serving = asyncio.create_task(server.serve([listen(socket, group=None)]))
     try:

@@ -3,6 +3,7 @@ import pytest
 from tests.api.asking import Door, refusal
 from tests.store.samples import NOW, add_peer
 from wgctl import __version__
+from wgctl.api.context import Context
 from wgctl.store.store import Store
 
 _REPORT = {
@@ -79,7 +80,7 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
 
 @pytest.mark.parametrize("gone", ["/v1/orgs/acme/peers/{}", "/v1/orgs/acme"])
 def test_a_peer_that_is_gone_is_not_online_though_a_late_report_still_names_it(
-    nodes: Door, operators: Door, store: Store, gone: str
+    nodes: Door, operators: Door, store: Store, context: Context, gone: str
 ) -> None:
     """Its handshake stays young for three minutes, and a report may be on its way."""
     peer = add_peer(store, "acme", 1).peer
@@ -89,9 +90,11 @@ def test_a_peer_that_is_gone_is_not_online_though_a_late_report_still_names_it(
 
     operators.delete(gone.format(peer.name))
 
+    assert context.observations.online(now=NOW) == frozenset()
     assert operators.get("/v1/status").json()["peers_online"] == 0
     nodes.post("/v1/reports", json=report)
     assert operators.get("/v1/status").json()["peers_online"] == 0
+    assert context.observations.online(now=NOW) == frozenset()
 
 
 def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:

@@ -2,11 +2,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from peers.endpoint import Endpoint
+from peers.names import Label
 from tests.api.asking import context_of, served
 from tests.store import samples
 from wgctl.api.nodes import nodes_app
@@ -15,6 +17,7 @@ from wgctl.core.errors import Invalid, Unavailable
 from wgctl.core.feed import Commit, Event, Kind, Put
 from wgctl.core.model import Role
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
+from wgctl.services import org
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
 
@@ -81,7 +84,9 @@ def test_a_gateway_is_registered(store: Store, path: Path) -> None:
 
 def test_a_report_arrives(store: Store, path: Path) -> None:
     context = context_of(store)
-    seen = ObservedPeer(peer_id=7, last_handshake=samples.NOW, received_bytes=1, sent_bytes=2)
+    org.add(store, Label("acme"), now=samples.NOW)
+    peer_id = samples.add_peer(store, "acme", 7).peer.id
+    seen = ObservedPeer(peer_id=peer_id, last_handshake=samples.NOW, received_bytes=1, sent_bytes=2)
 
     async def report() -> None:
         async with served(nodes_app(context), path):
@@ -90,7 +95,23 @@ def test_a_report_arrives(store: Store, path: Path) -> None:
     asyncio.run(report())
     observations: Observations = context.observations
     assert [facts.revision for facts in observations.roles()] == [3]
-    assert observations.of_peer(7).last_handshake == samples.NOW
+    assert observations.of_peer(peer_id).last_handshake == samples.NOW
+
+
+def test_a_refusal_says_what_the_controller_said(store: Store, path: Path) -> None:
+    context = replace(context_of(store), may_act=lambda _uid, _role: False)
+
+    async def ask() -> None:
+        async with served(nodes_app(context), path):
+            for asked in (
+                Node(path).register(_GATEWAY),
+                Node(path).report(_REPORT),
+                anext(aiter(Node(path).follow(Role.GATEWAY, epoch="", since=0))),
+            ):
+                with pytest.raises(Unavailable, match="user 0 may not speak for the"):
+                    await asked
+
+    asyncio.run(ask())
 
 
 def test_the_feed_is_followed_event_by_event(store: Store, path: Path) -> None:

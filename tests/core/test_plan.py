@@ -3,13 +3,14 @@ from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
+from wgctl.core.firewall import Element
 from wgctl.core.model import Network, Peer
-from wgctl.core.plan import desired, diff
+from wgctl.core.plan import desired, diff, sparing
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
@@ -80,6 +81,14 @@ def taken(steps: Sequence[Step], tunnel: Tunnel) -> Tunnel:
 def allowed(device: Device | None) -> dict[bytes, list[str]]:
     assert device is not None
     return {key: sorted(map(str, ips)) for key, ips in device.peers.items()}
+
+
+def members(tunnel: Tunnel) -> frozenset[Element]:
+    return tunnel.firewall.elements if tunnel.firewall else frozenset()
+
+
+def addresses(tunnel: Tunnel) -> frozenset[IPv6Interface]:
+    return tunnel.link.addresses if tunnel.link else frozenset()
 
 
 ips = st.integers(2, 7).map(lambda n: IPv6Network(network(1).prefix[(16 << 64) + n]))
@@ -213,6 +222,55 @@ def test_a_peer_that_is_right_is_not_touched(tunnel: Tunnel, found: Tunnel) -> N
     assert not touched & right
 
 
+keys_of_peers = st.frozensets(st.sampled_from([key.raw for key in KEYS]), max_size=2)
+
+
+@settings(max_examples=25)
+@given(wishes, states)
+def test_a_host_that_is_spared_loses_nothing_but_what_another_peer_gets(
+    tunnel: Tunnel, found: Tunnel
+) -> None:
+    spared = sparing(tunnel, found, expired=frozenset(), locked=frozenset())
+    after = taken(diff(spared, found), found)
+    assert after == spared
+    assert after.device is not None
+    assert tunnel.device is not None
+
+    claimed = frozenset().union(*tunnel.device.peers.values())
+    assert found.routes | tunnel.routes == after.routes
+    assert members(found) | members(tunnel) <= members(after)
+    assert addresses(found) | addresses(tunnel) <= addresses(after)
+    for key, ips in found.device.peers.items() if found.device else ():
+        if key not in tunnel.device.peers:
+            assert after.device.peers.get(key, frozenset()) == ips - claimed
+    for key, psk in found.device.preshared_keys.items() if found.device else ():
+        wanted_psk = tunnel.device.preshared_keys.get(key, psk)
+        assert key not in after.device.peers or after.device.preshared_keys[key] == wanted_psk
+    assert tunnel.device.peers.items() <= after.device.peers.items()
+
+
+@settings(max_examples=25)
+@given(wishes, states, keys_of_peers, keys_of_peers)
+def test_expired_peers_are_not_spared_nor_those_locked_out_that_show_no_preshared_key(
+    tunnel: Tunnel, found: Tunnel, expired: frozenset[bytes], locked: frozenset[bytes]
+) -> None:
+    assert tunnel.device is not None
+    spared = sparing(tunnel, found, expired=expired, locked=locked).device
+
+    assert spared is not None
+    others = spared.peers.keys() - tunnel.device.peers.keys()
+    assert others.isdisjoint(expired)
+    assert others & locked <= spared.preshared_keys.keys()
+
+
+def test_a_live_host_without_its_table_gets_one_that_its_networks_pass() -> None:
+    found = replace(wanted([network(1)], [peer(1)]), firewall=None)
+
+    spared = sparing(wanted([]), found, expired=frozenset(), locked=frozenset())
+
+    assert spared == wanted([network(1)], [peer(1)])
+
+
 def test_an_empty_host_gets_everything_in_order() -> None:
     steps = diff(wanted([network(1)], [peer(1)]), NOTHING)
 
@@ -259,14 +317,21 @@ def test_a_new_key_of_a_peer_takes_the_old_one_away_first() -> None:
 
 
 @pytest.mark.parametrize(("was", "wanted_key"), [(None, 0), (0, 1), (0, None)])
-def test_a_preshared_key_that_differs_is_one_step(was: int | None, wanted_key: int | None) -> None:
+def test_a_peer_with_another_preshared_key_is_made_anew(
+    was: int | None, wanted_key: int | None
+) -> None:
+    """Its session, which the last key let in, would live on for up to three minutes."""
+
     def tunnel(which: int | None) -> Tunnel:
         keys = {} if which is None else {1: PSKS[which]}
         return desired([network(1)], [peer(1)], host=HOST, now=NOW, preshared_keys=keys)
 
     ip = frozenset({IPv6Network(peer(1).address)})
     expected = None if wanted_key is None else PSKS[wanted_key]
-    assert diff(tunnel(wanted_key), tunnel(was)) == (SetPeer(KEYS[0].raw, ip, expected),)
+    assert diff(tunnel(wanted_key), tunnel(was)) == (
+        RemovePeer(KEYS[0].raw),
+        SetPeer(KEYS[0].raw, ip, expected),
+    )
 
 
 def test_a_preshared_key_of_a_peer_that_is_left_out_is_not_there() -> None:

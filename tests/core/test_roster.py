@@ -9,7 +9,7 @@ from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
 from peers.seal import SealedKey, seal
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Peer, Seal
+from wgctl.core.model import LostSeal, Network, Peer, Seal
 from wgctl.core.plan import diff
 from wgctl.core.roster import Change, Roster
 from wgctl.core.tunnel import Host, RemovePeer, SetPeer, Step, Tunnel
@@ -193,11 +193,11 @@ def test_a_preshared_key_that_comes_and_goes_touches_its_peer_alone() -> None:
     come = steps(roster.change([put(seal_of(7, of=1))], now=0))
     gone = steps(roster.change([Delete(Kind.SEAL, 7)], now=0))
 
-    assert come == (SetPeer(KEYS[1].raw, ip, PSKS[1]),)
-    assert gone == (SetPeer(KEYS[1].raw, ip, None),)
+    assert come == (RemovePeer(KEYS[1].raw), SetPeer(KEYS[1].raw, ip, PSKS[1]))
+    assert gone == (RemovePeer(KEYS[1].raw), SetPeer(KEYS[1].raw, ip, None))
 
 
-def test_a_new_seal_in_the_place_of_the_last_is_one_step() -> None:
+def test_a_new_seal_in_the_place_of_the_last_is_one_change() -> None:
     """As the store writes it: the old row goes, a new one comes."""
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(1)], [seal_of(7, of=1)])
@@ -209,7 +209,7 @@ def test_a_new_seal_in_the_place_of_the_last_is_one_step() -> None:
     done = steps(roster.change([Delete(Kind.SEAL, 7), put(seal_of(8, of=1, sealed=sealed))], now=0))
 
     assert [step.preshared_key for step in done if isinstance(step, SetPeer)] == [other]
-    assert len(done) == 1
+    assert len(done) == 2
 
 
 @pytest.mark.parametrize("made_for", ["another peer", "another gateway"])
@@ -230,6 +230,27 @@ def test_a_peer_whose_preshared_key_cannot_be_opened_is_not_let_in(made_for: str
     assert done == (RemovePeer(KEYS[1].raw),)
     assert _peers(roster.whole(now=0)) == {KEYS[0].raw}
     assert [peer.name for peer in roster.locked()] == ["p1"]
+
+
+def test_a_peer_whose_sealed_key_is_lost_stays_out_until_it_has_another() -> None:
+    """What a peer's row alone says is less than what there was: its preshared key is not in it."""
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0), peer(1)], [LostSeal(7, 1)])
+
+    assert _peers(roster.whole(now=0)) == {KEYS[0].raw}
+    assert [peer.name for peer in roster.locked()] == ["p1"]
+    roster.change([Delete(Kind.SEAL, 7), put(seal_of(8, of=1))], now=0)
+    assert _keys(roster.whole(now=0)) == {KEYS[1].raw: PSKS[1]}
+    assert roster.locked() == []
+
+
+def test_of_peers_whose_time_is_over_the_keys_are_told() -> None:
+    roster = Roster(HOST)
+    assert roster.is_empty()
+    roster.replace([network(1)], [peer(0, expires_at=10), peer(1, expires_at=11), peer(2)])
+
+    assert not roster.is_empty()
+    assert roster.expired_keys(now=10) == {KEYS[0].raw}
 
 
 def test_a_replacement_forgets_what_was_there() -> None:

@@ -1,5 +1,7 @@
 import asyncio
+import os
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -54,6 +56,27 @@ def test_operators_and_roles_have_a_socket_each(first: Settings) -> None:
     assert _ask(first.node_socket, "GET", "/v1/orgs/acme").status_code == 404
     assert _ask(first.node_socket, "GET", "/v1/feed?role=king").status_code == 400
     assert _ask(first.api_socket, "GET", "/v1/feed?role=gateway").status_code == 404
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can be somebody else")
+def test_a_user_of_no_role_who_gets_at_the_roles_socket_is_told_nothing(first: Settings) -> None:
+    path, folder = first.node_socket, first.runtime_dir.parent
+    with socket.socket(socket.AF_UNIX) as connection:
+        folder.chmod(0o711)
+        path.chmod(0o666)
+        os.seteuid(54_321)
+        try:
+            connection.connect(str(path))
+        finally:
+            os.seteuid(0)
+            path.chmod(0o600)
+            folder.chmod(0o700)
+        connection.sendall(b"GET /v1/feed?role=resolver HTTP/1.0\r\n\r\n")
+        with connection.makefile() as answer:
+            said = answer.read()
+
+    assert said.startswith("HTTP/1.1 403 ")
+    assert "user 54321 may not speak for the resolver" in said
 
 
 def test_a_second_controller_on_the_same_store_is_refused(first: Settings) -> None:

@@ -2,9 +2,10 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
+import pysqlite3
 import pytest
 
 from peers.names import Label
@@ -13,12 +14,12 @@ from tests.daemon.running import PATIENCE_S, folder_of_a_socket, host, running
 from tests.store.samples import NOW, add_peer, key
 from wgctl.api.context import Bell
 from wgctl.api.nodes import nodes_app
-from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Kind, Put, Snapshot, render_line
+from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Kind, Put, Snapshot, render_line
 from wgctl.core.marks import raised
 from wgctl.core.model import Org, Role
 from wgctl.core.setback import SHOWN_S
 from wgctl.core.settings import STORE_NAME, Settings
-from wgctl.daemon.follow import Changes, Follower, recent_setback
+from wgctl.daemon.follow import Changes, Follower, recent_setback, unwritten
 from wgctl.services import org, peer
 from wgctl.services.peer import NewKey
 from wgctl.store import snapshot
@@ -44,6 +45,12 @@ class _Followed:
     async def until(self, revision: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while self.copy.position[1] < revision:  # noqa: ASYNC110  # a file has no event
+                await asyncio.sleep(0.02)
+
+    async def reaching(self, revision: int) -> None:
+        """Wait for what is read, also where the file is behind."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.copy.reached[1] < revision:  # noqa: ASYNC110  # a file has no event
                 await asyncio.sleep(0.02)
 
 
@@ -298,6 +305,92 @@ def test_after_a_week_it_is_told_no_more(settings: Settings) -> None:
     assert told == ["back", "back", None]
 
 
+def _lines(*events: Event) -> bytes:
+    return b"".join(map(render_line, events))
+
+
+@pytest.mark.parametrize("after", [Commit(8), Put(Kind.ORG, Org(3, Label("c"), NOW)), Beat()])
+def test_a_copy_that_lost_its_place_takes_a_snapshot_before_anything_else(
+    settings: Settings, after: Event
+) -> None:
+    """Else the next commit would give it a place again, without the row that was lost."""
+    asked: list[str] = []
+    lost = asyncio.Event()
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + _lines(Snapshot("e"), _OLD, _NEW))
+        writer.write(_lines(Commit(6 + len(asked))))
+        if len(asked) == 1:
+            await lost.wait()
+            writer.write(_lines(after, Commit(9)))
+        await writer.drain()
+        writer.close()
+
+    async def follow() -> None:
+        settings.runtime_dir.mkdir()
+        async with (
+            await asyncio.start_unix_server(speak, settings.node_socket),
+            _following(settings) as followed,
+        ):
+            await followed.until(7)
+            with closing(pysqlite3.connect(str(settings.role_dir(_ROLE) / "copy.sqlite"))) as file:
+                file.execute("UPDATE rows SET body = '\xff' WHERE id = 1")
+                file.commit()
+            assert list(followed.copy.orgs()) == [_NEW.row]
+            lost.set()
+            await followed.until(8)
+
+            assert list(followed.copy.orgs()) == [_OLD.row, _NEW.row]
+            assert [changes.replaced for changes in followed.told[:2]] == [True, True]
+
+    asyncio.run(follow())
+    assert asked[1] == "GET /v1/feed?role=internal-api&epoch=&since=0 HTTP/1.1"
+
+
+def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
+    settings: Settings,
+) -> None:
+    path = settings.role_dir(_ROLE) / "copy.sqlite"
+
+    async def follow() -> None:
+        async with _following(settings) as followed:
+            async with _served(settings) as store:
+                await followed.until(3)
+                with _unwritable(path, followed.copy) as file:
+                    await asyncio.to_thread(org.remove, store, "globex")
+                    await followed.reaching(4)
+                    await asyncio.to_thread(org.add, store, Label("third"), now=NOW)
+                    await followed.reaching(5)
+
+                    assert _held(followed.copy) == _rows(settings)
+                    assert followed.copy.position == ("epoch-a", 3)
+                    assert "go back from revision 5 to 3" in str(unwritten(followed.copy))
+                    assert (
+                        len(file.execute("SELECT 1 FROM rows WHERE kind = 'org'").fetchall()) == 2
+                    )
+            async with _served(settings):
+                await followed.until(5)
+
+            assert _held(followed.copy) == _rows(settings)
+            assert unwritten(followed.copy) is None
+            assert [changes.replaced for changes in followed.told] == [True, False, False]
+        kept = Copy(path)
+        assert _held(kept) == _rows(settings)
+        kept.close()
+
+    asyncio.run(follow())
+
+
+@contextmanager
+def _unwritable(path: Path, copy: Copy) -> Iterator[pysqlite3.Connection]:
+    """Refuse every write to the file of `copy` for the block."""
+    copy._connection.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001  # not to wait for 5 s
+    with closing(pysqlite3.connect(str(path), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
 _OLD = Put(Kind.ORG, Org(1, Label("old"), NOW))
 _NEW = Put(Kind.ORG, Org(2, Label("new"), NOW))
 
@@ -360,7 +453,7 @@ def test_a_follower_asks_again_whatever_it_was_answered(settings: Settings, answ
 
         async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
-            last = b"HTTP/1.1 200 OK\r\n\r\n" + render_line(Commit(5))
+            last = b"HTTP/1.1 200 OK\r\n\r\n" + _lines(Snapshot("e"), Commit(5))
             writer.write(answer if len(asked) == 1 else last)
             await writer.drain()
             writer.close()

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import socket
@@ -5,15 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from pathlib import Path
 
 import pytest
 
-from peers.keys import PrivateKey
+from peers.keys import PrivateKey, PublicKey
 from peers.names import Label
+from tests.api.asking import context_of, served
 from tests.drivers.namespaces import Namespace, namespaced
+from tests.store.samples import create
+from wgctl.api.nodes import nodes_app
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.feed import Kind, Put
@@ -21,6 +26,7 @@ from wgctl.core.model import Network, Peer
 from wgctl.core.settings import KEY_NAME, Settings
 from wgctl.daemon import gateway
 from wgctl.drivers import uapi
+from wgctl.services import gateway as gateways
 from wgctl.store.copy import Copy
 
 NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:1::/48"), 0)
@@ -84,6 +90,12 @@ class Scene:
 
     def links(self) -> str:
         return self.namespace.shell("ip", "-6", "addr")
+
+    def routes(self) -> str:
+        return self.namespace.shell("ip", "-6", "route")
+
+    def log(self) -> str:
+        return (self.config.parent / "role.log").read_text()
 
     def close(self) -> None:
         for role in self.roles:
@@ -194,6 +206,23 @@ def test_it_tears_nothing_down_when_it_stops_and_goes_on_when_it_starts(
 
 
 @pytest.mark.network
+def test_with_its_copy_gone_it_leaves_a_live_tunnel_as_it_is(scene: Scene) -> None:
+    role = scene.start()
+    role.kill()
+    role.wait(10)
+    links, routes = scene.links(), scene.routes()
+    (scene.settings.role_dir("gateway") / "copy.sqlite").unlink()
+
+    second = scene.start()
+    eventually(lambda: "waiting for the first snapshot" in scene.log())
+    second.terminate()
+    second.wait(10)  # It ends once the pass that it is in has ended.
+
+    assert scene.holds_peer()
+    assert (scene.links(), scene.routes()) == (links, routes)
+
+
+@pytest.mark.network
 def test_a_device_that_dies_is_back(scene: Scene) -> None:
     scene.start()
     process = uapi.owner(uapi.socket_path(scene.namespace.interface))
@@ -231,6 +260,29 @@ def test_down_takes_all_away_but_not_while_the_role_runs(scene: Scene) -> None:
     assert scene.namespace.shell("ip", "-6", "route") == ""
     assert scene.namespace.shell("nft", "list", "ruleset") == ""
     assert not uapi.socket_path(scene.namespace.interface).exists()
+
+
+@pytest.mark.network
+def test_it_registers_with_each_store_that_it_is_shown(scene: Scene, tmp_path: Path) -> None:
+    """One that was restored or made anew has no record of it, and could not add a peer."""
+
+    async def meet(epoch: str) -> list[PublicKey]:
+        (tmp_path / epoch).mkdir()
+        with closing(create(tmp_path / epoch, epoch=epoch)) as store:
+            async with (
+                served(nodes_app(context_of(store)), scene.settings.node_socket),
+                asyncio.timeout(15),
+            ):
+                while not (known := gateways.listed(store)):  # noqa: ASYNC110  # a store has no event
+                    await asyncio.sleep(0.05)
+                return [gateway.public_key for gateway in known]
+
+    scene.settings.runtime_dir.mkdir()
+    scene.start()
+    own = PrivateKey.parse(scene.settings.key_file.read_text().strip()).public()
+
+    assert asyncio.run(meet("first")) == [own]
+    assert asyncio.run(meet("second")) == [own]
 
 
 def bare_settings(folder: Path) -> Settings:

@@ -1,8 +1,10 @@
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Network
 from pathlib import Path
 
+import pysqlite3
 import pytest
 from structlog.testing import capture_logs
 
@@ -12,6 +14,7 @@ from peers.seal import seal
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import Network, Peer, Seal
+from wgctl.core.plan import desired
 from wgctl.core.ports import Seen
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
@@ -51,6 +54,17 @@ class Faulty(MemoryWireGuard):
         super().apply(steps)
 
 
+class Deaf(MemoryLinks):
+    """A link that cannot be looked at while it is told so."""
+
+    refuses = False
+
+    def index(self) -> int | None:
+        if self.refuses:
+            raise Unavailable("no buffer space")
+        return super().index()
+
+
 @dataclass
 class Scene:
     """A programme over a kernel in memory, with a clock that stands still."""
@@ -63,7 +77,8 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.wireguard = Faulty(self.kernel)
-        self.parts = Parts(MemoryLinks(self.kernel), self.wireguard, MemoryFirewall(self.kernel))
+        self.links = Deaf(self.kernel)
+        self.parts = Parts(self.links, self.wireguard, MemoryFirewall(self.kernel))
         self.roster = Roster(HOST)
         self.programme = Programme(
             self.parts, self.roster, self.copy, now=lambda: self.now, forward=self.forward
@@ -80,6 +95,11 @@ class Scene:
             for row in rows:
                 replacement.add(Put(Kind.PEER, row))
             replacement.commit(epoch="e", revision=revision)
+
+    def damage(self, kind: Kind, id_: int) -> None:
+        with closing(pysqlite3.connect(str(self.folder / "copy.sqlite"))) as file, file:
+            body = "UPDATE rows SET body = '{' WHERE kind = ? AND id = ?"
+            assert file.execute(body, (kind, id_)).rowcount == 1
 
     def started(self, *rows: Peer) -> Programme:
         self.fill(*rows)
@@ -99,6 +119,12 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     copy.close()
 
 
+def again(scene: Scene) -> Scene:
+    """The gateway that starts next, over the kernel that the last one left."""
+    (scene.folder / "copy.sqlite").unlink()
+    return Scene(Copy(scene.folder / "copy.sqlite"), scene.folder, scene.kernel)
+
+
 def commit(*events: Put | Delete, revision: int = 2) -> Changes:
     return Changes(replaced=False, events=events, revision=revision)
 
@@ -109,6 +135,109 @@ def test_what_the_copy_holds_is_programmed_and_is_no_drift(scene: Scene) -> None
     assert read(scene.parts) == scene.roster.whole(now=scene.now)
     assert (programme.settled, programme.drift, programme.revision) == (True, 0, 1)
     assert scene.forwards
+
+
+def test_an_empty_copy_takes_nothing_away_from_a_live_tunnel(scene: Scene) -> None:
+    """A copy that was damaged, deleted, or made by another version is one that knows nothing."""
+    scene.started(peer(0), peer(1))
+    scene.programme.take(commit(_seal(0, PresharedKey.generate())))
+    before = read(scene.parts)
+    second = again(scene)
+
+    second.programme.load()
+    second.programme.verify()
+    second.programme.tick()
+
+    assert read(second.parts) == before
+    assert not second.programme.settled
+    assert second.programme.problem == "the copy is empty: waiting for the first snapshot"
+
+
+def test_the_first_snapshot_says_what_may_go(scene: Scene) -> None:
+    scene.started(peer(0), peer(1))
+    second = again(scene)
+    second.programme.load()
+    second.programme.verify()
+    second.fill(peer(1), revision=7)
+
+    second.programme.take(Changes(replaced=True, events=(), revision=7))
+
+    assert second.peers() == {KEYS[1].raw}
+    assert (second.programme.settled, second.programme.problem) == (True, None)
+    assert (second.programme.revision, second.programme.drift) == (7, 0)
+
+
+def test_a_snapshot_that_is_in_the_copy_but_was_not_taken_yet_takes_nothing_away(
+    scene: Scene,
+) -> None:
+    """A pass may begin just when the feed has filled the copy, and before its rows are here."""
+    scene.started(peer(0))
+    before = read(scene.parts)
+    second = again(scene)
+    second.programme.load()
+    second.fill(peer(0), revision=7)
+
+    second.programme.verify()
+
+    assert read(second.parts) == before
+    second.programme.take(Changes(replaced=True, events=(), revision=7))
+    assert read(second.parts) == before
+    assert second.programme.settled
+
+
+def test_a_deployment_without_networks_is_no_empty_copy(scene: Scene) -> None:
+    scene.started(peer(0))
+    second = again(scene)
+    with second.copy.replacing() as replacement:
+        replacement.commit(epoch="e", revision=9)
+
+    second.programme.load()
+    second.programme.verify()
+
+    assert second.peers() == set()
+    assert second.programme.settled
+    assert read(second.parts) == desired([], [], host=HOST, now=0)
+
+
+def test_on_a_host_with_nothing_the_walls_stand_before_the_first_snapshot(scene: Scene) -> None:
+    scene.programme.load()
+    scene.programme.verify()
+
+    assert read(scene.parts) == desired([], [], host=HOST, now=0)
+
+
+def test_with_one_row_lost_the_others_are_written_and_nobody_is_thrown_out(scene: Scene) -> None:
+    scene.started(peer(0), peer(1))
+    scene.copy.write([Put(Kind.PEER, peer(2))], epoch="e", revision=2)
+    scene.damage(Kind.PEER, 0)
+    second = Scene(scene.copy, scene.folder, scene.kernel)
+
+    second.programme.load()
+    second.programme.verify()
+
+    assert second.peers() == {key.raw for key in KEYS}
+    assert second.programme.problem == "the copy is not whole: waiting for a snapshot"
+
+
+def test_a_peer_whose_sealed_key_is_lost_never_comes_in_without_one(scene: Scene) -> None:
+    psk = PresharedKey.generate()
+    scene.started(peer(0), peer(1))
+    scene.copy.write([_seal(0, psk)], epoch="e", revision=2)
+    scene.programme.load()
+    scene.programme.verify()
+    scene.damage(Kind.SEAL, 9)
+    second = Scene(scene.copy, scene.folder, scene.kernel)
+    rebooted = Scene(scene.copy, scene.folder)
+
+    for one in (second, rebooted):
+        one.programme.load()
+        one.programme.verify()
+
+    held = second.wireguard.read()
+    assert held is not None
+    assert held.preshared_keys == {KEYS[0].raw: psk}
+    assert rebooted.peers() == {KEYS[1].raw}
+    assert "p0" in str(rebooted.programme.problem)
 
 
 def test_a_change_is_written_at_once(scene: Scene) -> None:
@@ -211,6 +340,23 @@ def test_a_device_that_died_is_back_at_the_next_tick_and_counts_once(scene: Scen
 
     assert scene.peers() == {KEYS[0].raw, KEYS[1].raw}
     assert programme.drift == 1
+
+
+def test_a_look_that_is_refused_ends_nothing_and_the_next_pass_mends(scene: Scene) -> None:
+    """The role's own work must outlive a kernel that is out of memory for a moment."""
+    programme = scene.started(peer(0))
+    scene.links.refuses = True
+    with capture_logs() as logs:
+        programme.tick()
+        programme.tick()
+    assert (programme.settled, programme.problem is None) == (False, False)
+    assert [log["attempt"] for log in logs] == ["look", "pass"]
+    scene.links.refuses = False
+
+    programme.verify()
+    programme.tick()
+
+    assert (programme.settled, programme.problem) == (True, None)
 
 
 def test_a_link_that_was_made_anew_by_others_is_noticed(scene: Scene) -> None:

@@ -46,7 +46,9 @@ def test_a_missing_org_is_not_found(store: Store, ask: type[object]) -> None:
 
 def test_a_removed_org_is_gone_and_its_slug_is_free(store: Store) -> None:
     before = org.shown(store, "acme").org.id
-    org.remove(store, "acme")
+    peers = {add_peer(store, "acme", number).peer.id for number in (1, 2)}
+    add_peer(store, "globex", 3)
+    assert org.remove(store, "acme") == peers
     with pytest.raises(NotFound):
         org.shown(store, "acme")
     again = org.add(store, Label("acme"), now=NOW)

@@ -7,7 +7,8 @@ from peers.names import Label
 from peers.seal import SealedKey
 from tests.store.samples import NOW, add_peer, create, key, new_peer, register, sealed_to
 from wgctl.core.errors import Conflict, NotFound, Unavailable
-from wgctl.services import network, org, peer
+from wgctl.services import gateway, network, org, peer
+from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewKey, NewPeer, SealedTo
 from wgctl.store.store import Store
 
@@ -134,6 +135,16 @@ def test_the_gateway_that_is_offered_is_the_one_that_a_peer_gets(store: Store) -
         peer.offered_gateway(store, "acme", "default", needs_forwarding=True)
     with pytest.raises(NotFound):
         peer.offered_gateway(store, "acme", "none", needs_forwarding=False)
+
+
+def test_peers_are_sent_to_the_gateway_that_lives(store: Store) -> None:
+    """It came back with another key, to the endpoint that it had."""
+    dead = add_peer(store, "acme", 1).gateway
+    facts = GatewayFacts(dead.region, dead.endpoint, key(99), dead.mtu_bytes, dead.forwards)
+    gateway.register(store, facts, now=NOW)
+
+    assert add_peer(store, "acme", 2).gateway.public_key == key(99)
+    assert peer.shown(store, "acme", "default", "peer-1").gateway.public_key == key(99)
 
 
 @pytest.mark.parametrize("slug", ["acme", "globex"])

@@ -61,10 +61,10 @@ def engine(path: Path) -> Engine:
 
 
 def register(store: Store, *, number: int = 0, forwards: bool = False) -> Gateway:
-    """Add the gateway whose key is the `number`th from the end, or bring its record up to date."""
+    """Add the gateway `number`, each of which has its own key and port, or refresh its record."""
     facts = GatewayFacts(
         region=Label("ams"),
-        endpoint=Endpoint.parse("203.0.113.7:51820"),
+        endpoint=Endpoint.parse(f"203.0.113.7:{51_820 + number}"),
         public_key=key(10**9 + number),
         mtu_bytes=1420,
         forwards=forwards,

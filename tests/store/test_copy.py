@@ -2,20 +2,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
+import pysqlite3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, create, key
+from tests.store.samples import NOW, add_peer, create, key, new_peer, sealed_to
 from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row
-from wgctl.core.model import App, Network, Org, Peer
+from wgctl.core.model import App, LostSeal, Network, Org, Peer, Seal
+from wgctl.services import peer
 from wgctl.store.copy import Copy
 from wgctl.store.store import Store
 
@@ -41,7 +44,7 @@ def _held(copy: Copy) -> Rows:
         *((Kind.ORG, row) for row in copy.orgs()),
         *((Kind.GATEWAY, row) for row in copy.gateways()),
         *((Kind.NETWORK, row) for row in networks),
-        *((Kind.SEAL, row) for row in copy.seals()),
+        *((Kind.SEAL, row) for row in copy.seals() if isinstance(row, Seal)),
     ]
     for network in networks:
         peers, apps, machines = copy.network_rows(network.id)
@@ -59,31 +62,45 @@ def _id(place: tuple[Kind, Row]) -> int:
     return place[1].id
 
 
+@contextmanager
+def _refusing(copy: Copy, path: Path) -> Iterator[None]:
+    """Have the file refuse what is written in the block."""
+    copy._connection.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001  # not to wait for 5 s
+    with closing(pysqlite3.connect(str(path), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="locked"):
+            yield
+
+
 @settings(max_examples=15)
-@given(steps(most=20), st.lists(st.integers(1, 6), min_size=1))
+@given(steps(most=20), st.lists(st.tuples(st.integers(1, 6), st.booleans()), min_size=1))
 def test_a_copy_that_follows_holds_what_a_snapshot_says(
-    walked: list[Step], strides: list[int]
+    walked: list[Step], strides: list[tuple[int, bool]]
 ) -> None:
-    """However many commits come at once, and wherever the file is closed between them."""
+    """However many commits come at once, and wherever the file is closed or refuses them."""
     with tempfile.TemporaryDirectory() as folder:
         store, copy = create(Path(folder)), Copy(Path(folder) / "copy")
         while walked:
-            stride = strides[len(walked) % len(strides)]
+            stride, refused = strides[len(walked) % len(strides)]
             for step in walked[:stride]:
                 take(store, step)
             walked = walked[stride:]
             revision, rows = rows_of(store, EVERYTHING)
             with store.reading() as deployment:
                 changes = deployment.changes(
-                    since=copy.position[1], until=revision, kinds=EVERYTHING
+                    since=copy.reached[1], until=revision, kinds=EVERYTHING
                 )
-                copy.write(changes, epoch="epoch-a", revision=revision)
+                refusing = _refusing(copy, Path(folder) / "copy") if refused else nullcontext()
+                with refusing:
+                    copy.write(changes, epoch="epoch-a", revision=revision)
 
             assert _held(copy) == rows
-            assert copy.position == ("epoch-a", revision)
+            assert copy.reached == ("epoch-a", revision)
+            assert refused or copy.position == copy.reached
             _require_found(copy, rows)
-            copy.close()
-            copy = Copy(Path(folder) / "copy")
+            if not refused:
+                copy.close()
+                copy = Copy(Path(folder) / "copy")
         copy.close()
         store.close()
 
@@ -278,23 +295,92 @@ def test_a_row_that_cannot_be_read_is_left_out_and_comes_again(path: Path) -> No
     made.close()
 
 
+def test_a_row_that_is_no_text_fails_no_other(path: Path) -> None:
+    made = Copy(path, on_damage=lambda _found: None)
+    made.write([_put(1), _put(2)], epoch="e", revision=2)
+    spoiled = "CAST(replace(CAST(body AS BLOB), 'org', x'ff') AS TEXT)"
+    made._connection.execute(f"UPDATE rows SET body = {spoiled} WHERE id = 1")  # noqa: S608, SLF001  # the damage
+
+    assert [org.id for org in made.orgs()] == [2]
+    made.close()
+
+
+def test_a_copy_with_a_lost_row_takes_no_position_but_that_of_a_snapshot(path: Path) -> None:
+    """A place in the feed would say that the rows before it are all there."""
+    made = Copy(path, on_damage=lambda _found: None)
+    made.write([_put(1)], epoch="e", revision=1)
+    made._connection.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
+    assert list(made.orgs()) == []
+
+    made.write([_put(2)], epoch="e", revision=2)
+
+    assert made.position == made.reached == ("", 0)
+    with made.replacing() as replacement:
+        replacement.add(_put(1))
+        replacement.commit(epoch="e", revision=2)
+    assert made.position == ("e", 2)
+    made.close()
+
+
+def test_of_a_seal_that_cannot_be_read_its_peer_is_known(store: Store, copy: Copy) -> None:
+    """Without it the peer would be let in by its key alone."""
+    with store.reading() as deployment:
+        gateway = deployment.gateways()[0].public_key
+    peers = [
+        peer.add(store, "acme", new_peer(n, preshared_key=sealed_to(gateway, n)), now=NOW)[0].peer
+        for n in (1, 2)
+    ]
+    _, rows = rows_of(store, EVERYTHING)
+    copy.write([Put(kind, row) for (kind, _), row in rows.items()], epoch="e", revision=1)
+    first, second = copy.seals()
+    copy._connection.execute(  # noqa: SLF001  # the damage
+        "UPDATE rows SET body = '{}' WHERE kind = 'seal' AND id = ?", (first.id,)
+    )
+
+    assert list(copy.seals()) == [LostSeal(first.id, peers[0].id), second]
+    assert copy.position == ("", 0)
+
+
 def test_only_its_owner_reads_a_copy(path: Path) -> None:
     Copy(path).close()
 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_full_file_refuses_a_write_and_keeps_what_it_has(copy: Copy) -> None:
-    copy.write([_put(1)], epoch="e", revision=1)
+def test_what_a_full_disk_refuses_is_read_at_once_and_the_file_gets_it_later(
+    copy: Copy, path: Path
+) -> None:
+    """A name that is removed must not go on resolving until somebody makes room."""
+    copy.write([_put(1), _put(2)], epoch="e", revision=1)
     copy._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  # as a full disk does
-
+    refused: list[Put | Delete] = [
+        Delete(Kind.ORG, 1),
+        *(_put(number) for number in range(3, 2_400)),
+    ]
     with pytest.raises(Unavailable, match="full"):
-        copy.write([_put(number) for number in range(2, 1000)], epoch="e", revision=2)
-    assert copy.position == ("e", 1)
-    copy._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001
-    copy.write([_put(2)], epoch="e", revision=2)
+        copy.write(refused, epoch="e", revision=2)
 
-    assert [org.id for org in copy.orgs()] == [1, 2]
+    assert [org.id for org in copy.orgs()] == list(range(2, 2_400))
+    assert (copy.position, copy.reached) == (("e", 1), ("e", 2))
+    copy._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001
+    copy.write([], epoch="e", revision=3)
+    copy.close()
+    reopened = Copy(path)
+    found, position = [org.id for org in reopened.orgs()], reopened.position
+    reopened.close()
+    assert (found, position) == (list(range(2, 2_400)), ("e", 3))
+
+
+def test_a_snapshot_takes_the_place_of_what_the_file_could_not_take(copy: Copy, path: Path) -> None:
+    copy.write([_put(1)], epoch="e", revision=1)
+    with _refusing(copy, path):
+        copy.write([_put(2)], epoch="e", revision=2)
+    with copy.replacing() as replacement:
+        replacement.add(_put(3))
+        replacement.commit(epoch="f", revision=1)
+
+    assert [org.id for org in copy.orgs()] == [3]
+    assert copy.position == copy.reached == ("f", 1)
 
 
 def test_what_was_told_of_a_setback_outlives_the_role(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from wgctl.core.model import Role
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
 
@@ -50,13 +51,17 @@ class Bell:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts that routes work with; `now` gives seconds since 1970, `started_at` is one."""
+    """The parts that routes work with; `now` gives seconds since 1970, `started_at` is one.
+
+    `may_act` says whether the processes of a user, by its number, may speak for a role.
+    """
 
     store: Store
     observations: Observations
     bell: Bell
     now: Callable[[], int]
     started_at: int
+    may_act: Callable[[int, Role], bool]
 
 
 def _context(request: Request) -> Context:

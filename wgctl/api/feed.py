@@ -18,6 +18,7 @@ from starlette.types import Scope as Request
 
 from wgctl.api.context import Context, ContextOf
 from wgctl.api.door import needs
+from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
 from wgctl.core.errors import Denied
 from wgctl.core.feed import NEEDS, Beat, Commit, Event, Kind, Snapshot, render_line
@@ -43,6 +44,7 @@ class _Position:
 @router.get("/feed", dependencies=[needs(Scope.FEED_READ)], response_class=StreamingResponse)
 async def follow_feed(
     context: ContextOf,
+    speaking_for: SpeakingFor,
     role: Role,
     since: Annotated[int, Query(ge=0)] = 0,
     epoch: Annotated[str, Query(max_length=64)] = "",
@@ -51,6 +53,7 @@ async def follow_feed(
     kinds = NEEDS.get(role)
     if kinds is None:
         raise Denied(f"the {role} does not follow the feed")
+    speaking_for(role)
     return _Stream(_follow(context, kinds, _Position(epoch, since)))
 
 

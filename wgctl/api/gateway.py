@@ -6,6 +6,7 @@ from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs
 from wgctl.api.shapes import gateway_shape
+from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
 from wgctl.core.model import Role
 from wgctl.core.schema import Gateway, NewGateway, Page
@@ -31,8 +32,11 @@ def show_gateway(store: StoreOf, seen: Seen, gateway: str) -> Gateway:
 
 
 @node_router.post("/gateways", dependencies=[needs(Scope.NODE_WRITE)])
-def register_gateway(store: StoreOf, seen: Seen, now: Now, new: NewGateway) -> Gateway:
+def register_gateway(
+    store: StoreOf, seen: Seen, now: Now, speaking_for: SpeakingFor, new: NewGateway
+) -> Gateway:
     """Add the gateway with this public key, or bring its record up to date."""
+    speaking_for(Role.GATEWAY)
     facts = gateways.GatewayFacts(
         region=Label(new.region),
         endpoint=new.endpoint,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from peers.names import Label
-from wgctl.api.context import Now, StoreOf
+from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs
 from wgctl.api.pages import Cursor, Limit, page
 from wgctl.api.shapes import org_shape
@@ -36,6 +36,6 @@ def show_org(store: StoreOf, org: str) -> Org:
 
 
 @router.delete("/orgs/{org}", dependencies=[needs(Scope.ORG_WRITE)], status_code=204)
-def remove_org(store: StoreOf, org: str) -> None:
+def remove_org(store: StoreOf, seen: Seen, org: str) -> None:
     """Remove an org and all that it owns."""
-    orgs.remove(store, org)
+    seen.forget(orgs.remove(store, org))

@@ -3,10 +3,12 @@
 from fastapi import APIRouter
 
 from wgctl import __version__
-from wgctl.api.context import ContextOf, Now, Seen
+from wgctl.api.context import ContextOf, Now, Seen, StoreOf
 from wgctl.api.door import needs
 from wgctl.api.shapes import role_shape
+from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
+from wgctl.core.errors import Denied
 from wgctl.core.model import Observation, Role
 from wgctl.core.schema import RoleReport, Status
 from wgctl.services.observe import RoleFacts
@@ -39,8 +41,13 @@ def show_status(context: ContextOf) -> Status:
 
 
 @node_router.post("/reports", dependencies=[needs(Scope.NODE_WRITE)], status_code=204)
-def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
-    """Keep what a role says of itself and of the peers that it sees."""
+def take_report(
+    store: StoreOf, seen: Seen, now: Now, speaking_for: SpeakingFor, report: RoleReport
+) -> None:
+    """Keep what a role says of itself, and what a gateway says of the peers that there are."""
+    speaking_for(report.role)
+    if report.peers and report.role is not Role.GATEWAY:
+        raise Denied(f"the {report.role} sees no peers, expected the gateway to tell of them")
     facts = RoleFacts(
         role=report.role,
         revision=report.revision,
@@ -54,3 +61,7 @@ def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
         problem=report.problem,
     )
     seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])
+    # After it was noted: who removes a peer meanwhile forgets it after the commit.
+    named = frozenset(peer.peer_id for peer in report.peers)
+    with store.reading() as deployment:
+        seen.forget(named - deployment.peers_among(named))

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Event, parse_line
 from wgctl.core.model import Role
-from wgctl.core.schema import Gateway, NewGateway, RoleReport
+from wgctl.core.schema import Gateway, NewGateway, Problem, RoleReport
 
 __all__ = ["Node"]
 
@@ -34,7 +34,7 @@ class Node:
         """Bring the controller's record of this gateway up to date."""
         async with self._client() as client:
             response = await client.post("/v1/gateways", json=gateway.model_dump(mode="json"))
-            response.raise_for_status()
+            await self._require_good(response)
             try:
                 return Gateway.model_validate_json(response.content)
             except ValidationError as error:
@@ -44,7 +44,7 @@ class Node:
         """Leave a report."""
         async with self._client() as client:
             response = await client.post("/v1/reports", json=report.model_dump(mode="json"))
-            response.raise_for_status()
+            await self._require_good(response)
 
     async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[Event]:
         """Yield the events of the feed after `since`, for as long as the connection lives."""
@@ -53,9 +53,19 @@ class Node:
             self._client(read_timeout_s=_SILENCE_S) as client,
             client.stream("GET", "/v1/feed", params=query) as response,
         ):
-            response.raise_for_status()
+            await self._require_good(response)
             async for line in response.aiter_lines():
                 yield parse_line(line)
+
+    async def _require_good(self, response: httpx2.Response) -> None:
+        """Raise Unavailable with the reason that the controller gave, where it gave one."""
+        if response.is_success:
+            return
+        try:
+            told = Problem.model_validate_json(await response.aread()).detail
+        except ValidationError:
+            told = f"it answered {response.status_code} without a reason: its log says more"
+        raise Unavailable(f"the controller at {self._socket}: {told}")
 
     @asynccontextmanager
     async def _client(

@@ -25,6 +25,7 @@ __all__ = [
     "Element",
     "Ruleset",
     "change",
+    "elements",
     "parse_listing",
     "remove",
     "replace",
@@ -74,8 +75,13 @@ def ruleset(
     return Ruleset(
         interface,
         _texts(interface, own_uids),
-        frozenset(element for network in networks for element in _elements(network)),
+        elements(networks),
     )
+
+
+def elements(networks: Iterable[IPv6Network]) -> frozenset[Element]:
+    """Return what the sets of the table hold of `networks`, which are `/48`s."""
+    return frozenset(element for network in networks for element in _elements(network))
 
 
 def replace(wanted: Ruleset) -> Document:

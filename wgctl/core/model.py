@@ -21,6 +21,7 @@ __all__ = [
     "App",
     "FollowingRole",
     "Gateway",
+    "LostSeal",
     "Machine",
     "MachineState",
     "Network",
@@ -146,6 +147,14 @@ class Seal:
     network_id: int
     peer_id: int
     sealed: SealedKey
+
+
+@dataclass(frozen=True, slots=True)
+class LostSeal:
+    """A seal whose row cannot be read: its peer has a preshared key, and nobody knows which."""
+
+    id: int
+    peer_id: int
 
 
 @dataclass(frozen=True, slots=True)

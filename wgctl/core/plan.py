@@ -4,14 +4,15 @@ Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who d
 `wgctl.daemon.gateway`. The order of the steps is part of the decision:
 
     walls up      firewall, unreachable route
-    taken away    peers, routes, addresses
+    taken away    peers (also one that gets another preshared key), routes, addresses
     link          made, sized and up, its key and port
     added         addresses, routes, peers; an allowed IP leaves its old peer before it moves
     last          unreachable routes that are not wanted
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv6Interface, IPv6Network
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network
 from types import MappingProxyType
 
 from peers.addresses import resolver_address
@@ -41,7 +42,7 @@ from wgctl.core.tunnel import (
     route_metric,
 )
 
-__all__ = ["desired", "diff", "same_key"]
+__all__ = ["desired", "diff", "same_key", "sparing"]
 
 _NO_KEYS: Mapping[int, PresharedKey] = MappingProxyType({})
 
@@ -89,6 +90,23 @@ def desired(
     )
 
 
+def sparing(
+    desired: Tunnel, actual: Tunnel, *, expired: frozenset[bytes], locked: frozenset[bytes]
+) -> Tunnel:
+    """Return `desired` with all that `actual` has besides: `diff` to it takes nothing away.
+
+    For a host that does not know all that there is to be. Keys of peers that do go nevertheless:
+    those in `expired`; those in `locked`, unless the device asks them for a preshared key; and
+    those whose addresses are all another's in `desired`. A preshared key is never cleared.
+    """
+    return Tunnel(
+        _spared_firewall(desired.firewall, actual),
+        desired.routes | actual.routes,
+        _spared_link(desired.link, actual.link),
+        _spared_device(desired.device, actual.device, expired=expired, locked=locked),
+    )
+
+
 def diff(desired: Tunnel, actual: Tunnel) -> tuple[Step, ...]:
     """Return the fewest steps from `actual` to `desired`, in the order to take them.
 
@@ -109,6 +127,45 @@ def diff(desired: Tunnel, actual: Tunnel) -> tuple[Step, ...]:
         *_peer_steps(desired.device, actual.device),
         *(RemoveRoute(route) for route in _in_order(surplus) if route.unreachable),
     )
+
+
+def _spared_firewall(desired: Ruleset | None, actual: Tunnel) -> Ruleset | None:
+    if desired is None:
+        return None
+    # Without a table, the routes say which networks live: closed, it would cut them off.
+    held = (
+        firewall.elements(route.destination for route in actual.routes if route.source)
+        if actual.firewall is None
+        else actual.firewall.elements
+    )
+    return replace(desired, elements=desired.elements | held)
+
+
+def _spared_link(desired: Link | None, actual: Link | None) -> Link | None:
+    if desired is None or actual is None:
+        return desired
+    return replace(desired, addresses=desired.addresses | actual.addresses)
+
+
+def _spared_device(
+    desired: Device | None,
+    actual: Device | None,
+    *,
+    expired: frozenset[bytes],
+    locked: frozenset[bytes],
+) -> Device | None:
+    if desired is None or actual is None:
+        return desired
+    claimed = frozenset[IPv6Network | IPv4Network]().union(*desired.peers.values())
+    gone = expired | locked.difference(actual.preshared_keys)
+    kept = {
+        key: ips - claimed
+        for key, ips in actual.peers.items()
+        if key not in gone and not (ips and ips <= claimed)
+    }
+    peers = {**kept, **desired.peers}
+    held = {key: psk for key, psk in actual.preshared_keys.items() if key in peers}
+    return replace(desired, peers=peers, preshared_keys={**held, **desired.preshared_keys})
 
 
 def _firewall_steps(desired: Ruleset | None, actual: Ruleset | None) -> Iterator[FirewallStep]:
@@ -179,7 +236,21 @@ def _device(
 
 def _surplus_peers(desired: Device | None, actual: Device | None) -> Iterator[Step]:
     if desired and actual:
-        yield from (RemovePeer(key) for key in sorted(actual.peers.keys() - desired.peers.keys()))
+        surplus = actual.peers.keys() - desired.peers.keys()
+        yield from (RemovePeer(key) for key in sorted(surplus | _renewed(desired, actual)))
+
+
+def _renewed(desired: Device, actual: Device) -> frozenset[bytes]:
+    """Return the peers that are to have another preshared key than they have, or none, or one.
+
+    They are made anew: a session outlives its preshared key for up to 180 s (REJECT_AFTER_TIME),
+    and a key is changed so that whoever knows the old one is out.
+    """
+    return frozenset(
+        key
+        for key in desired.peers.keys() & actual.peers.keys()
+        if desired.preshared_keys.get(key) != actual.preshared_keys.get(key)
+    )
 
 
 def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]:
@@ -189,14 +260,9 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     """
     if desired is None:
         return
-    there = actual.peers if actual else {}
-    held_keys = actual.preshared_keys if actual else {}
-    changed = [
-        key
-        for key in sorted(desired.peers)
-        if desired.peers[key] != there.get(key)
-        or desired.preshared_keys.get(key) != held_keys.get(key)
-    ]
+    renewed = _renewed(desired, actual) if actual else frozenset[bytes]()
+    there = {key: ips for key, ips in actual.peers.items() if key not in renewed} if actual else {}
+    changed = [key for key in sorted(desired.peers) if desired.peers[key] != there.get(key)]
     losing = [key for key in changed if there.get(key, frozenset()) - desired.peers[key]]
     held = {
         ip for key, ips in there.items() if key in desired.peers for ip in ips - desired.peers[key]

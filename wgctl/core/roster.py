@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeVar
 
 from peers.errors import InvalidSeal
 from peers.keys import PresharedKey
-from peers.seal import unseal
+from peers.seal import SealedKey, unseal
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Peer, Seal
+from wgctl.core.model import LostSeal, Network, Peer, Seal
 from wgctl.core.plan import desired
 from wgctl.core.tunnel import Host, Tunnel
 
@@ -43,7 +43,7 @@ class Roster:
         self._host = host
         self._networks: dict[int, Network] = {}
         self._peers: dict[int, Peer] = {}
-        self._seals: dict[int, Seal] = {}
+        self._seals: dict[int, _Sealed] = {}
         self._sealed_peers: dict[int, int] = {}
         self._keys: dict[int, PresharedKey] = {}
         self._members: defaultdict[int, set[int]] = defaultdict(set)
@@ -54,9 +54,9 @@ class Roster:
         self,
         networks: Iterable[Network],
         peers: Iterable[Peer],
-        seals: Iterable[Seal] = (),
+        seals: Iterable[Seal | LostSeal] = (),
     ) -> None:
-        """Forget every row and take these."""
+        """Forget every row and take these; a seal that is lost locks its peer out."""
         self._networks = {network.id: network for network in networks}
         for kept in (self._peers, self._members, self._seals, self._sealed_peers, self._keys):
             kept.clear()
@@ -104,6 +104,16 @@ class Roster:
         """Return the ids of all peers by the 32 bytes of their keys."""
         return {peer.public_key.raw: peer.id for peer in self._peers.values()}
 
+    def expired_keys(self, *, now: int) -> frozenset[bytes]:
+        """Return the keys, 32 bytes each, of the peers whose time is over at `now`."""
+        return frozenset(
+            peer.public_key.raw for peer in self._peers.values() if peer.expired(now=now)
+        )
+
+    def is_empty(self) -> bool:
+        """Whether there is no network and no peer."""
+        return not (self._networks or self._peers)
+
     def locked(self) -> list[Peer]:
         """Return the peers whose preshared key cannot be opened, by id."""
         return [
@@ -147,11 +157,11 @@ class Roster:
         for id_ in peer_ids:
             self._keys.pop(id_, None)
             peer, seal = self._peers.get(id_), self._seals.get(id_)
-            if peer is None or seal is None:
+            if peer is None or seal is None or seal.key is None:
                 continue
             with suppress(InvalidSeal):
                 self._keys[id_] = unseal(
-                    seal.sealed, gateway=self._host.private_key, peer=peer.public_key
+                    seal.key, gateway=self._host.private_key, peer=peer.public_key
                 )
 
     def _write(self, event: Put | Delete) -> None:
@@ -180,9 +190,11 @@ class Roster:
         if peer := self._peers.pop(peer_id, None):
             self._members[peer.network_id].discard(peer_id)
 
-    def _take_seal(self, seal: Seal) -> None:
+    def _take_seal(self, seal: Seal | LostSeal) -> None:
         self._drop_seal(seal.id)
-        self._seals[seal.peer_id] = seal
+        self._seals[seal.peer_id] = _Sealed(
+            seal.id, seal.sealed if isinstance(seal, Seal) else None
+        )
         self._sealed_peers[seal.id] = seal.peer_id
 
     def _drop_seal(self, seal_id: int) -> None:
@@ -190,6 +202,13 @@ class Roster:
         seal = self._seals.get(peer_id)
         if seal is not None and seal.id == seal_id:
             del self._seals[peer_id]
+
+
+class _Sealed(NamedTuple):
+    """The preshared key of a peer, by its row; `key` None: it cannot be read."""
+
+    id: int
+    key: SealedKey | None
 
 
 class _Rows(NamedTuple):

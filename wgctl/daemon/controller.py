@@ -23,6 +23,8 @@ from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.life import pulse
 from wgctl.daemon.locks import only_one
 from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP, listen, remove
+from wgctl.daemon.users import may_act
+from wgctl.drivers.http_unix import credited
 from wgctl.drivers.systemd import Service
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
@@ -51,6 +53,7 @@ def run(settings: Settings) -> None:
             bell=bell,
             now=lambda: int(time.time()),
             started_at=int(time.time()),
+            may_act=may_act,
         )
         try:
             asyncio.run(_serve(settings, context))
@@ -89,6 +92,7 @@ def _server(app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=credited(),
             log_config=None,
             access_log=False,
             lifespan="off",

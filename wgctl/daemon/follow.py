@@ -20,7 +20,7 @@ from wgctl.core.model import Role
 from wgctl.core.setback import SHOWN_S, told
 from wgctl.store.copy import Copy
 
-__all__ = ["Changes", "Follower", "open_copy", "recent_setback"]
+__all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unwritten"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
@@ -39,6 +39,14 @@ def recent_setback(copy: Copy) -> str | None:
     if found is None or time.time() - found[0] >= SHOWN_S:
         return None
     return found[1]
+
+
+def unwritten(copy: Copy) -> str | None:
+    """Return what the file of `copy` lacks of what the role has, as on a full disk, or None."""
+    (_, there), (_, reached) = copy.position, copy.reached
+    if there == reached:
+        return None
+    return f"the copy cannot be written: a restart would go back from revision {reached} to {there}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +72,27 @@ class Follower:
         self._role = role
         self._node = Node(socket)
         self._on_commit = on_commit
-        self._unwritten: list[Put | Delete] = []
+        self._refused: str | None = None
 
     async def run(self) -> Never:
         """Follow until cancelled."""
         wait_s = _FIRST_WAIT_S
         while True:
-            started_at = self._copy.position
+            started_at = self._copy.reached
             try:
                 await self._follow()
                 reason = "the controller closed the feed"
             except (Unavailable, Invalid) as error:
                 reason = str(error)
-            if self._copy.position != started_at:
+            if self._copy.reached != started_at:
                 wait_s = _FIRST_WAIT_S
             if wait_s == _FIRST_WAIT_S:
-                _log.warning("feed lost", reason=reason, revision=self._copy.position[1])
+                _log.warning("feed lost", reason=reason, revision=self._copy.reached[1])
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     async def _follow(self) -> None:
-        epoch, since = self._copy.position
-        self._unwritten.clear()  # The feed brings what came after the position again.
+        epoch, since = self._copy.reached
         events = self._node.follow(self._role, epoch=epoch, since=since)
         async for event in events:
             match event:
@@ -97,7 +104,7 @@ class Follower:
                     self._write([], epoch=epoch, revision=revision)
                     self._on_commit(Changes(replaced=False, events=(), revision=revision))
                 case Beat():
-                    pass
+                    self._keep_up(epoch)
 
     async def _take_snapshot(self, events: AsyncIterator[Event], snapshot: Snapshot) -> Changes:
         """Write rows as they come, so that memory does not grow with the snapshot."""
@@ -108,7 +115,7 @@ class Follower:
                         replacement.add(event)
                     case Commit(revision):
                         undone = replacement.undone()
-                        setback = told(self._copy.position, snapshot, revision, undone)
+                        setback = told(self._copy.reached, snapshot, revision, undone)
                         replacement.commit(
                             epoch=snapshot.epoch,
                             revision=revision,
@@ -137,15 +144,29 @@ class Follower:
                     pass
         raise Unavailable("the feed ended within a commit")
 
-    def _write(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
-        """Write `events`, and what could not be written before.
+    def _keep_up(self, epoch: str) -> None:
+        """Look after the copy while nothing changes; write what could not be written before."""
+        self._require_place(epoch)
+        if self._copy.position != self._copy.reached:
+            self._write([], epoch=epoch, revision=self._copy.reached[1])
 
-        A full disk must not let a removed peer stay: the role acts on what the copy has not.
-        """
-        self._unwritten += events
+    def _write(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
+        """Write `events`; where the disk is full, the copy holds them all the same."""
+        self._require_place(epoch)
         try:
-            self._copy.write(self._unwritten, epoch=epoch, revision=revision)
+            self._copy.write(events, epoch=epoch, revision=revision)
         except Unavailable as error:
-            _log.error("copy not written", reason=str(error), revision=revision)
+            if self._refused != str(error):
+                _log.error("copy not written", reason=str(error), revision=revision)
+            self._refused = str(error)
         else:
-            self._unwritten.clear()
+            self._refused = None
+
+    def _require_place(self, epoch: str) -> None:
+        """Raise Unavailable, so that a snapshot is asked for, when the copy is not in `epoch`.
+
+        It lost its place to a row that could not be read. Going on from here would leave that row
+        out for good.
+        """
+        if not epoch or self._copy.reached[0] != epoch:
+            raise Unavailable("the copy does not stand where the feed goes on: a snapshot mends it")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Never, TypeVar
 
 import structlog
 
@@ -93,6 +93,7 @@ class _Gateway:
         self._node = Node(settings.node_socket)
         self._started_at = int(time.time())
         self._changes: asyncio.Queue[Changes] = asyncio.Queue()
+        self._store_replaced = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
         self._service = Service.of(os.environ)
         self._netlink = devices.links(settings)
@@ -110,7 +111,7 @@ class _Gateway:
             self._copy,
             role=Role.GATEWAY,
             socket=self._settings.node_socket,
-            on_commit=self._changes.put_nowait,
+            on_commit=self._take_up,
         )
         _log.info("gateway ready", interface=self._host.interface, backend=self._programme.backend)
         try:
@@ -125,6 +126,11 @@ class _Gateway:
             await self._in_thread(self._netlink.close)
             self._thread.shutdown()
         _log.info("gateway stopped", left_up=self._host.interface)
+
+    def _take_up(self, changes: Changes) -> None:
+        self._changes.put_nowait(changes)
+        if changes.replaced:
+            self._store_replaced.set()
 
     async def _keep(self) -> None:
         """Write changes as they come, and pass over everything when that is due."""
@@ -170,8 +176,11 @@ class _Gateway:
                 return await self._changes.get()
         return None
 
-    async def _register(self) -> None:
-        """Bring the controller's record of this gateway up to date, once it answers."""
+    async def _register(self) -> Never:
+        """Bring the controller's record of this gateway up to date, once it answers.
+
+        And again after each snapshot: the store that it came from may have no such record.
+        """
         gateway = self._settings.gateway
         facts = NewGateway(
             region=gateway.region,
@@ -190,9 +199,9 @@ class _Gateway:
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
             else:
                 _log.info("registered", name=record.name, number=record.number)
-                break
-        # A task that ends would end the role.
-        await asyncio.get_running_loop().create_future()
+                wait_s = _TICK_S
+                await self._store_replaced.wait()
+                self._store_replaced.clear()
 
     async def _report(self) -> None:
         """Tell the controller what was seen: every 2 s what changed, every 10 s everything."""

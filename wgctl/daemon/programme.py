@@ -1,7 +1,8 @@
 """The gateway's hand on the kernel: what it holds, what it writes, and the drift it repairs.
 
 All of it runs in one thread, which may block; when each piece is due is `wgctl.daemon.gateway`.
-A refusal of the kernel's is logged and leaves things unsettled: the next pass tries again.
+A refusal of the kernel's is logged and leaves things unsettled: the next pass tries again. Until
+the copy is whole, what it says is written, and nothing that it does not know of is taken away.
 """
 
 from collections import deque
@@ -13,17 +14,22 @@ import structlog
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Put
 from wgctl.core.model import Network, Peer
+from wgctl.core.plan import sparing
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
-from wgctl.core.tunnel import MakeLink, Step
-from wgctl.daemon.follow import Changes
-from wgctl.services.reconcile import Parts, apply_change, reconcile
+from wgctl.core.tunnel import MakeLink, RemovePeer, SetPeer, Step, Tunnel
+from wgctl.daemon.follow import Changes, unwritten
+from wgctl.services.reconcile import Parts, apply_change, read, reconcile
 from wgctl.store.copy import Copy
 
 __all__ = ["Programme"]
 
 _EVENTS_KEPT = 20
 _STEPS_LOGGED = 8
+_NAMES_TOLD = 5
+
+_EMPTY = "the copy is empty: waiting for the first snapshot"
+_NOT_WHOLE = "the copy is not whole: waiting for a snapshot"
 
 _log = structlog.get_logger()
 
@@ -32,7 +38,8 @@ class Programme:
     """One tunnel, from a role's copy to the kernel.
 
     `drift` counts the differences that were found and not caused by a change; `drift_events` are
-    the last 20 of them in words. `settled` is false from a refusal to the next good pass.
+    the last 20 of them in words. `settled` is false from a refusal to the next good pass, and for
+    as long as the copy is not whole.
     `revision` is that of the last commit that the kernel has.
     """
 
@@ -53,7 +60,8 @@ class Programme:
         self._forward = forward
         self._index: int | None = None
         self._refusals: dict[str, str] = {}
-        self._locked: set[int] = set()
+        self._locked: dict[int, Peer] = {}
+        self._missing: str | None = _EMPTY
         self.drift = 0
         self.drift_events: deque[str] = deque(maxlen=_EVENTS_KEPT)
         self.settled = False
@@ -68,13 +76,16 @@ class Programme:
 
     @property
     def problem(self) -> str | None:
-        """What the kernel last refused, None when nothing is refused."""
-        return "; ".join(self._refusals.values()) or None
+        """What the kernel last refused, and what the copy lacks; None while all is well."""
+        return "; ".join((*self._refusals.values(), *self._lacks())) or None
 
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
-        self._taken_revision = self._copy.position[1]
+        epoch, self._taken_revision = self._copy.position
         self._roster.replace(self._copy.networks(), self._copy.peers(), self._copy.seals())
+        self._missing = self._missing_in(epoch)
+        if self._missing is not None:
+            _log.warning("nothing is taken away", reason=self._missing)
         self._tell_locked()
         self.settled = False
 
@@ -101,18 +112,20 @@ class Programme:
             with self._trying("expiry"):
                 steps = apply_change(self._parts, expired)
                 _log.info("peers expired", steps=_in_words(steps))
-        if self.settled and not self._is_whole():
+        if self.settled:
+            with self._trying("look"):
+                if self._is_whole():
+                    return
             self.verify()
 
     def verify(self) -> None:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
         with self._trying("pass"):
             expected = not self.settled
-            whole = self._roster.whole(now=self._now())
-            outcome = reconcile(self._parts, whole, ours=self._programmed)
+            outcome = reconcile(self._parts, self._desired(), ours=self._programmed)
             self._programmed = True
             self._index = self._parts.links.index()
-            self.settled = not outcome.left
+            self.settled = self._missing is None and not outcome.left
             self.revision = self._taken_revision
             if expected:
                 self._log_programmed(outcome.done)
@@ -146,17 +159,51 @@ class Programme:
             key=lambda observed: observed.peer_id,
         )
 
+    def _missing_in(self, epoch: str) -> str | None:
+        """Return what lacks in the rows that were read since the copy stood in `epoch`.
+
+        They are all that the feed said if the copy had a position then, and has one after a row of
+        it could have turned out to be damaged. A snapshot that has come meanwhile is not in them.
+        """
+        if epoch and self._copy.position[0]:
+            return None
+        return _EMPTY if self._roster.is_empty() else _NOT_WHOLE
+
+    def _desired(self) -> Tunnel:
+        """Return what the tunnel is to be, with all that it is while the copy is not whole."""
+        now = self._now()
+        whole = self._roster.whole(now=now)
+        if self._missing is None:
+            return whole
+        return sparing(
+            whole,
+            read(self._parts),
+            expired=self._roster.expired_keys(now=now),
+            locked=frozenset(peer.public_key.raw for peer in self._roster.locked()),
+        )
+
+    def _lacks(self) -> Iterator[str]:
+        if self._missing is not None:
+            yield self._missing
+        elif lag := unwritten(self._copy):
+            yield lag
+        if self._locked:
+            names = [peer.name for peer in self._locked.values()]
+            more = len(names) - _NAMES_TOLD
+            listed = ", ".join(names[:_NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
+            yield f"left out, for their preshared key cannot be opened here: {listed}"
+
     def _tell_locked(self) -> None:
         """Log once who is left out because their preshared key is not for this gateway."""
         locked = {peer.id: peer for peer in self._roster.locked()}
-        for id_ in locked.keys() - self._locked:
+        for id_ in locked.keys() - self._locked.keys():
             _log.error(
                 "peer left out: its preshared key cannot be opened here",
                 org_id=locked[id_].org_id,
                 name=locked[id_].name,
                 cure="wgctl peer rekey --psk",
             )
-        self._locked = set(locked)
+        self._locked = locked
 
     def _is_whole(self) -> bool:
         """Whether link and device are those that the last pass left."""
@@ -176,11 +223,15 @@ class Programme:
             self._refusals.pop(what, None)
 
     def _count_drift(self, steps: tuple[Step, ...]) -> None:
-        """Count what a pass repaired; a device that was gone counts once."""
+        """Count what a pass repaired; a device that was gone counts once, as a peer made anew."""
         if not steps:
             return
+        made = {step.key for step in steps if isinstance(step, SetPeer)}
         gone = [step for step in steps if isinstance(step, MakeLink)]
-        found = [f"repaired: {step}" for step in gone or steps]
+        differences = [
+            step for step in steps if not (isinstance(step, RemovePeer) and step.key in made)
+        ]
+        found = [f"repaired: {step}" for step in gone or differences]
         self.drift += len(found)
         self.drift_events.extend(found)
         _log.warning("drift repaired", count=len(found), steps=_in_words(steps))

@@ -14,7 +14,7 @@ from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import FollowingRole
 from wgctl.core.schema import RoleReport
-from wgctl.daemon.follow import recent_setback
+from wgctl.daemon.follow import recent_setback, unwritten
 from wgctl.store.copy import Copy
 
 __all__ = ["Reports"]
@@ -73,7 +73,7 @@ class Reports:
             revision=self._copy.position[1],
             started_at=self._started_at,
             setback=recent_setback(self._copy),
-            problem=self._problem,
+            problem=self._problem or unwritten(self._copy),
         )
         try:
             await self._node.report(report)

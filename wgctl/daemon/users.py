@@ -9,11 +9,24 @@ from contextlib import suppress
 
 from wgctl.core.model import Role
 
-__all__ = ["ROLE_USERS", "senders"]
+__all__ = ["ROLE_USERS", "may_act", "senders"]
 
 ROLE_USERS = {role: f"wgctl-{role}" for role in Role}
 
 _SENDERS = (Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API)
+
+
+def may_act(uid: int, role: Role) -> bool:
+    """Whether a process of the user `uid` may speak for `role` to this one.
+
+    Root may, and who runs this process: under `wgctl serve` that is the user of every role.
+    """
+    if uid in {0, os.geteuid()}:
+        return True
+    try:
+        return uid == pwd.getpwnam(ROLE_USERS[role]).pw_uid
+    except KeyError:
+        return False
 
 
 def senders() -> frozenset[int]:

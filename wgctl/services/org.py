@@ -50,7 +50,12 @@ def shown(store: Store, slug: str) -> OrgFacts:
         return OrgFacts(org=door.org, networks=len(door.networks()), peers=door.count_peers())
 
 
-def remove(store: Store, slug: str) -> None:
-    """Remove the org `slug` and all that it owns; raises NotFound."""
+def remove(store: Store, slug: str) -> frozenset[int]:
+    """Remove the org `slug` and all that it owns; return the ids that its peers had.
+
+    Raises NotFound.
+    """
     with store.writing() as deployment:
+        peers = deployment.owned_by(slug).peers()
         deployment.remove_org(slug)
+        return frozenset(peer.id for peer in peers)

@@ -7,16 +7,18 @@ The file outlives the controller: a role that starts alone serves what it last k
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peers.keys import PublicKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
-from wgctl.core.model import App, Gateway, Machine, Network, Org, Peer, Seal
+from wgctl.core.model import App, Gateway, LostSeal, Machine, Network, Org, Peer, Seal
 from wgctl.core.setback import Undone
+from wgctl.store import ahead
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,7 +59,9 @@ _BATCH = 1_000
 class Copy:
     """The rows of one role. Safe to use from several threads; one writer at a time.
 
-    `position` is the pair (epoch, revision) that the rows stand at, ("", 0) when empty.
+    `position` is the pair (epoch, revision) that the file stands at: ("", 0) when it is empty, and
+    from a row that cannot be read until everything is replaced. `reached` is where the rows stand
+    that are read here: further on, while the file cannot be written.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class Copy:
         self._lock = threading.RLock()
         self._path = path
         self._on_damage = on_damage
+        self._damaged = False
+        self._ahead_at: tuple[str, int] | None = None
         try:
             self._connection = _opened(path)
         except _DamagedError as error:
@@ -89,10 +95,18 @@ class Copy:
 
     @property
     def position(self) -> tuple[str, int]:
-        """The epoch and revision that the rows stand at."""
+        """The epoch and revision that the file stands at."""
         with self._lock:
+            if self._damaged:
+                return "", 0
             found = self._connection.execute("SELECT epoch, revision FROM position").fetchone()
         return (found[0], found[1]) if found else ("", 0)
+
+    @property
+    def reached(self) -> tuple[str, int]:
+        """The epoch and revision that the rows stand at which are read here."""
+        with self._lock:
+            return (not self._damaged and self._ahead_at) or self.position
 
     @property
     def setback(self) -> tuple[int, str] | None:
@@ -102,11 +116,22 @@ class Copy:
         return (found[0], found[1]) if found else None
 
     def write(self, events: Iterable[Put | Delete], *, epoch: str, revision: int) -> None:
-        """Write `events` and the position that they lead to, all or nothing."""
-        with self._lock, self._transaction():
-            for event in events:
-                self._write_event(event)
-            self._write_position(epoch, revision)
+        """Write `events` and the position that they lead to, all or nothing.
+
+        Raises Unavailable when the file cannot be written: what is read here has the events
+        nevertheless, and the next write brings them to the file. A copy with a row that cannot be
+        read takes no position: it is for a snapshot to mend it.
+        """
+        taken = list(events)
+        with self._lock:
+            try:
+                with self._transaction():
+                    self._write_events(taken, epoch=epoch, revision=revision)
+            except Unavailable:
+                ahead.lay(self._connection, map(_held, taken))
+                self._ahead_at = epoch, revision
+                raise
+            self._drop_ahead()
 
     @contextmanager
     def replacing(self) -> Iterator["Replacement"]:
@@ -144,15 +169,25 @@ class Copy:
             "INSERT OR REPLACE INTO position VALUES (1, ?, ?)", (epoch, revision)
         )
 
-    def _write_event(self, event: Put | Delete) -> None:
-        if isinstance(event, Delete):
-            self._connection.execute(
-                "DELETE FROM rows WHERE kind = ? AND id = ?", (event.kind, event.id)
-            )
-        else:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?)", _columns(event)
-            )
+    def _write_events(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
+        if self._ahead_at is not None:
+            ahead.settle(self._connection)
+        for event in events:
+            if isinstance(event, Delete):
+                self._connection.execute(
+                    "DELETE FROM main.rows WHERE kind = ? AND id = ?", (event.kind, event.id)
+                )
+            else:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO main.rows VALUES (?, ?, ?, ?, ?, ?)", _columns(event)
+                )
+        if not self._damaged:
+            self._write_position(epoch, revision)
+
+    def _drop_ahead(self) -> None:
+        if self._ahead_at is not None:
+            ahead.drop(self._connection)
+            self._ahead_at = None
 
     def stage(self, rows: Sequence[Put]) -> None:
         """Put `rows` aside for a replacement; nothing that is read changes yet."""
@@ -182,12 +217,18 @@ class Copy:
 
         `setback`, if it is one, is kept with it.
         """
-        with self._lock, self._transaction():
-            if setback is not None:
-                self._connection.execute("INSERT OR REPLACE INTO setback VALUES (1, ?, ?)", setback)
-            self._connection.execute("DELETE FROM rows")
-            self._connection.execute("INSERT INTO rows SELECT * FROM staged")
-            self._write_position(epoch, revision)
+        with self._lock:
+            with self._transaction():
+                self._take_staged(setback)
+                self._write_position(epoch, revision)
+            self._drop_ahead()
+            self._damaged = False
+
+    def _take_staged(self, setback: tuple[int, str] | None) -> None:
+        if setback is not None:
+            self._connection.execute("INSERT OR REPLACE INTO setback VALUES (1, ?, ?)", setback)
+        self._connection.execute("DELETE FROM main.rows")
+        self._connection.execute("INSERT INTO main.rows SELECT * FROM staged")
 
     def orgs(self) -> Iterator[Org]:
         """Return every org, by id."""
@@ -205,9 +246,14 @@ class Copy:
         """Return every peer, by id, expired ones too."""
         return (row for row in self._all(Kind.PEER) if isinstance(row, Peer))
 
-    def seals(self) -> Iterator[Seal]:
-        """Return the sealed preshared keys, by id."""
-        return (row for row in self._all(Kind.SEAL) if isinstance(row, Seal))
+    def seals(self) -> Iterator[Seal | LostSeal]:
+        """Return the sealed preshared keys, by id; also those of which only their peer is known."""
+        for id_, lookup, body in self._each(Kind.SEAL):
+            row = next(self._decoded(Kind.SEAL, body), None)
+            if isinstance(row, Seal):
+                yield row
+            elif lookup is not None and lookup.isdigit():
+                yield LostSeal(id_, int(lookup))
 
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""
@@ -267,30 +313,39 @@ class Copy:
         return [row for row in self._many(sql, ()) if isinstance(row, Network | Peer)]
 
     def _all(self, kind: Kind) -> Iterator[Row]:
+        for _id, _lookup, body in self._each(kind):
+            yield from self._decoded(kind, body)
+
+    def _each(self, kind: Kind) -> Iterator[tuple[int, str | None, str]]:
+        """Yield id, lookup and body of every row of `kind`, by id."""
         after = -1
-        while batch := self._many(
-            "SELECT kind, body FROM rows WHERE kind = ? AND id > ? ORDER BY id LIMIT 1000",
+        while batch := self._found(
+            "SELECT id, lookup, body FROM rows WHERE kind = ? AND id > ? ORDER BY id LIMIT 1000",
             (kind, after),
         ):
             yield from batch
-            after = batch[-1].id
+            after = batch[-1][0]
 
     def _one(self, sql: str, values: Sequence[object]) -> Row | None:
         found = self._many(sql, values)
         return found[0] if found else None
 
     def _many(self, sql: str, values: Sequence[object]) -> list[Row]:
+        return [row for kind, body in self._found(sql, values) for row in self._decoded(kind, body)]
+
+    def _found(self, sql: str, values: Sequence[object]) -> list[Any]:
         with self._lock:
-            found = self._connection.execute(sql, tuple(values)).fetchall()
-        return [row for kind, body in found for row in self._decoded(kind, body)]
+            return self._connection.execute(sql, tuple(values)).fetchall()
 
     def _decoded(self, kind: str, body: str) -> Iterator[Row]:
         """Yield the row, or nothing and forget the position: the next snapshot mends it."""
         try:
-            yield decode_row(Kind(kind), json.loads(body))
+            # Encoded again, since a name with octets that were no UTF-8 would pass for a text.
+            yield decode_row(Kind(kind), json.loads(body.encode()))
         except ValueError as error:
             self._on_damage(f"{self._path}: {error}: left out")
-            with self._lock:
+            with self._lock, suppress(sqlite3.DatabaseError):
+                self._damaged = True
                 self._connection.execute("DELETE FROM position")
 
 
@@ -318,6 +373,9 @@ def _opened(path: Path) -> "sqlite3.Connection":
 def _prepare(connection: "sqlite3.Connection") -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    # One row that is no UTF-8 must not fail all that are read with it.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and version != _VERSION:
@@ -369,11 +427,20 @@ def _columns(event: Put) -> tuple[object, ...]:
     return (event.kind, row.id, network_id, _lookup(row), address, body)
 
 
+def _held(event: Put | Delete) -> tuple[object, ...]:
+    """Return the columns of a row that the file does not have yet; its body is None when gone."""
+    if isinstance(event, Put):
+        return _columns(event)
+    return (event.kind, event.id, None, None, None, None)
+
+
 def _lookup(row: Row) -> str | None:
     match row:
         case Network(prefix=prefix):
             return str(prefix)
         case Peer(public_key=key):
             return str(key)
+        case Seal(peer_id=peer_id):
+            return str(peer_id)
         case _:
             return None
