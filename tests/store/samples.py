@@ -12,13 +12,24 @@ from peers.endpoint import Endpoint
 from peers.keys import PresharedKey, PrivateKey, PublicKey
 from peers.names import Label
 from peers.seal import seal
+from wgctl.core.check import Target
 from wgctl.core.model import Gateway
 from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewPeer, PeerFacts, SealedTo
+from wgctl.store.org import NewCheckRow
 from wgctl.store.store import Store
 
 NOW = 1_800_000_000
+
+CHECK = NewCheckRow(
+    target=Target.parse("http://web.internal:8080/health"),
+    interval_s=10,
+    timeout_s=2,
+    grace_s=30,
+    rise=2,
+    fall=3,
+)
 
 # The smallest numbers are points of low order.
 _FIRST_KEY = 1_000

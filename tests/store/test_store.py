@@ -110,13 +110,13 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) -> None:
     create(tmp_path).close()
     path = tmp_path / "store.sqlite"
-    for table in ("seals", "network_ids", "ancestors"):
+    for table in ("checks", "seals", "network_ids", "ancestors"):
         _sql(path, f"DROP TABLE {table}")
     _sql(path, "UPDATE alembic_version SET version_num = '0001'")
 
     opened = Store(path)
     with opened.reading() as deployment:
-        rows = list(deployment.snapshot(frozenset({Kind.SEAL})))
+        rows = list(deployment.snapshot(frozenset({Kind.SEAL, Kind.CHECK})))
         cut = deployment.cut("another")
     with opened.writing() as deployment:
         number = deployment.next_network_id()

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from wgctl import __version__
 from wgctl.api.context import ContextOf, Now, Seen
 from wgctl.api.door import needs
-from wgctl.api.shapes import role_shape
+from wgctl.api.shapes import record_of, role_shape
 from wgctl.core.access import Scope
 from wgctl.core.model import Observation, Role
 from wgctl.core.schema import RoleReport, Status
@@ -40,7 +40,7 @@ def show_status(context: ContextOf) -> Status:
 
 @node_router.post("/reports", dependencies=[needs(Scope.NODE_WRITE)], status_code=204)
 def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
-    """Keep what a role says of itself and of the peers that it sees."""
+    """Keep what a role says of itself, of the peers that it sees and the machines it probes."""
     facts = RoleFacts(
         role=report.role,
         revision=report.revision,
@@ -53,4 +53,5 @@ def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
         setback=report.setback,
         problem=report.problem,
     )
-    seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])
+    peers = [Observation(**peer.model_dump()) for peer in report.peers]
+    seen.note(facts, peers, [record_of(health) for health in report.health])
