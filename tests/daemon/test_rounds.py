@@ -85,7 +85,7 @@ def test_a_job_that_fails_comes_round_again() -> None:
 
 def test_so_many_are_under_way_at_once_and_the_lanes_share_them_alike() -> None:
     async def scene() -> None:
-        rounds, log = Rounds(in_all=20, of_lane=4, gap_s=0.01), Log()
+        rounds, log = Rounds(in_all=20, of_lane=4), Log()
         for key in range(100):
             lane = key // 10
             job = log.job(key, lane=lane, takes_s=1)
@@ -118,16 +118,17 @@ def test_a_lane_that_is_slow_and_crowded_leaves_another_on_time() -> None:
     run(scene())
 
 
-def test_a_lane_begins_so_many_in_a_second() -> None:
+@pytest.mark.parametrize(("lanes", "rate"), [(1, 100), (10, 500)])
+def test_so_many_begin_in_a_second_and_all_have_their_turns(lanes: int, rate: int) -> None:
     async def scene() -> None:
         rounds, log = Rounds(), Log()
-        for key in range(500):
-            rounds.start(key, log.job(key), lane=0, every_s=1, first_in_s=0)
-        await asyncio.sleep(10)
+        for key in range(600):
+            rounds.start(key, log.job(key), lane=key % lanes, every_s=1, first_in_s=0)
+        await asyncio.sleep(8)
         rounds.close()
 
-        assert 950 <= len(log.begun) <= 1010
-        assert len({key for key, _ in log.begun}) == 500
+        assert 0.95 * 8 * rate <= len(log.begun) <= 8 * rate + lanes
+        assert len({key for key, _ in log.begun}) == 600
 
     run(scene())
 
