@@ -115,6 +115,18 @@ def file(tmp_path: Path) -> Iterator[HealthFile]:
     opened.close()
 
 
+async def begun(
+    copy: Copy, file: HealthFile, *numbers: int, sick: int = 0, after_s: float = 0
+) -> Scene:
+    """Return a scene `after_s` seconds after checks were put on these machines."""
+    scene = Scene(copy, file)
+    scene.sick = {sick}
+    scene.checkup.start()
+    scene.commit(*(put(check(number)) for number in numbers))
+    await asyncio.sleep(after_s)
+    return scene
+
+
 def run(scene: Coroutine[Any, Any, None]) -> None:
     run_timeless(scene)
 
@@ -123,10 +135,7 @@ def test_a_machine_that_fails_is_left_out_and_one_that_recovers_is_not(
     copy: Copy, file: HealthFile
 ) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.commit(put(check(1)), put(check(2)))
-        await asyncio.sleep(60)
+        scene = await begun(copy, file, 1, 2, after_s=60)
         assert scene.failing == frozenset()
         scene.sick = {1}
         await asyncio.sleep(31)
@@ -152,11 +161,7 @@ def test_a_check_that_is_put_on_asks_at_once_and_empties_no_answer(
     """Not before so many failures in a row after the grace."""
 
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1}
-        scene.commit(put(check(1)))
-        await asyncio.sleep(0.5)
+        scene = await begun(copy, file, 1, sick=1, after_s=0.5)
         assert scene.asked[1] == 1
         await asyncio.sleep(49)
         assert scene.failing == frozenset()
@@ -171,10 +176,7 @@ def test_a_machine_that_is_started_is_left_out_until_it_passes(
     copy: Copy, file: HealthFile
 ) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.commit(put(check(1)))
-        await asyncio.sleep(5)
+        scene = await begun(copy, file, 1, after_s=5)
         scene.commit(put(replace(machine(1), state=MachineState.STOPPED)))
         before = scene.asked[1]
         await asyncio.sleep(60)
@@ -208,11 +210,7 @@ def test_what_is_not_probed_any_more_is_not_left_out(
     copy: Copy, file: HealthFile, event: Put | Delete, *, replaced: bool
 ) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1}
-        scene.commit(put(check(1)), put(check(2)))
-        await asyncio.sleep(120)
+        scene = await begun(copy, file, 1, 2, sick=1, after_s=120)
         assert scene.failing == {1}
         scene.commit(event, replaced=replaced)
         before = scene.asked[1]
@@ -230,11 +228,7 @@ def test_what_is_not_probed_any_more_is_not_left_out(
 
 def test_a_machine_goes_with_its_check(copy: Copy, file: HealthFile) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1}
-        scene.commit(put(check(1)))
-        await asyncio.sleep(120)
+        scene = await begun(copy, file, 1, sick=1, after_s=120)
         scene.commit(Delete(Kind.CHECK, check(1).id), Delete(Kind.MACHINE, 1))
 
         assert scene.failing == frozenset()
@@ -247,11 +241,7 @@ def test_other_times_apply_at_once_and_leave_a_machine_what_it_is(
     copy: Copy, file: HealthFile
 ) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1}
-        scene.commit(put(check(1)))
-        await asyncio.sleep(120)
+        scene = await begun(copy, file, 1, sick=1, after_s=120)
         scene.commit(put(replace(check(1), interval_s=2)))
         before = scene.asked[1]
         assert scene.failing == {1}
@@ -265,11 +255,7 @@ def test_other_times_apply_at_once_and_leave_a_machine_what_it_is(
 
 def test_another_target_begins_anew(copy: Copy, file: HealthFile) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1}
-        scene.commit(put(check(1)))
-        await asyncio.sleep(120)
+        scene = await begun(copy, file, 1, sick=1, after_s=120)
         scene.commit(put(replace(check(1), target=Target(80))))
 
         assert scene.failing == frozenset()
@@ -282,11 +268,7 @@ def test_a_restart_begins_where_it_ended(copy: Copy, file: HealthFile) -> None:
     """So that a machine that is down is not answered for half a minute, and no other left out."""
 
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1}
-        scene.commit(put(check(1)), put(check(2)))
-        await asyncio.sleep(120)
+        scene = await begun(copy, file, 1, 2, sick=1, after_s=120)
         scene.rounds.close()
         again = Scene(copy, file)
         again.sick = {1}
@@ -322,9 +304,7 @@ def test_a_host_that_cannot_ask_holds_nothing_against_a_machine(
     copy: Copy, file: HealthFile
 ) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.commit(put(check(1)))
+        scene = await begun(copy, file, 1)
         scene.blind = True
         await asyncio.sleep(600)
 
@@ -339,12 +319,7 @@ def test_a_snapshot_without_a_check_forgets_it_and_goes_on_with_the_others(
     copy: Copy, file: HealthFile
 ) -> None:
     async def story() -> None:
-        scene = Scene(copy, file)
-        scene.checkup.start()
-        scene.sick = {1, 2}
-        scene.commit(put(check(1)), put(check(2)))
-        await asyncio.sleep(120)
-        assert scene.failing == {1, 2}
+        scene = await begun(copy, file, 1, 2, sick=1, after_s=120)
         scene.commit(Delete(Kind.CHECK, check(2).id), replaced=True)
 
         assert scene.failing == {1}

@@ -24,13 +24,14 @@ pytestmark = [
 RESOLVER = "fdaa:0:18::3"
 MACHINE = IPv6Address("fdaa:0:18:10::2")
 OTHER_RESOLVER = "fdaa:0:19::3"
+OTHER_MACHINE = IPv6Address("fdaa:0:19:10::2")
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TIMEOUT_S = 5.0
 
 
 @pytest.fixture(scope="module")
 def tunnel() -> Iterator[tuple[Namespace, Namespace]]:
-    """A host with the `::3` of two networks on a device, and behind it one machine."""
+    """A host with the `::3` of two networks on a device, and behind it a machine of each."""
     with namespaced() as host, namespaced() as machine:
         device, end = host.interface, f"{machine.interface}e"
         host.shell(
@@ -39,7 +40,7 @@ def tunnel() -> Iterator[tuple[Namespace, Namespace]]:
         )
         for place, name, addresses in (
             (host, device, [f"{RESOLVER}/128", f"{OTHER_RESOLVER}/128"]),
-            (machine, end, [f"{MACHINE}/128"]),
+            (machine, end, [f"{MACHINE}/128", f"{OTHER_MACHINE}/128"]),
         ):
             place.shell("ip", "link", "set", name, "up")
             for address in addresses:
@@ -53,7 +54,7 @@ def served(machine: Namespace, answer: Callable[[socket.socket], None]) -> Itera
     """Serve on a port of the machine for the block; each connection gets `answer`."""
 
     def listen() -> socket.socket:
-        return socket.create_server((str(MACHINE), 0), family=socket.AF_INET6)
+        return socket.create_server(("::", 0), family=socket.AF_INET6)
 
     def serve(listener: socket.socket) -> None:
         with suppress(OSError):
@@ -81,12 +82,19 @@ def saying(*parts: bytes) -> Callable[[socket.socket], None]:
     return answer
 
 
-def probe(host: Namespace, text: str, *, device: str = "", timeout_s: float = TIMEOUT_S) -> Verdict:
-    """Return what a probe of the machine finds, made on `host`."""
+def probe(
+    host: Namespace,
+    text: str,
+    *,
+    address: IPv6Address = MACHINE,
+    device: str = "",
+    timeout_s: float = TIMEOUT_S,
+) -> Verdict:
+    """Return what a probe of a machine finds, made on `host`."""
 
     def work() -> Verdict:
         prober = Prober(device or host.interface)
-        return asyncio.run(prober.probe(MACHINE, Target.parse(text), timeout_s=timeout_s))
+        return asyncio.run(prober.probe(address, Target.parse(text), timeout_s=timeout_s))
 
     return host.run(work)
 
@@ -94,14 +102,27 @@ def probe(host: Namespace, text: str, *, device: str = "", timeout_s: float = TI
 Tunnel = tuple[Namespace, Namespace]
 
 
-def test_a_connection_passes_and_comes_from_the_networks_own_address(tunnel: Tunnel) -> None:
+def test_a_machine_is_asked_from_the_address_of_its_own_network(tunnel: Tunnel) -> None:
+    """What one network's machine sees tells it nothing of another, and no wall lets others by."""
     host, machine = tunnel
     sources = []
-    with served(machine, lambda connection: sources.append(connection.getpeername()[0])) as port:
-        verdict = probe(host, f"tcp:{port}")
 
-    assert verdict == Verdict(passed=True, reason=f"tcp {port}: connected")
-    assert sources == [RESOLVER]
+    def answer(connection: socket.socket) -> None:
+        sources.append(connection.getpeername()[0])
+        connection.recv(4096)
+        connection.sendall(GOOD)
+
+    with served(machine, answer) as port:
+        for address in (MACHINE, OTHER_MACHINE):
+            assert probe(host, f"http://web.internal:{port}/", address=address).passed
+
+    assert sources == [RESOLVER, OTHER_RESOLVER]
+
+
+def test_a_connection_is_all_that_a_port_is_asked_for(tunnel: Tunnel) -> None:
+    host, machine = tunnel
+    with served(machine, lambda _connection: None) as port:
+        assert probe(host, f"tcp:{port}") == Verdict(passed=True, reason=f"tcp {port}: connected")
 
 
 def test_a_port_where_nobody_listens_fails(tunnel: Tunnel) -> None:

@@ -251,7 +251,7 @@ class NewApp(_Shape):
 
 
 class App(_Shape):
-    """An app; `started` counts the machines that its name answers with."""
+    """An app; `started` counts those of its machines that are started, healthy or not."""
 
     name: str
     org: str

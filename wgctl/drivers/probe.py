@@ -21,15 +21,16 @@ from wgctl.core.health import Verdict
 
 __all__ = ["Prober"]
 
-# Errors that a machine, or nobody at its address, gives. All others are this host's own: no route
-# yet, no device, a firewall, too many open files. Those say nothing of the machine.
+# Errors that a machine gives, or nobody at its address. All others are this host's own: no device,
+# no address, no route, our firewall (EPERM), too many open files. Those say nothing of the machine.
 _THEIRS = MappingProxyType(
     {
         errno.ECONNREFUSED: "connection refused",
         errno.ECONNRESET: "connection reset",
         errno.EPIPE: "connection reset",
         errno.EHOSTUNREACH: "host unreachable",
-        errno.ETIMEDOUT: "no answer",
+        # ICMPv6 «administratively prohibited», with which firewalld rejects.
+        errno.EACCES: "rejected by a firewall",
     }
 )
 _MOST_BYTES = 16 * 1024

@@ -113,14 +113,12 @@ def set_check(
         return _facts(door, found, machine)
 
 
-def remove(store: Store, org: str, network: str, name: str) -> Machine:
-    """Remove the machine `name`, and return what it was; raises NotFound."""
+def remove(store: Store, org: str, network: str, name: str) -> None:
+    """Remove the machine `name`; raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        machine = door.machine(found, name)
-        door.remove_machine(machine)
-        return machine
+        door.remove_machine(door.machine(found, name))
 
 
 def _of_network(door: OrgDoor, network: Network) -> list[MachineFacts]:
