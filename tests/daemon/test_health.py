@@ -69,7 +69,9 @@ class Scene:
         self.ledger = Ledger(file)
         self.rounds = Rounds()
         self.checkup = Checkup(
-            *(copy, self.ledger, self.rounds, self._probe), on_failing=self._leave_out
+            *(copy, self.ledger, self.rounds),
+            probe=self._probe,
+            on_failing=self._leave_out,
         )
 
     async def _probe(self, address: IPv6Address, target: Target, *, timeout_s: float) -> Verdict:

@@ -44,7 +44,7 @@ class Checkup:
     """The machines that are probed and where each stands; used in one loop.
 
     A machine begins where it stood when this role last ended. Where nothing is known of it, it is
-    answered until it fails: a resolver that starts must not empty the answers. So does one that a
+    answered until it fails: a resolver that starts must not empty the answers. So is one that a
     check is put on. One that is started while it has a check is not answered until it passes.
     """
 
@@ -53,8 +53,8 @@ class Checkup:
         copy: Copy,
         ledger: Ledger,
         rounds: Rounds,
-        probe: Probe,
         *,
+        probe: Probe,
         on_failing: Callable[[int, frozenset[int]], None],
         on_news: Callable[[], None] = lambda: None,
     ) -> None:

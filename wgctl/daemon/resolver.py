@@ -62,7 +62,7 @@ def run(settings: Settings) -> None:
     copy = open_copy(folder / _COPY_NAME)
     health = HealthFile(folder / _HEALTH_NAME)
     try:
-        asyncio.run(_serve(settings, copy, upstreams, health))
+        asyncio.run(_serve(settings, copy, upstreams, Ledger(health)))
     finally:
         health.close()
         copy.close()
@@ -182,14 +182,14 @@ class Answers:
         return reply
 
 
-async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, health: HealthFile) -> None:
+async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, ledger: Ledger) -> None:
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
     views = _views(settings, copy)
     answers = _answers(views, upstreams)
-    ledger = Ledger(health)
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket, ledger=ledger)
     checkup = Checkup(
-        *(copy, ledger, Rounds(), Prober(settings.gateway.interface).probe),
+        *(copy, ledger, Rounds()),
+        probe=Prober(settings.gateway.interface).probe,
         on_failing=views.leave_out,
         on_news=reports.soon,
     )
