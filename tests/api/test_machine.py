@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.asking import Door, refusal
-from tests.store.samples import add_peer
+from tests.store.samples import NOW, add_peer
 from wgctl.services import peer
 from wgctl.store.store import Store
 
@@ -32,11 +32,13 @@ def test_a_machine_is_added_shown_listed_and_removed(operators: Door, store: Sto
         "address": str(peer.shown(store, "acme", "default", "peer-1").peer.address),
         "metadata": {"rack": "r1"},
         "state": "started",
+        "check": None,
+        "health": None,
         "created_at": "2027-01-15T08:00:00Z",
     }
 
     assert (added.status_code, added.json()) == (201, expected)
-    assert operators.get(f"{_MACHINES}/one").json() == expected
+    assert operators.get(f"{_MACHINES}/one").json() == expected | {"events": []}
     assert operators.get(_MACHINES).json() == {"items": [expected], "next": None}
     assert operators.delete(f"{_MACHINES}/one").status_code == 204
     refusal(operators.get(f"{_MACHINES}/one"), 404, "not-found")
@@ -94,6 +96,70 @@ def test_a_malformed_state_is_refused(operators: Door, body: dict[str, object]) 
     refusal(operators.patch(f"{_MACHINES}/one", json=body), 400, "invalid")
 
 
+_CHECK = {"target": "http://web.internal:8080/health"}
+_WHOLE_CHECK = {
+    **_CHECK,
+    "interval_s": 10,
+    "timeout_s": 2,
+    "grace_s": 30,
+    "rise": 2,
+    "fall": 3,
+}
+
+
+def test_a_check_is_put_on_replaced_and_taken_off(operators: Door) -> None:
+    operators.post(_MACHINES, json=_ONE)
+    put = operators.put(f"{_MACHINES}/one/check", json=_CHECK)
+    again = operators.put(f"{_MACHINES}/one/check", json=_CHECK | {"rise": 1})
+    off = operators.delete(f"{_MACHINES}/one/check")
+
+    assert (put.status_code, put.json()["check"]) == (200, _WHOLE_CHECK)
+    assert put.json()["health"] == "unknown"
+    assert again.json()["check"] == _WHOLE_CHECK | {"rise": 1}
+    assert (off.status_code, off.json()["check"], off.json()["health"]) == (200, None, None)
+
+
+def test_what_probes_found_is_shown_while_the_machine_is_probed(
+    operators: Door, nodes: Door
+) -> None:
+    operators.post(_MACHINES, json=_ONE)
+    operators.put(f"{_MACHINES}/one/check", json=_CHECK)
+    moved = {"at": NOW, "before": "unknown", "after": "unhealthy", "reason": "http 8080: 503"}
+    health = {"machine_id": 1, "health": "unhealthy", "transitions": [moved]}
+    report = {"role": "resolver", "revision": 1, "started_at": NOW, "health": [health]}
+    assert nodes.post("/v1/reports", json=report).status_code == 204
+
+    shown = operators.get(f"{_MACHINES}/one").json()
+    (listed,) = operators.get(_MACHINES).json()["items"]
+    operators.patch(f"{_MACHINES}/one", json={"state": "stopped"})
+    stopped = operators.get(f"{_MACHINES}/one").json()
+
+    assert shown["health"] == listed["health"] == "unhealthy"
+    assert shown["events"] == stopped["events"] == [moved | {"at": "2027-01-15T08:00:00Z"}]
+    assert stopped["health"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"target": None}, "target"),
+        ({"target": "udp:53"}, "target"),
+        ({"interval_s": 0}, "interval_s"),
+        ({"interval_s": 1, "timeout_s": 2}, "a timeout of 2 s, expected at most the interval"),
+        ({"timeout_s": 31, "interval_s": 60}, "timeout_s"),
+        ({"fall": 11}, "fall"),
+        ({"address": "192.0.2.1"}, "address"),
+    ],
+)
+def test_a_malformed_check_is_refused(
+    operators: Door, change: dict[str, object], place: str
+) -> None:
+    operators.post(_MACHINES, json=_ONE)
+    refused = operators.put(f"{_MACHINES}/one/check", json=_CHECK | change)
+
+    assert place in refusal(refused, 400, "invalid")
+
+
 def test_what_is_not_there_is_not_found(operators: Door) -> None:
     for change in ({"app": "none"}, {"peer": "none"}, {"network": "none"}):
         refusal(operators.post(_MACHINES, json=_ONE | change), 404, "not-found")
@@ -101,6 +167,7 @@ def test_what_is_not_there_is_not_found(operators: Door) -> None:
     refusal(operators.get(f"{_MACHINES}/none"), 404, "not-found")
     refusal(operators.patch(f"{_MACHINES}/none", json={"state": "stopped"}), 404, "not-found")
     refusal(operators.delete(f"{_MACHINES}/none"), 404, "not-found")
+    refusal(operators.put(f"{_MACHINES}/none/check", json=_CHECK), 404, "not-found")
 
 
 def test_the_machines_of_an_app_without_any_network_are_not_found(operators: Door) -> None:

@@ -115,6 +115,8 @@ def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
         {"setback": "x" * 8_001},
         {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
         {"mood": "good"},
+        {"health": [{"machine_id": 1, "health": "fine"}]},
+        {"health": [{"machine_id": 1, "health": "healthy", "transitions": [{}] * 21}]},
     ],
 )
 def test_a_malformed_report_is_refused_and_the_status_goes_on(

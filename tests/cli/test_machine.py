@@ -80,6 +80,41 @@ def test_a_machine_stops_and_starts(web: Wgctl) -> None:
     assert "started   1" in web("app", "show", "web").stdout
 
 
+def test_a_machine_is_probed_until_it_is_not(web: Wgctl) -> None:
+    web("machine", "add", "web", "web-1", "--peer", "server")
+    words = ("--http", "http://web.internal:8080/health", "--interval", "5s", "--grace", "0s")
+    put = web("machine", "check", "web-1", *words, "--fall", "2")
+    shown = web("machine", "show", "web-1", "--json").document
+    off = web("machine", "check", "web-1", "--off", "--json")
+
+    assert "machine web-1 is probed: http://web.internal:8080/health" in put.stderr
+    assert "health    unknown" in put.stdout
+    assert "http://web.internal:8080/health every 5s, timeout 2s, grace 0s" in put.stdout
+    assert (shown["check"]["interval_s"], shown["check"]["fall"]) == (5, 2)
+    assert (shown["health"], shown["events"]) == ("unknown", [])
+    assert (off.document["check"], off.document["health"]) == (None, None)
+    assert "machine web-1 is not probed" in off.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ((), "expected one of --tcp PORT, --http URL and --off"),
+        (("--tcp", "0"), "0 is not in the range"),
+        (("--tcp", "80", "--interval", "soon"), "--interval: 'soon', expected a time"),
+    ],
+)
+def test_a_check_that_breaks_a_rule_changes_nothing(
+    web: Wgctl, words: tuple[str, ...], rule: str
+) -> None:
+    web("machine", "add", "web", "web-1", "--peer", "server")
+    result = web("machine", "check", "web-1", *words)
+
+    assert result.exit_code == 2
+    assert rule in result.stderr
+    assert web("machine", "show", "web-1", "--json").document["check"] is None
+
+
 def test_the_list_is_of_all_apps_or_of_one(web: Wgctl) -> None:
     web("app", "add", "db")
     web("machine", "add", "web", "web-1", "--peer", "server")

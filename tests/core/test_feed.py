@@ -12,6 +12,7 @@ from peers.endpoint import Endpoint
 from peers.errors import Invalid, InvalidKey
 from peers.keys import PublicKey
 from peers.seal import SEALED_BYTES, SealedKey
+from wgctl.core.check import Page, Target
 from wgctl.core.feed import (
     NEEDS,
     Beat,
@@ -29,6 +30,7 @@ from wgctl.core.feed import (
 )
 from wgctl.core.model import (
     App,
+    Check,
     Gateway,
     Machine,
     MachineState,
@@ -113,6 +115,23 @@ _ROWS: dict[Kind, st.SearchStrategy[Row]] = {
         metadata=st.dictionaries(_labels, _labels, max_size=3).map(MappingProxyType),
         state=st.sampled_from(MachineState),
         created_at=_numbers,
+    ),
+    Kind.CHECK: st.builds(
+        Check,
+        id=_numbers,
+        org_id=_numbers,
+        network_id=_numbers,
+        machine_id=_numbers,
+        target=st.builds(
+            Target,
+            st.integers(1, 65535),
+            st.none() | st.builds(Page, _labels, _labels.map(lambda word: f"/{word}")),
+        ),
+        interval_s=_numbers,
+        timeout_s=_numbers,
+        grace_s=_numbers,
+        rise=_numbers,
+        fall=_numbers,
     ),
 }
 _puts = st.sampled_from(Kind).flatmap(
@@ -232,5 +251,6 @@ def test_no_role_is_told_more_than_it_needs() -> None:
     assert NEEDS.keys() == set(Role) - {Role.CONTROLLER}
     assert {role for role, kinds in NEEDS.items() if Kind.ORG in kinds} == {Role.INTERNAL_API}
     assert {role for role, kinds in NEEDS.items() if Kind.APP in kinds} == {Role.RESOLVER}
+    assert {role for role, kinds in NEEDS.items() if Kind.CHECK in kinds} == {Role.RESOLVER}
     assert {role for role, kinds in NEEDS.items() if Kind.GATEWAY in kinds} == {Role.GATEWAY}
     assert {role for role, kinds in NEEDS.items() if Kind.SEAL in kinds} == {Role.GATEWAY}

@@ -4,7 +4,7 @@ from typing import get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from peers.endpoint import Endpoint
 from peers.keys import PrivateKey, PublicKey
@@ -40,9 +40,7 @@ _GOOD: dict[type[BaseModel], dict[str, object]] = {
     },
     RoleReport: {"role": "gateway", "revision": 1, "started_at": 1},
 }
-_SHAPES: list[type[BaseModel]] = [
-    getattr(schema, name) for name in schema.__all__ if name != "finish"
-]
+_SHAPES: list[type[BaseModel]] = [getattr(schema, name) for name in schema.__all__]
 _anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -157,11 +155,3 @@ def test_keys_and_endpoints_are_their_texts_in_json() -> None:
     assert gateway.public_key == PublicKey.parse(_KEY)
     assert gateway.endpoint == Endpoint.parse("203.0.113.7:51820")
     assert gateway.model_dump(mode="json")["public_key"] == _KEY
-
-
-def test_finished_shapes_are_built_before_their_first_use() -> None:
-    """Threads that meet an unbuilt shape at once would build it at once."""
-    schema.finish()
-
-    assert all(TypeAdapter(shape).pydantic_complete for shape in _SHAPES)
-    assert all(shape.__pydantic_complete__ for shape in _SHAPES)

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from wgctl.core.health import Health, Record
 from wgctl.core.model import Role
+from wgctl.daemon.ledger import Ledger
 from wgctl.daemon.reports import Reports
 from wgctl.store.copy import Copy
+from wgctl.store.health import HealthFile
 
 
 @pytest.fixture
@@ -78,6 +82,33 @@ def test_what_keeps_a_role_from_its_work_is_told_once(copy: Copy, tmp_path: Path
 
     assert news == [True, False, True]
     assert ['"problem":"port taken"' in one for one in told] == [False, True, False]
+
+
+def test_what_was_found_while_the_controller_was_away_is_told_when_it_is_back(
+    copy: Copy, tmp_path: Path
+) -> None:
+    async def scene(ledger: Ledger) -> str:
+        listener, path = Listener(), tmp_path / "node.sock"
+        reports = Reports(copy, role=Role.RESOLVER, socket=path, ledger=ledger)
+        ledger.note(Record(7).moved(Health.HEALTHY, at=1, reason="tcp 80: connected"))
+        task = asyncio.create_task(reports.run())
+        await asyncio.sleep(0.1)
+        ledger.note(ledger.of(7).moved(Health.UNHEALTHY, at=2, reason="tcp 80: no answer"))
+        server = await asyncio.start_unix_server(listener.converse, path)
+        told = await listener.next()
+        while ledger.untold:  # noqa: ASYNC110  # the answer is on its way
+            await asyncio.sleep(0.01)
+        task.cancel()
+        server.close()
+        return told
+
+    file = HealthFile(tmp_path / "health.sqlite")
+    told = asyncio.run(scene(Ledger(file)))
+    file.close()
+    (health,) = json.loads(told)["health"]
+
+    assert (health["machine_id"], health["health"]) == (7, "unhealthy")
+    assert [moved["after"] for moved in health["transitions"]] == ["healthy", "unhealthy"]
 
 
 def test_a_controller_that_is_away_is_no_fault(copy: Copy, tmp_path: Path) -> None:

@@ -24,9 +24,10 @@ from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
 from wgctl.client.resolver import Reply, ask
+from wgctl.core.check import Target
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Commit, Delete, Event, Kind, Put, Row, Snapshot, render_line
-from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer
 from wgctl.core.region import Vantage
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
 from wgctl.core.wire import Qtype
@@ -58,7 +59,13 @@ MACHINE = Machine(
     *((), {}, MachineState.STARTED, 0),
 )
 ROWS: list[Row] = [ACME, OTHER, WEB, ALICE, BOB, CAROL, MACHINE]
-KINDS = {Network: Kind.NETWORK, Peer: Kind.PEER, App: Kind.APP, Machine: Kind.MACHINE}
+KINDS = {
+    Network: Kind.NETWORK,
+    Peer: Kind.PEER,
+    App: Kind.APP,
+    Machine: Kind.MACHINE,
+    Check: Kind.CHECK,
+}
 
 
 def put(row: Row) -> Put:
@@ -149,6 +156,39 @@ def test_a_machine_that_stops_leaves_its_app(copy: Copy, event: Put | Delete) ->
     after = followed.views.of(prefix)
     assert after is not None
     assert not after.names[name].records
+
+
+def test_a_machine_that_fails_leaves_its_app_and_no_other_view_is_built_anew(copy: Copy) -> None:
+    second = replace(MACHINE, id=2, name=Label("m2"), peer_id=ALICE.id)
+    copy.write([put(second)], epoch="e", revision=2)
+    followed = Followed(copy)
+    prefix, other = (net.prefix.network_address.packed[:6] for net in (ACME, OTHER))
+    untouched = followed.views.of(other)
+
+    def answered(*name: bytes) -> int:
+        view = followed.views.of(prefix)
+        assert view is not None
+        records = view.names[(*name, b"web", b"internal")].records.get(Qtype.AAAA)
+        return 0 if records is None else len(records.pick(0))
+
+    counts = []
+    for failing in (set(), {1}, {1, 2}, {2}, set()):
+        followed.views.leave_out(ACME.id, frozenset(failing))
+        counts.append((answered(), answered(b"m1", b"vm")))
+
+    assert counts == [(2, 1), (1, 1), (2, 1), (1, 1), (2, 1)]  # none that passes: all are given
+    assert followed.views.of(other) is untouched
+
+
+def test_a_check_that_changes_builds_no_view_anew(copy: Copy) -> None:
+    followed = Followed(copy)
+    prefix = ACME.prefix.network_address.packed[:6]
+    before = followed.views.of(prefix)
+    check = Check(5, 1, ACME.id, MACHINE.id, Target(80), 10, 2, 30, 2, 3)
+    followed.commit(put(check))
+    followed.commit(Delete(Kind.CHECK, check.id), revision=3)
+
+    assert followed.views.of(prefix) is before
 
 
 def test_a_deleted_network_has_no_view(copy: Copy) -> None:

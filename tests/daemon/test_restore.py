@@ -14,7 +14,7 @@ from tests.daemon.killing import killed_at
 from tests.daemon.running import folder_of_a_socket, listening, running, until
 from tests.drivers.mounts import in_private_mounts, mount_small
 from tests.store.limits import limited
-from tests.store.samples import add_peer, key
+from tests.store.samples import add_peer, key, to_first_schema
 from wgctl.client.api import Client
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Unavailable
@@ -361,8 +361,7 @@ def test_what_a_killed_controller_had_in_its_log_is_kept_with_the_old_store(
 def test_a_back_up_of_an_older_schema_is_brought_up_to_date(
     config: Path, elsewhere: Path, tmp_path: Path
 ) -> None:
-    """The first tables, as the first version has left them."""
-    _to_first_schema(_path(config))
+    to_first_schema(_path(config))
     before = _path(config).read_bytes()
     file = _backed_up(config)
     _restore(elsewhere, file)
@@ -496,13 +495,3 @@ def _execute(path: Path, *statements: str) -> None:
         connection.execute(statement)
     connection.commit()
     connection.close()
-
-
-def _to_first_schema(path: Path) -> None:
-    _execute(
-        path,
-        "DROP TABLE seals",
-        "DROP TABLE ancestors",
-        "DROP TABLE network_ids",
-        "UPDATE alembic_version SET version_num = '0001'",
-    )

@@ -1,15 +1,28 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, key
+from tests.store.samples import CHECK, NOW, add_peer, key
 from wgctl.core.feed import Kind
-from wgctl.services import app, network, org, peer
+from wgctl.services import app, machine, network, org, peer
 from wgctl.services.compare import Difference, contents, differences
+from wgctl.services.machine import NewMachine
 from wgctl.services.peer import NewKey
 from wgctl.store import snapshot
 from wgctl.store.store import Store
+
+_MACHINE = NewMachine(
+    network=Label("default"),
+    app=Label("web"),
+    peer=Label("peer-1"),
+    name=Label("one"),
+    region=None,
+    process_group=Label("app"),
+    ports=(),
+    metadata={},
+)
 
 
 @pytest.fixture
@@ -43,6 +56,19 @@ def test_what_came_after_goes_and_what_was_removed_comes_back(store: Store, earl
         Difference(Kind.NETWORK, ("acme/lab", "third/default"), (), ()),
         Difference(Kind.PEER, ("globex/default/peer-3",), ("acme/default/peer-1",), ()),
         Difference(Kind.APP, ("acme/lab/web",), (), ()),
+    ]
+
+
+def test_a_check_that_was_changed_changes_back(store: Store, tmp_path: Path) -> None:
+    add_peer(store, "acme", 1)
+    app.add(store, "acme", "default", Label("web"), now=NOW)
+    machine.add(store, "acme", _MACHINE, now=NOW)
+    machine.set_check(store, "acme", "default", "one", CHECK)
+    snapshot.take(store.path, tmp_path / "earlier")
+    machine.set_check(store, "acme", "default", "one", replace(CHECK, fall=9))
+
+    assert _found(store, Store(tmp_path / "earlier")) == [
+        Difference(Kind.CHECK, (), (), ("acme/default/one",))
     ]
 
 

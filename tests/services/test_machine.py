@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from peers.names import Label
-from tests.store.samples import NOW, add_peer
+from tests.store.samples import CHECK, NOW, add_peer
 from wgctl.core.errors import Conflict, NotFound
 from wgctl.core.model import MachineState, Port, Protocol
 from wgctl.services import app, machine, network, peer
@@ -96,6 +96,28 @@ def test_a_machine_stops_and_starts_and_only_that_is_a_change(store: Store) -> N
 
     assert seen == states
     assert _revision(store) == before + 2
+
+
+def test_a_check_is_put_on_replaced_and_taken_off(store: Store) -> None:
+    machine.add(store, "acme", _NEW, now=NOW)
+    seen = [
+        machine.set_check(store, "acme", "default", "one", new).check
+        for new in (CHECK, replace(CHECK, fall=9), None, None)
+    ]
+
+    assert [check and check.fall for check in seen] == [3, 9, None, None]
+    with pytest.raises(NotFound, match="no machine 'two'"):
+        machine.set_check(store, "acme", "default", "two", CHECK)
+
+
+def test_a_list_shows_each_machines_own_check(store: Store) -> None:
+    for name in ("a", "b"):
+        machine.add(store, "acme", replace(_NEW, name=Label(name)), now=NOW)
+    put = machine.set_check(store, "acme", "default", "b", CHECK)
+    found = machine.listed(store, "acme", network=None, app=None)
+
+    assert [facts.check for facts in found] == [None, put.check]
+    assert machine.shown(store, "acme", "default", "b") == put
 
 
 def test_machines_are_listed_by_network_and_name_or_of_one_app(store: Store) -> None:

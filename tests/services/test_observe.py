@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from wgctl.core.health import Health, Record
 from wgctl.core.model import ONLINE_S, Observation, Role
 from wgctl.services.observe import ALIVE_S, Observations, RoleFacts
 
@@ -46,6 +47,30 @@ def test_peers_with_a_live_session_are_counted() -> None:
     assert seen.online(now=100) == {1, 2}
     assert seen.online(now=50 + ONLINE_S) == {1}
     assert seen.online(now=100 + ONLINE_S) == frozenset()
+
+
+def test_what_probes_found_is_kept_by_machine_and_the_last_word_counts() -> None:
+    seen = Observations()
+    one, two = Record(1, Health.HEALTHY), Record(2, Health.UNHEALTHY)
+    seen.note(_FACTS, [], [one, two])
+    later = one.moved(Health.UNHEALTHY, at=100, reason="tcp 80: connection refused")
+    seen.note(_FACTS, [], [later])
+
+    assert seen.of_machine(1) == later
+    assert seen.of_machine(2) == two
+    assert seen.of_machine(3) == Record(3, Health.UNKNOWN)
+
+
+def test_a_machine_that_no_report_names_for_an_hour_is_forgotten() -> None:
+    """So that machines which come and go leave nothing behind."""
+    seen = Observations()
+    seen.note(_FACTS, [], [Record(1, Health.HEALTHY), Record(2, Health.HEALTHY)])
+    seen.note(replace(_FACTS, reported_at=100 + 3600), [], [Record(1, Health.HEALTHY)])
+    assert seen.of_machine(2).health is Health.HEALTHY
+    seen.note(replace(_FACTS, reported_at=101 + 3600), [])
+
+    assert seen.of_machine(2).health is Health.UNKNOWN
+    assert seen.of_machine(1).health is Health.HEALTHY
 
 
 def test_peers_that_are_gone_can_be_forgotten() -> None:

@@ -12,13 +12,24 @@ from peers.endpoint import Endpoint
 from peers.keys import PresharedKey, PrivateKey, PublicKey
 from peers.names import Label
 from peers.seal import seal
+from wgctl.core.check import Target
 from wgctl.core.model import Gateway
 from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewPeer, PeerFacts, SealedTo
+from wgctl.store.org import NewCheckRow
 from wgctl.store.store import Store
 
 NOW = 1_800_000_000
+
+CHECK = NewCheckRow(
+    target=Target.parse("http://web.internal:8080/health"),
+    interval_s=10,
+    timeout_s=2,
+    grace_s=30,
+    rise=2,
+    fall=3,
+)
 
 # The smallest numbers are points of low order.
 _FIRST_KEY = 1_000
@@ -58,6 +69,16 @@ def engine(path: Path) -> Engine:
     With the store's own SQLite: of two libraries in one process, each takes the other's locks away.
     """
     return create_engine(URL.create("sqlite", database=str(path)), module=pysqlite3.dbapi2)
+
+
+def to_first_schema(path: Path) -> None:
+    """Make the store at `path` one of the first tables, as the first version has left them."""
+    connection = pysqlite3.dbapi2.connect(path)
+    for table in ("checks", "seals", "ancestors", "network_ids"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.commit()
+    connection.close()
 
 
 def register(store: Store, *, number: int = 0, forwards: bool = False) -> Gateway:

@@ -45,6 +45,7 @@ def _held(copy: Copy) -> Rows:
         *((Kind.GATEWAY, row) for row in copy.gateways()),
         *((Kind.NETWORK, row) for row in networks),
         *((Kind.SEAL, row) for row in copy.seals() if isinstance(row, Seal)),
+        *((Kind.CHECK, row) for row in copy.checks()),
     ]
     for network in networks:
         peers, apps, machines = copy.network_rows(network.id)

@@ -1,6 +1,7 @@
 import ast
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ from sqlalchemy import select
 
 import wgctl
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, engine, key, sealed_to
+from tests.store.samples import CHECK, NOW, add_peer, engine, key, sealed_to
 from wgctl.core.errors import Conflict, NotFound
-from wgctl.core.feed import Delete, Kind
+from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import MachineState, Org, Port, Protocol
 from wgctl.services import network as networks
 from wgctl.services import org as orgs
@@ -109,7 +110,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 @pytest.fixture
 def furnished(store: Store) -> Store:
-    """The orgs `acme` and `globex`, each with peers, an app and two machines on one peer.
+    """The orgs `acme` and `globex`, each with peers, an app and two probed machines on one peer.
 
     That peer has a preshared key too.
     """
@@ -123,7 +124,7 @@ def furnished(store: Store) -> Store:
             peer = door.peer(network, f"peer-{first}")
             door.set_seal(peer, sealed_to(key(99), first).sealed)
             for name in ("one", "two"):
-                door.add_machine(app, peer, _machine(name))
+                door.set_check(door.add_machine(app, peer, _machine(name)), CHECK)
     return store
 
 
@@ -159,12 +160,19 @@ def _remove_network(door: OrgDoor) -> None:
 @pytest.mark.parametrize(
     ("remove", "gone"),
     [
-        (_remove_machine, {Kind.MACHINE: 1}),
-        (_remove_app, {Kind.MACHINE: 2, Kind.APP: 1}),
-        (_remove_peer, {Kind.MACHINE: 2, Kind.PEER: 1, Kind.SEAL: 1}),
+        (_remove_machine, {Kind.MACHINE: 1, Kind.CHECK: 1}),
+        (_remove_app, {Kind.MACHINE: 2, Kind.CHECK: 2, Kind.APP: 1}),
+        (_remove_peer, {Kind.MACHINE: 2, Kind.CHECK: 2, Kind.PEER: 1, Kind.SEAL: 1}),
         (
             _remove_network,
-            {Kind.MACHINE: 2, Kind.APP: 1, Kind.PEER: 2, Kind.SEAL: 1, Kind.NETWORK: 1},
+            {
+                Kind.MACHINE: 2,
+                Kind.CHECK: 2,
+                Kind.APP: 1,
+                Kind.PEER: 2,
+                Kind.SEAL: 1,
+                Kind.NETWORK: 1,
+            },
         ),
     ],
 )
@@ -223,6 +231,7 @@ def test_another_orgs_values_reach_nothing_through_this_door(furnished: Store) -
         network = other.network("default")
         machine, peer = other.machine(network, "one"), other.peer(network, "peer-10")
         door = deployment.owned_by("acme")
+        door.set_check(machine, None)
         door.remove_machine(machine)
         door.remove_peer(network, peer)
         found = (door.peers(network=network), door.apps(network=network))
@@ -230,6 +239,7 @@ def test_another_orgs_values_reach_nothing_through_this_door(furnished: Store) -
     with furnished.reading() as deployment:
         other = deployment.owned_by("globex")
         assert other.machine(network, "one") == machine
+        assert other.check(machine) is not None
         assert other.peer(network, "peer-10") == peer
     assert found == ([], [])
 
@@ -348,6 +358,28 @@ def test_a_state_that_is_so_already_is_no_change(furnished: Store) -> None:
         door.set_machine_state(machine, MachineState.STARTED)
     with furnished.reading() as deployment:
         assert deployment.revision == before - 1
+
+
+def test_a_check_takes_the_place_of_the_last_one_and_the_same_again_is_no_change(
+    furnished: Store,
+) -> None:
+    for interval_s, news in ((10, 0), (5, 1), (5, 0)):
+        with furnished.writing() as deployment:
+            since = deployment.revision - 1
+            door = deployment.owned_by("acme")
+            machine = door.machine(door.network("default"), "one")
+            last, check = (
+                door.check(machine),
+                door.set_check(machine, replace(CHECK, interval_s=interval_s)),
+            )
+            told = list(
+                deployment.changes(since=since, until=since + 1, kinds=frozenset({Kind.CHECK}))
+            )
+
+        assert check is not None
+        assert last is not None
+        assert (check.id, check.machine_id, check.interval_s) == (last.id, machine.id, interval_s)
+        assert told == [Put(Kind.CHECK, check)] * news
 
 
 def test_a_rekeyed_peer_keeps_its_address_and_id(furnished: Store) -> None:

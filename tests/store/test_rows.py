@@ -1,10 +1,21 @@
+from dataclasses import fields
+
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, key, register
+from tests.store.samples import CHECK, NOW, add_peer, key, register
 from wgctl.core.feed import Kind
-from wgctl.core.model import Gateway, Machine, MachineState, Peer, Port, Protocol
+from wgctl.core.model import Check, Gateway, Machine, MachineState, Peer, Port, Protocol
 from wgctl.store.org import NewMachineRow, NewPeerRow
 from wgctl.store.rows import ports_as_json
 from wgctl.store.store import Store
+
+_MACHINE = NewMachineRow(
+    name=Label("one"),
+    region=Label("fra"),
+    process_group=Label("worker"),
+    ports=(Port(Label("http"), 65535, Protocol.TCP), Port(Label("dns"), 1, Protocol.UDP)),
+    metadata={"rack": "r1", "of": "x"},
+    created_at=NOW,
+)
 
 
 def test_a_peer_comes_back_as_it_was_written(store: Store) -> None:
@@ -34,20 +45,11 @@ def test_a_peer_comes_back_as_it_was_written(store: Store) -> None:
 
 def test_a_machine_comes_back_as_it_was_written(store: Store) -> None:
     peer = add_peer(store, "acme", 1).peer
-    ports = (Port(Label("http"), 65535, Protocol.TCP), Port(Label("dns"), 1, Protocol.UDP))
     with store.writing() as deployment:
         door = deployment.owned_by("acme")
         network = door.network("default")
         app = door.add_app(network, Label("web"), now=NOW)
-        row = NewMachineRow(
-            name=Label("one"),
-            region=Label("fra"),
-            process_group=Label("worker"),
-            ports=ports,
-            metadata={"rack": "r1", "of": "x"},
-            created_at=NOW,
-        )
-        added = door.add_machine(app, peer, row)
+        added = door.add_machine(app, peer, _MACHINE)
         found = door.machine(network, "one")
 
     assert found == added
@@ -60,10 +62,30 @@ def test_a_machine_comes_back_as_it_was_written(store: Store) -> None:
         name=Label("one"),
         region=Label("fra"),
         process_group=Label("worker"),
-        ports=ports,
+        ports=_MACHINE.ports,
         metadata={"rack": "r1", "of": "x"},
         state=MachineState.STARTED,
         created_at=NOW,
+    )
+
+
+def test_a_check_comes_back_as_it_was_written(store: Store) -> None:
+    peer = add_peer(store, "acme", 1).peer
+    with store.writing() as deployment:
+        door = deployment.owned_by("acme")
+        app = door.add_app(door.network("default"), Label("web"), now=NOW)
+        machine = door.add_machine(app, peer, _MACHINE)
+        written = door.set_check(machine, CHECK)
+        told = [put.row for put in deployment.snapshot(frozenset({Kind.CHECK}))]
+
+    assert written is not None
+    assert told == [written]
+    assert written == Check(
+        id=written.id,
+        org_id=machine.org_id,
+        network_id=machine.network_id,
+        machine_id=machine.id,
+        **{field.name: getattr(CHECK, field.name) for field in fields(CHECK)},
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 from peers.addresses import DEFAULT_POOL
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, create, register
+from tests.store.samples import NOW, add_peer, create, register, to_first_schema
 from tests.store.walk import EVERYTHING
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.feed import Kind
@@ -110,13 +110,11 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) -> None:
     create(tmp_path).close()
     path = tmp_path / "store.sqlite"
-    for table in ("seals", "network_ids", "ancestors"):
-        _sql(path, f"DROP TABLE {table}")
-    _sql(path, "UPDATE alembic_version SET version_num = '0001'")
+    to_first_schema(path)
 
     opened = Store(path)
     with opened.reading() as deployment:
-        rows = list(deployment.snapshot(frozenset({Kind.SEAL})))
+        rows = list(deployment.snapshot(frozenset({Kind.SEAL, Kind.CHECK})))
         cut = deployment.cut("another")
     with opened.writing() as deployment:
         number = deployment.next_network_id()

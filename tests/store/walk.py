@@ -1,12 +1,13 @@
 """A walk over everything that services change, and what the store says after each step."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from peers.keys import PublicKey
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, key, new_peer, register, sealed_to
+from tests.store.samples import CHECK, NOW, add_peer, key, new_peer, register, sealed_to
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import MachineState, Port, Protocol
@@ -116,11 +117,15 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: peer.add(s, _org(w), new_peer(n), now=NOW + n),
     lambda s, w, n: peer.add(s, _org(w), _sealed_peer(s, n), now=NOW),
     lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n)),
+    lambda s, w, n: machine.set_check(
+        s, _org(w), _network(w), f"web-{n}", replace(CHECK, rise=1 + w // 4)
+    ),
+    lambda s, w, n: machine.set_check(s, _org(w), _network(w), f"web-{n}", None),
 )
 
 
 def steps(*, most: int) -> st.SearchStrategy[list[Step]]:
     """Return walks of up to `most` steps, after a start that gives them something to walk on."""
     start: list[Step] = [(13, 0, 0), (3, 0, 1), (3, 1, 1), (5, 0, 0), (4, 2, 0), (5, 2, 0)]
-    step = st.tuples(st.integers(0, 16), st.integers(0, 7), st.integers(0, 3))
+    step = st.tuples(st.integers(0, 18), st.integers(0, 7), st.integers(0, 3))
     return st.lists(step, max_size=most).map(lambda walked: start + walked)

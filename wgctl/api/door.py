@@ -11,9 +11,9 @@ from fastapi.routing import APIRoute
 
 from wgctl import __version__
 from wgctl.api.problems import RESPONSES, answer_with_problems
-from wgctl.core import schema
 from wgctl.core.access import Asker, Scope, allowed
 from wgctl.core.errors import Denied
+from wgctl.core.shape import finish
 
 __all__ = ["build", "needs"]
 
@@ -53,7 +53,7 @@ def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAP
     for name, value in state.items():
         setattr(app.state, name, value)
     answer_with_problems(app)
-    schema.finish()
+    finish()
     for router in routers:
         _require_scopes(router)
         app.include_router(router, prefix="/v1")

@@ -4,24 +4,30 @@ Only renames, joins and counts; it asks nothing of the store.
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from peers.names import Label
-from wgctl.core import model, schema
+from wgctl.core import health_shape, model, schema
+from wgctl.core.health import Record, Transition
 from wgctl.services.app import AppFacts
 from wgctl.services.machine import MachineFacts
 from wgctl.services.observe import Observations, RoleFacts
 from wgctl.services.org import OrgFacts
 from wgctl.services.peer import PeerFacts
+from wgctl.store.org import NewCheckRow
 
 __all__ = [
     "app_shape",
+    "check_row",
     "enrolment_shape",
     "gateway_shape",
+    "machine_details",
     "machine_shape",
     "network_shape",
     "org_shape",
     "peer_shape",
     "port_of",
+    "record_of",
     "role_shape",
 ]
 
@@ -114,25 +120,55 @@ def app_shape(org: str, facts: AppFacts) -> schema.App:
     )
 
 
-def machine_shape(org: str, facts: MachineFacts) -> schema.Machine:
-    """Return a machine as JSON shows it."""
-    machine = facts.machine
-    return schema.Machine(
-        name=machine.name,
-        app=facts.app.name,
-        org=org,
-        network=facts.network.name,
-        peer=facts.peer.name,
-        address=facts.peer.address,
-        region=machine.region,
-        process_group=machine.process_group,
-        ports=[
+def machine_shape(org: str, facts: MachineFacts, seen: Observations) -> schema.Machine:
+    """Return a machine, with what its probes found, as JSON shows it."""
+    return schema.Machine(**_machine_fields(org, facts, seen.of_machine(facts.machine.id)))
+
+
+def machine_details(org: str, facts: MachineFacts, seen: Observations) -> schema.MachineDetails:
+    """Return a machine, and how its health changed, as JSON shows it."""
+    record = seen.of_machine(facts.machine.id)
+    events = [
+        health_shape.HealthEvent(
+            at=_moment(moved.at), before=moved.before, after=moved.after, reason=moved.reason
+        )
+        for moved in record.transitions
+    ]
+    return schema.MachineDetails(**_machine_fields(org, facts, record), events=events)
+
+
+def _machine_fields(org: str, facts: MachineFacts, record: Record) -> dict[str, Any]:
+    machine, check = facts.machine, facts.check
+    probed = check is not None and machine.state is model.MachineState.STARTED
+    return {
+        "name": machine.name,
+        "app": facts.app.name,
+        "org": org,
+        "network": facts.network.name,
+        "peer": facts.peer.name,
+        "address": facts.peer.address,
+        "region": machine.region,
+        "process_group": machine.process_group,
+        "ports": [
             schema.Port(name=port.name, number=port.number, protocol=port.protocol)
             for port in machine.ports
         ],
-        metadata=dict(machine.metadata),
-        state=machine.state,
-        created_at=_moment(machine.created_at),
+        "metadata": dict(machine.metadata),
+        "state": machine.state,
+        "check": None if check is None else _check_shape(check),
+        "health": record.health if probed else None,
+        "created_at": _moment(machine.created_at),
+    }
+
+
+def _check_shape(check: model.Check) -> health_shape.Check:
+    return health_shape.Check(
+        target=check.target,
+        interval_s=check.interval_s,
+        timeout_s=check.timeout_s,
+        grace_s=check.grace_s,
+        rise=check.rise,
+        fall=check.fall,
     )
 
 
@@ -156,6 +192,17 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
 def port_of(port: schema.Port) -> model.Port:
     """Return the value that the JSON shape of a port stands for."""
     return model.Port(Label(port.name), port.number, port.protocol)
+
+
+def check_row(check: health_shape.Check) -> NewCheckRow:
+    """Return the row that the JSON shape of a check stands for."""
+    return NewCheckRow(**dict(check))
+
+
+def record_of(seen: health_shape.ObservedHealth) -> Record:
+    """Return the value that the JSON shape of a machine's health stands for."""
+    moved = (Transition(one.at, one.before, one.after, one.reason) for one in seen.transitions)
+    return Record(seen.machine_id, seen.health, tuple(moved))
 
 
 def _moment(seconds: int) -> datetime:

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from wgctl import __version__
 from wgctl.api.context import ContextOf, Now, Seen, StoreOf
 from wgctl.api.door import needs
-from wgctl.api.shapes import role_shape
+from wgctl.api.shapes import record_of, role_shape
 from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
 from wgctl.core.errors import Denied
@@ -44,10 +44,12 @@ def show_status(context: ContextOf) -> Status:
 def take_report(
     store: StoreOf, seen: Seen, now: Now, speaking_for: SpeakingFor, report: RoleReport
 ) -> None:
-    """Keep what a role says of itself, and what a gateway says of the peers that there are."""
+    """Keep what a role says of itself, a gateway of the peers, a resolver of machines it probes."""
     speaking_for(report.role)
     if report.peers and report.role is not Role.GATEWAY:
         raise Denied(f"the {report.role} sees no peers, expected the gateway to tell of them")
+    if report.health and report.role is not Role.RESOLVER:
+        raise Denied(f"the {report.role} probes no machines, expected the resolver to tell of them")
     facts = RoleFacts(
         role=report.role,
         revision=report.revision,
@@ -60,7 +62,8 @@ def take_report(
         setback=report.setback,
         problem=report.problem,
     )
-    seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])
+    peers = [Observation(**peer.model_dump()) for peer in report.peers]
+    seen.note(facts, peers, [record_of(health) for health in report.health])
     # After it was noted: who removes a peer meanwhile forgets it after the commit.
     named = frozenset(peer.peer_id for peer in report.peers)
     with store.reading() as deployment:

@@ -13,6 +13,7 @@ from peers.errors import shown
 from peers.names import Label, parse_metadata_key, parse_metadata_value, parse_port_name
 from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
+from wgctl.cli.health import check_options, new_check, print_events, written
 from wgctl.cli.options import (
     LabelType,
     name_argument,
@@ -44,9 +45,15 @@ _COLUMNS: Columns["schema.Machine"] = {
     "region": lambda machine: machine.region,
     "group": lambda machine: machine.process_group,
     "state": lambda machine: machine.state,
+    "health": lambda machine: machine.health or wording.ABSENT,
     "ports": lambda machine: _words(f"{p.name}={p.number}/{p.protocol}" for p in machine.ports),
     "metadata": lambda machine: _words(f"{k}={v}" for k, v in machine.metadata.items()),
     "created": lambda machine: wording.date(machine.created_at),
+}
+
+_FACTS: Columns["schema.Machine"] = {
+    **_COLUMNS,
+    "check": lambda machine: written(machine.check),
 }
 
 machine = Noun("machine", help="Machines: running instances of an app, each on a peer.")
@@ -94,7 +101,7 @@ def add(session: Session, /, org: Label, **given: Any) -> None:
     new = _new_machine(**given)
     added = session.client().add_machine(org, new)
     note(f"machine {added.name} of app {added.app} added")
-    print_one(added, _COLUMNS, as_json=session.as_json)
+    print_one(added, _FACTS, as_json=session.as_json)
 
 
 @machine.command(name="list", examples=["wgctl machine list web --org acme"])
@@ -114,9 +121,31 @@ def list_(session: Session, app: Label | None, org: Label, network: Label | None
 @network_option
 @pass_session
 def show(session: Session, name: Label, org: Label, network: Label) -> None:
-    """Show one machine."""
+    """Show one machine, and how its health changed of late."""
     found = session.client().machine(org, network, name)
-    print_one(found, _COLUMNS, as_json=session.as_json)
+    print_one(found, _FACTS, as_json=session.as_json)
+    if not session.as_json:
+        print_events(found.events)
+
+
+@machine.command(
+    examples=[
+        "wgctl machine check web-2 --http http://web.internal:8080/health --org acme",
+        "wgctl machine check db-1 --tcp 5432 --interval 5s --fall 2 --org acme",
+        "wgctl machine check web-2 --off --org acme",
+    ]
+)
+@name_argument("machine")
+@check_options
+@org_option
+@network_option
+@pass_session
+def check(session: Session, /, name: Label, org: Label, network: Label, **given: Any) -> None:
+    """Probe a machine: one that fails is not in the answers to its app's name until it recovers."""
+    wanted = new_check(**given)
+    found = session.client().set_machine_check(org, network, name, wanted)
+    note(f"machine {name} is {'not probed' if wanted is None else f'probed: {wanted.target}'}")
+    print_one(found, _FACTS, as_json=session.as_json)
 
 
 @machine.command(examples=["wgctl machine stop web-2 --org acme"])
@@ -162,7 +191,7 @@ def _set_state(session: Session, org: Label, network: Label, *, name: Label, sta
 
     found = session.client().set_machine_state(org, network, name, state=MachineState(state))
     note(f"machine {name} {state}")
-    print_one(found, _COLUMNS, as_json=session.as_json)
+    print_one(found, _FACTS, as_json=session.as_json)
 
 
 def _new_machine(

@@ -15,12 +15,14 @@ from pydantic import BaseModel, ValidationError
 
 from wgctl.client.unix_http import Answer, Lost, ask, download
 from wgctl.core.errors import REFUSALS, Denied, Refusal, Unavailable
+from wgctl.core.health_shape import Check
 from wgctl.core.model import MachineState
 from wgctl.core.schema import (
     App,
     Enrolment,
     Gateway,
     Machine,
+    MachineDetails,
     Network,
     NewApp,
     NewKey,
@@ -183,11 +185,10 @@ class Client:
             Page[Machine], _path("orgs", org, "machines"), query={"network": network, "app": app}
         )
 
-    def machine(self, org: str, network: str, name: str) -> Machine:
-        """Return one machine."""
-        return self._shape(
-            Machine, "GET", _path("orgs", org, "machines", name), query={"network": network}
-        )
+    def machine(self, org: str, network: str, name: str) -> MachineDetails:
+        """Return one machine, and how its health changed of late."""
+        path = _path("orgs", org, "machines", name)
+        return self._shape(MachineDetails, "GET", path, query={"network": network})
 
     def set_machine_state(
         self, org: str, network: str, name: str, *, state: MachineState
@@ -195,6 +196,12 @@ class Client:
         """Start or stop a machine."""
         path, body = _path("orgs", org, "machines", name), NewState(state=state)
         return self._shape(Machine, "PATCH", path, body=body, query={"network": network})
+
+    def set_machine_check(self, org: str, network: str, name: str, check: Check | None) -> Machine:
+        """Probe a machine so from now on; None: no more."""
+        path = _path("orgs", org, "machines", name, "check")
+        method = "DELETE" if check is None else "PUT"
+        return self._shape(Machine, method, path, body=check, query={"network": network})
 
     def remove_machine(self, org: str, network: str, name: str) -> None:
         """Remove a machine."""

@@ -21,9 +21,11 @@ from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
+from wgctl.core.check import Target
 from wgctl.core.errors import Invalid
 from wgctl.core.model import (
     App,
+    Check,
     Gateway,
     Machine,
     MachineState,
@@ -52,7 +54,7 @@ __all__ = [
     "render_line",
 ]
 
-Row = Org | Network | Gateway | Peer | Seal | App | Machine
+Row = Org | Network | Gateway | Peer | Seal | App | Machine | Check
 
 
 class Kind(StrEnum):
@@ -65,12 +67,13 @@ class Kind(StrEnum):
     SEAL = "seal"
     APP = "app"
     MACHINE = "machine"
+    CHECK = "check"
 
 
 NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
     {
         Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL}),
-        Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE}),
+        Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE, Kind.CHECK}),
         Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER}),
     }
 )
@@ -127,6 +130,7 @@ _TYPES: Mapping[Kind, type[Row]] = {
     Kind.SEAL: Seal,
     Kind.APP: App,
     Kind.MACHINE: Machine,
+    Kind.CHECK: Check,
 }
 _FIELDS = {kind: tuple(field.name for field in fields(type_)) for kind, type_ in _TYPES.items()}
 
@@ -177,9 +181,11 @@ _READ: Mapping[str, Callable[..., object]] = {
     "metadata": _metadata,
     "expires_at": lambda value: None if value is None else _number(value),
     "forwards": _flag,
+    "target": lambda value: Target.parse(_text(value)),
     **dict.fromkeys(("name", "slug", "owner", "region", "process_group"), _text),
     **dict.fromkeys(("id", "org_id", "network_id", "gateway_id", "app_id", "peer_id"), _number),
-    **dict.fromkeys(("number", "mtu_bytes", "created_at"), _number),
+    **dict.fromkeys(("number", "mtu_bytes", "created_at", "machine_id"), _number),
+    **dict.fromkeys(("interval_s", "timeout_s", "grace_s", "rise", "fall"), _number),
 }
 _WRITE: Mapping[str, Callable[..., object]] = {
     "prefix": str,
@@ -187,6 +193,7 @@ _WRITE: Mapping[str, Callable[..., object]] = {
     "public_key": str,
     "endpoint": str,
     "sealed": str,
+    "target": str,
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
 }

@@ -15,10 +15,12 @@ from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
+from wgctl.core.check import Target
 
 __all__ = [
     "OPERATOR",
     "App",
+    "Check",
     "FollowingRole",
     "Gateway",
     "LostSeal",
@@ -193,6 +195,26 @@ class Machine:
     metadata: Mapping[str, str]
     state: MachineState
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a machine is probed: what is asked, how often, and how many answers count.
+
+    A row of its own, which only the resolver's copy holds. What becomes of the probes is
+    `wgctl.core.health`.
+    """
+
+    id: int
+    org_id: int
+    network_id: int
+    machine_id: int
+    target: Target
+    interval_s: int
+    timeout_s: int
+    grace_s: int
+    rise: int
+    fall: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,13 @@ Fields are named as in the tables of the command line; unknown ones are refused.
 RFC 3339 in UTC. Turning values of the store into these is `wgctl.api`.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv6Address, IPv6Network
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     StrictBool,
@@ -29,13 +26,18 @@ from peers.names import (
     parse_metadata_value,
     parse_port_name,
 )
+from wgctl.core.health import Health
+from wgctl.core.health_shape import Check, HealthEvent, ObservedHealth
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
+from wgctl.core.shape import Moment as _Moment
+from wgctl.core.shape import Shape as _Shape
 
 __all__ = [
     "App",
     "Enrolment",
     "Gateway",
     "Machine",
+    "MachineDetails",
     "Network",
     "NewApp",
     "NewGateway",
@@ -57,7 +59,6 @@ __all__ = [
     "SelfReply",
     "Status",
     "Tunnel",
-    "finish",
 ]
 
 Item = TypeVar("Item")
@@ -100,39 +101,8 @@ _Endpoint = Annotated[
     PlainSerializer(str),
     _string("^.+:[0-9]{1,5}$", "203.0.113.7:51820"),
 ]
-# Seconds since 1970 up to the last that a datetime can hold, the end of the year 9999.
-_Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
-
-
 # Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
 _SETBACK_LENGTH = 8_000
-
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        arbitrary_types_allowed=True,
-        # A command uses two or three shapes: the others are never built, which saves 50 ms.
-        defer_build=True,
-    )
-
-
-def finish() -> None:
-    """Build every shape now, for a program that reads them in several threads.
-
-    What two threads use first at the same moment is else built by both at once.
-    """
-    for shape in _descendants(_Shape):
-        if shape.model_config["defer_build"]:
-            shape.model_config["defer_build"] = False
-            shape.model_rebuild(force=True)
-
-
-def _descendants(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for descendant in shape.__subclasses__():
-        yield descendant
-        yield from _descendants(descendant)
 
 
 class Page(_Shape, Generic[Item]):
@@ -281,7 +251,7 @@ class NewApp(_Shape):
 
 
 class App(_Shape):
-    """An app; `started` counts the machines that its name answers with."""
+    """An app; `started` counts those of its machines that are started, healthy or not."""
 
     name: str
     org: str
@@ -336,7 +306,10 @@ class NewState(_Shape):
 
 
 class Machine(_Shape):
-    """A machine; its address is its peer's."""
+    """A machine; its address is its peer's.
+
+    `health` is None for a machine that is not probed: one without a check, or stopped.
+    """
 
     name: str
     app: str
@@ -349,7 +322,15 @@ class Machine(_Shape):
     ports: list[Port]
     metadata: dict[str, str]
     state: MachineState
+    check: Check | None
+    health: Health | None
     created_at: datetime
+
+
+class MachineDetails(Machine):
+    """A machine, and how its health changed of late, the oldest change first."""
+
+    events: list[HealthEvent]
 
 
 class ObservedPeer(_Shape):
@@ -381,6 +362,7 @@ class RoleReport(_Shape):
     setback: str | None = Field(default=None, max_length=_SETBACK_LENGTH)
     problem: str | None = None
     peers: list[ObservedPeer] = Field(default_factory=list)
+    health: list[ObservedHealth] = Field(default_factory=list, max_length=1000)
 
 
 class RoleStatus(_Shape):

@@ -9,6 +9,9 @@ resolver        copy, views, sockets
 internal_api    copy, port 4280
 |
 follow          feed -> copy, for ever
+health          checks of the copy -> who is left out of the answers
+rounds          when each probe is due
+ledger          what is remembered of each machine
 devices         the WireGuard device: the kernel's, or a process
 userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
 unix            the roles' sockets

@@ -1,4 +1,4 @@
-"""What a role that follows the feed and answers tells the controller: where it stands.
+"""What a role that follows the feed and answers tells the controller: where it stands, what it saw.
 
 Best effort: a controller that does not listen misses nothing, since the next report says it all.
 """
@@ -12,9 +12,12 @@ import structlog
 
 from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
+from wgctl.core.health import Record
+from wgctl.core.health_shape import ObservedHealth, ObservedTransition
 from wgctl.core.model import FollowingRole
 from wgctl.core.schema import RoleReport
 from wgctl.daemon.follow import recent_setback, unwritten
+from wgctl.daemon.ledger import Ledger
 from wgctl.store.copy import Copy
 
 __all__ = ["Reports"]
@@ -30,10 +33,13 @@ _log = structlog.get_logger()
 class Reports:
     """A role's signs of life: every 5 s, and soon after its copy has moved."""
 
-    def __init__(self, copy: Copy, *, role: FollowingRole, socket: Path) -> None:
-        """Report where `copy` stands over `socket`."""
+    def __init__(
+        self, copy: Copy, *, role: FollowingRole, socket: Path, ledger: Ledger | None = None
+    ) -> None:
+        """Report where `copy` stands over `socket`, and what is in `ledger`, if there is one."""
         self._copy = copy
         self._role = role
+        self._ledger = ledger
         self._node = Node(socket)
         self._started_at = int(time.time())
         self._moved = asyncio.Event()
@@ -68,16 +74,34 @@ class Reports:
 
     async def _report(self) -> bool:
         """Report; return whether the controller took it."""
+        batch = [] if self._ledger is None else self._ledger.batch()
         report = RoleReport(
             role=self._role,
             revision=self._copy.position[1],
             started_at=self._started_at,
             setback=recent_setback(self._copy),
             problem=self._problem or unwritten(self._copy),
+            health=[_health_shape(record) for record in batch],
         )
         try:
             await self._node.report(report)
         except Unavailable as error:
             _log.debug("report not taken", reason=str(error))
+            if self._ledger is not None:
+                self._ledger.untell()
             return False
+        if self._ledger is not None:
+            self._ledger.told(batch)
+            if self._ledger.untold:
+                self.soon()
         return True
+
+
+def _health_shape(record: Record) -> ObservedHealth:
+    transitions = [
+        ObservedTransition(at=one.at, before=one.before, after=one.after, reason=one.reason)
+        for one in record.transitions
+    ]
+    return ObservedHealth(
+        machine_id=record.machine_id, health=record.health, transitions=transitions
+    )

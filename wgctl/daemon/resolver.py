@@ -1,7 +1,7 @@
 """The resolver role: follows the feed and answers DNS inside the networks.
 
-Joins the copy, the views made from it, the sockets and the upstreams; it answers from its copy
-whether the controller runs or not.
+Joins the copy, the views made from it, the health of what is in them, the sockets and the
+upstreams; it answers from its copy whether the controller runs or not.
 """
 
 import asyncio
@@ -23,19 +23,25 @@ from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build
 from wgctl.daemon.follow import Changes, Follower, open_copy
+from wgctl.daemon.health import Checkup
+from wgctl.daemon.ledger import Ledger
 from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
+from wgctl.daemon.rounds import Rounds
 from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
 from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
 from wgctl.drivers.dns_stream import Streams
+from wgctl.drivers.probe import Prober
 from wgctl.drivers.systemd import Service
 from wgctl.drivers.upstream import Upstreams
 from wgctl.store.copy import Copy
+from wgctl.store.health import HealthFile
 
 __all__ = ["Answers", "Views", "run"]
 
 _COPY_NAME = "copy.sqlite"
+_HEALTH_NAME = "health.sqlite"
 _PREFIX_LENGTH = 48
 _REST_BYTES = 10
 _TURN_BITS = 32
@@ -52,10 +58,13 @@ def run(settings: Settings) -> None:
     upstreams = Upstreams(settings.resolver.upstreams)
     folder = settings.role_dir(Role.RESOLVER)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     copy = open_copy(folder / _COPY_NAME)
+    health = HealthFile(folder / _HEALTH_NAME)
     try:
-        asyncio.run(_serve(settings, copy, upstreams))
+        asyncio.run(_serve(settings, copy, upstreams, Ledger(health)))
     finally:
+        health.close()
         copy.close()
 
 
@@ -67,6 +76,7 @@ class Views:
         self._copy = copy
         self._now = now
         self._here = here
+        self._failing: dict[int, frozenset[int]] = {}
         self._built: dict[bytes, _Built] = {}
 
     def of(self, network: bytes) -> View | None:
@@ -89,13 +99,26 @@ class Views:
             for network in [key for key, built in self._built.items() if built.touched(event)]:
                 del self._built[network]
 
+    def leave_out(self, network_id: int, failing: frozenset[int]) -> None:
+        """Take those of the network's machines that have these ids for failing, and no others."""
+        self._failing[network_id] = failing
+        if not failing:
+            del self._failing[network_id]
+        for key in [k for k, built in self._built.items() if built.view.network.id == network_id]:
+            del self._built[key]
+
     def _build(self, network: bytes) -> "_Built | None":
         prefix = IPv6Network((network + bytes(_REST_BYTES), _PREFIX_LENGTH))
         row = self._copy.network_of(prefix)
         if row is None:
             return None
         peers, apps, machines = self._copy.network_rows(row.id)
-        view = build(row, peers, apps, machines, now=self._now(), here=self._here)
+        view = build(
+            *(row, peers, apps, machines),
+            now=self._now(),
+            here=self._here,
+            failing=self._failing.get(row.id, frozenset()),
+        )
         rows = {(Kind.PEER, peer.id) for peer in peers}
         rows |= {(Kind.APP, app.id) for app in apps}
         rows |= {(Kind.MACHINE, machine.id) for machine in machines}
@@ -117,6 +140,8 @@ class _Built:
         match event:
             case Put(_, Network(id=id_)) | Delete(Kind.NETWORK, id_):
                 return id_ == network_id
+            case Put(kind=Kind.CHECK):
+                return False
             case Put(_, row):
                 return getattr(row, "network_id", None) == network_id
             case Delete(kind, id_):
@@ -157,19 +182,21 @@ class Answers:
         return reply
 
 
-async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
-    settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, ledger: Ledger) -> None:
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
-    # Whoever asks this host has its tunnel here: what is near to the host is near to the asker.
-    here = Vantage(settings.gateway.region, settings.resolver.distances)
-    views = Views(copy, now=lambda: int(time.time()), here=here)
-    # Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
-    # AAAA an even number.
-    turn = partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
-    answers = Answers(views, upstreams, turn=turn)
-    reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket)
+    views = _views(settings, copy)
+    answers = _answers(views, upstreams)
+    reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket, ledger=ledger)
+    checkup = Checkup(
+        *(copy, ledger, Rounds()),
+        probe=Prober(settings.gateway.interface).probe,
+        on_failing=views.leave_out,
+        on_news=reports.soon,
+    )
+    checkup.start()
 
     def take(changes: Changes) -> None:
+        checkup.take(changes)
         views.take(changes)
         reports.soon()
 
@@ -182,10 +209,9 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
         service.status(_in_words(listening))
         service.ready()  # Also while it waits for the interface: it takes that up by itself.
 
-    server = DnsServer(settings.gateway.interface, answers.to, notify=tell)
     tasks = [
         asyncio.create_task(follower.run()),
-        asyncio.create_task(server.run()),
+        asyncio.create_task(DnsServer(settings.gateway.interface, answers.to, notify=tell).run()),
         asyncio.create_task(_serve_operators(operators, answers.to)),
         asyncio.create_task(reports.run()),
         asyncio.create_task(pulse(service)),
@@ -196,6 +222,19 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
     finally:
         remove(settings.resolver_socket)
     _log.info("resolver stopped")
+
+
+def _views(settings: Settings, copy: Copy) -> Views:
+    # Whoever asks this host has its tunnel here: what is near to the host is near to the asker.
+    here = Vantage(settings.gateway.region, settings.resolver.distances)
+    return Views(copy, now=lambda: int(time.time()), here=here)
+
+
+def _answers(views: Views, upstreams: Upstreams) -> Answers:
+    # Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
+    # AAAA an even number.
+    turn = partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
+    return Answers(views, upstreams, turn=turn)
 
 
 async def _serve_operators(listener: socket.socket, handler: Handler) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from wgctl.core.feed import Kind, Put, encode_row
-from wgctl.core.model import App, Machine, Network, Org, Peer, Seal
+from wgctl.core.model import App, Check, Machine, Network, Org, Peer, Seal
 from wgctl.store.store import Store
 
 __all__ = ["Contents", "Difference", "contents", "differences"]
@@ -18,7 +18,7 @@ Contents: TypeAlias = Mapping[Kind, Mapping[str, object]]
 
 _KINDS = (
     *(Kind.ORG, Kind.NETWORK, Kind.GATEWAY),
-    *(Kind.PEER, Kind.SEAL, Kind.APP, Kind.MACHINE),
+    *(Kind.PEER, Kind.SEAL, Kind.APP, Kind.MACHINE, Kind.CHECK),
 )
 _ANY_KIND = frozenset(_KINDS)
 
@@ -69,6 +69,7 @@ def _named(rows: Iterator[Put]) -> Iterator[tuple[Put, str]]:
     orgs: dict[int, str] = {}
     networks: dict[int, str] = {}
     peers: dict[int, str] = {}
+    machines: dict[int, str] = {}
     for put in rows:
         match put.row:
             case Org(id=id_, slug=slug):
@@ -82,7 +83,12 @@ def _named(rows: Iterator[Put]) -> Iterator[tuple[Put, str]]:
                 yield put, peers[id_]
             case Seal(peer_id=peer_id):
                 yield put, peers[peer_id]
-            case App() | Machine() as row:
+            case Check(machine_id=machine_id):
+                yield put, machines[machine_id]
+            case Machine(id=id_, network_id=network_id, name=name):
+                machines[id_] = f"{networks[network_id]}/{name}"
+                yield put, machines[id_]
+            case App() as row:
                 yield put, f"{networks[row.network_id]}/{row.name}"
             case row:
                 yield put, row.name

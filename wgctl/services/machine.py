@@ -8,11 +8,20 @@ from dataclasses import dataclass
 
 from peers.names import Label
 from wgctl.core.errors import NotFound
-from wgctl.core.model import App, Machine, MachineState, Network, Peer, Port
-from wgctl.store.org import NewMachineRow, OrgDoor
+from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer, Port
+from wgctl.store.org import NewCheckRow, NewMachineRow, OrgDoor
 from wgctl.store.store import Store
 
-__all__ = ["MachineFacts", "NewMachine", "add", "listed", "remove", "set_state", "shown"]
+__all__ = [
+    "MachineFacts",
+    "NewMachine",
+    "add",
+    "listed",
+    "remove",
+    "set_check",
+    "set_state",
+    "shown",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +40,16 @@ class NewMachine:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """A machine with its network, its app, and the peer that it runs on."""
+    """A machine with its network, its app, and the peer that it runs on.
+
+    `check` None: it is not probed.
+    """
 
     machine: Machine
     network: Network
     app: App
     peer: Peer
+    check: Check | None = None
 
 
 def add(store: Store, org: str, new: NewMachine, *, now: int) -> MachineFacts:
@@ -88,6 +101,18 @@ def set_state(store: Store, org: str, network: str, name: str, state: MachineSta
         return _facts(door, found, machine)
 
 
+def set_check(
+    store: Store, org: str, network: str, name: str, new: NewCheckRow | None
+) -> MachineFacts:
+    """Probe the machine `name` so, and no more as before; None: not at all. Raises NotFound."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        machine = door.machine(found, name)
+        door.set_check(machine, new)
+        return _facts(door, found, machine)
+
+
 def remove(store: Store, org: str, network: str, name: str) -> None:
     """Remove the machine `name`; raises NotFound."""
     with store.writing() as deployment:
@@ -99,15 +124,23 @@ def remove(store: Store, org: str, network: str, name: str) -> None:
 def _of_network(door: OrgDoor, network: Network) -> list[MachineFacts]:
     apps = {app.id: app for app in door.apps(network=network)}
     peers = {peer.id: peer for peer in door.peers(network=network)}
+    checks = {check.machine_id: check for check in door.checks(network=network)}
     return [
-        MachineFacts(machine, network, apps[machine.app_id], peers[machine.peer_id])
+        MachineFacts(
+            machine,
+            network,
+            apps[machine.app_id],
+            peers[machine.peer_id],
+            checks.get(machine.id),
+        )
         for machine in door.machines(network=network)
     ]
 
 
 def _facts(door: OrgDoor, network: Network, machine: Machine) -> MachineFacts:
     app = next(app for app in door.apps(network=network) if app.id == machine.app_id)
-    return MachineFacts(machine, network, app, door.peer_with_id(network, machine.peer_id))
+    peer = door.peer_with_id(network, machine.peer_id)
+    return MachineFacts(machine, network, app, peer, door.check(machine))
 
 
 def _new_name() -> Label:

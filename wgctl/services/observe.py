@@ -1,4 +1,4 @@
-"""What roles report: handshakes, counters, drift, signs of life. Best effort, in memory.
+"""What roles report: handshakes, counters, health, drift, signs of life. Best effort, in memory.
 
 Takes no revision and is no part of the store's truth: after a restart it fills again by itself.
 """
@@ -7,9 +7,13 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from wgctl.core.health import Record
 from wgctl.core.model import Observation, Role
 
 __all__ = ["ALIVE_S", "Observations", "RoleFacts"]
+
+_KNOWN_S = 3_600
+"""Of a machine that no report names for so long nothing is kept: each report names 200 of them."""
 
 ALIVE_S = 15
 """A role that reported within these seconds is alive: it reports every 10 s or faster."""
@@ -43,12 +47,27 @@ class Observations:
         self._lock = threading.Lock()
         self._roles: dict[Role, RoleFacts] = {}
         self._peers: dict[int, Observation] = {}
+        # By machine, the one that was longest not heard of first.
+        self._health: dict[int, tuple[int, Record]] = {}
 
-    def note(self, facts: RoleFacts, peers: Iterable[Observation]) -> None:
-        """Keep a role's report; sights of peers replace earlier ones of the same peers."""
+    def note(
+        self, facts: RoleFacts, peers: Iterable[Observation], health: Iterable[Record] = ()
+    ) -> None:
+        """Keep a role's report; what it says of a peer or a machine replaces what was said."""
         with self._lock:
             self._roles[facts.role] = facts
             self._peers.update((seen.peer_id, seen) for seen in peers)
+            for record in health:
+                self._health.pop(record.machine_id, None)
+                self._health[record.machine_id] = (facts.reported_at, record)
+            self._forget_old(facts.reported_at - _KNOWN_S)
+
+    def _forget_old(self, before: int) -> None:
+        while self._health:
+            machine_id, (heard_at, _) = next(iter(self._health.items()))
+            if heard_at >= before:
+                return
+            del self._health[machine_id]
 
     def roles(self) -> list[RoleFacts]:
         """Return the last report of each role, by role."""
@@ -64,6 +83,12 @@ class Observations:
         """Return what was last seen of a peer; nothing, if it was never seen."""
         with self._lock:
             return self._peers.get(peer_id) or Observation(peer_id, None, None, 0, 0)
+
+    def of_machine(self, machine_id: int) -> Record:
+        """Return what the probes of a machine found; nothing, if none was heard of."""
+        with self._lock:
+            heard = self._health.get(machine_id)
+        return Record(machine_id) if heard is None else heard[1]
 
     def online(self, *, now: int) -> frozenset[int]:
         """Return the peers with a live session; one that was removed since may be among them."""

@@ -13,4 +13,5 @@ snapshot      the whole file, copied while it is written to, and checked; its lo
 marks         how far each count has come, and raising them after a restore
 
 copy          beside them: the file of a role, filled from the feed
+health        beside them: the file of what a role's probes have found
 """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from peers.keys import PublicKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
-from wgctl.core.model import App, Gateway, LostSeal, Machine, Network, Org, Peer, Seal
+from wgctl.core.model import App, Check, Gateway, LostSeal, Machine, Network, Org, Peer, Seal
 from wgctl.core.setback import Undone
 from wgctl.store import ahead
 
@@ -255,6 +255,17 @@ class Copy:
             elif lookup is not None and lookup.isdigit():
                 yield LostSeal(id_, int(lookup))
 
+    def checks(self) -> Iterator[Check]:
+        """Return the checks of all machines, by id."""
+        return (row for row in self._all(Kind.CHECK) if isinstance(row, Check))
+
+    def machine(self, machine_id: int) -> Machine | None:
+        """Return the machine `machine_id`, or None."""
+        row = self._one(
+            "SELECT kind, body FROM rows WHERE kind = 'machine' AND id = ?", (machine_id,)
+        )
+        return row if isinstance(row, Machine) else None
+
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""
         row = self._one("SELECT kind, body FROM rows WHERE kind = 'org' AND id = ?", (org_id,))
@@ -294,7 +305,8 @@ class Copy:
     def network_rows(self, network_id: int) -> tuple[list[Peer], list[App], list[Machine]]:
         """The peers, apps and machines of one network, each by id, at one moment."""
         found = self._many(
-            "SELECT kind, body FROM rows WHERE network_id = ? AND kind != 'network' ORDER BY id",
+            "SELECT kind, body FROM rows WHERE network_id = ? "
+            "AND kind IN ('peer', 'app', 'machine') ORDER BY id",
             (network_id,),
         )
         return (

@@ -259,6 +259,7 @@ _TABLES = {
     Kind.SEAL: tables.seals,
     Kind.APP: tables.apps,
     Kind.MACHINE: tables.machines,
+    Kind.CHECK: tables.checks,
 }
 
 
@@ -268,6 +269,7 @@ _ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
     Kind.SEAL: rows.seal_of,
     Kind.APP: rows.app_of,
     Kind.MACHINE: rows.machine_of,
+    Kind.CHECK: rows.check_of,
 }
 
 

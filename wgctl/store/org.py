@@ -5,7 +5,7 @@ reads the syntax tree to prove it. Which org may be opened by whom is decided ab
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
@@ -31,14 +31,26 @@ from peers.addresses import FIRST_PEER, network_prefix
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
+from wgctl.core.check import Target
 from wgctl.core.errors import NotFound
 from wgctl.core.feed import Kind
-from wgctl.core.model import App, Gateway, Machine, MachineState, Network, Org, Peer, Port, Seal
+from wgctl.core.model import (
+    App,
+    Check,
+    Gateway,
+    Machine,
+    MachineState,
+    Network,
+    Org,
+    Peer,
+    Port,
+    Seal,
+)
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder
 from wgctl.store.unique import taken
 
-__all__ = ["NewMachineRow", "NewPeerRow", "OrgDoor"]
+__all__ = ["NewCheckRow", "NewMachineRow", "NewPeerRow", "OrgDoor"]
 
 _EVERYTHING = 1_000_000
 
@@ -64,6 +76,18 @@ class NewMachineRow:
     ports: tuple[Port, ...]
     metadata: dict[str, str]
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewCheckRow:
+    """A check before it has an id and a machine."""
+
+    target: Target
+    interval_s: int
+    timeout_s: int
+    grace_s: int
+    rise: int
+    fall: int
 
 
 class OrgDoor:
@@ -107,8 +131,7 @@ class OrgDoor:
 
     def remove_network(self, network: Network) -> None:
         """Remove `network` and all that is in it; its id stays spent."""
-        for machine in self.machines(network=network):
-            self._record.delete(Kind.MACHINE, machine.id)
+        self._record_gone(network, self.machines(network=network))
         for app in self.apps(network=network):
             self._record.delete(Kind.APP, app.id)
         for seal in self.seals(network=network):
@@ -190,9 +213,8 @@ class OrgDoor:
 
     def remove_peer(self, network: Network, peer: Peer) -> None:
         """Remove `peer` and the machines on it; its number is not given out again."""
-        for machine in self.machines(network=network):
-            if machine.peer_id == peer.id:
-                self._record.delete(Kind.MACHINE, machine.id)
+        machines = self.machines(network=network)
+        self._record_gone(network, [one for one in machines if one.peer_id == peer.id])
         self.set_seal(peer, None)
         self._execute(self._delete(tables.peers, peer.id))
         self._record.delete(Kind.PEER, peer.id)
@@ -262,8 +284,7 @@ class OrgDoor:
 
     def remove_app(self, network: Network, app: App) -> None:
         """Remove `app` and its machines."""
-        for machine in self.machines(network=network, app=app):
-            self._record.delete(Kind.MACHINE, machine.id)
+        self._record_gone(network, self.machines(network=network, app=app))
         self._execute(self._delete(tables.apps, app.id))
         self._record.delete(Kind.APP, app.id)
 
@@ -312,8 +333,50 @@ class OrgDoor:
 
     def remove_machine(self, machine: Machine) -> None:
         """Remove `machine`."""
+        self.set_check(machine, None)
         self._execute(self._delete(tables.machines, machine.id))
         self._record.delete(Kind.MACHINE, machine.id)
+
+    def checks(self, *, network: Network) -> list[Check]:
+        """Return the checks of the machines of `network`, by id."""
+        within = self._select(tables.checks, tables.checks.c.network_id == network.id)
+        return [rows.check_of(row) for row in self._rows(within.order_by(tables.checks.c.id))]
+
+    def check(self, machine: Machine) -> Check | None:
+        """Return the check of `machine`, None if it has none."""
+        found = self._rows(self._select(tables.checks, tables.checks.c.machine_id == machine.id))
+        return rows.check_of(found[0]) if found else None
+
+    def set_check(self, machine: Machine, new: NewCheckRow | None) -> Check | None:
+        """Give `machine` this check in the place of its last one; None: none.
+
+        Nothing changes when it is so already.
+        """
+        last = self.check(machine)
+        if new is None:
+            if last is not None:
+                self._execute(self._delete(tables.checks, last.id))
+                self._record.delete(Kind.CHECK, last.id)
+            return None
+        values = {**asdict(new), "target": str(new.target)}
+        place = {"network_id": machine.network_id, "machine_id": machine.id}
+        if last is None:
+            row = self._rows(self._insert(tables.checks, **place, **values))[0]
+        else:
+            row = self._rows(self._update(tables.checks, last.id, **values))[0]
+        check = rows.check_of(row)
+        if check != last:
+            self._record.put(Kind.CHECK, check)
+        return check
+
+    def _record_gone(self, network: Network, machines: Iterable[Machine]) -> None:
+        """Record that `machines` go, and their checks: the database takes them away by itself."""
+        ids = {machine.id for machine in machines}
+        for check in self.checks(network=network):
+            if check.machine_id in ids:
+                self._record.delete(Kind.CHECK, check.id)
+        for id_ in sorted(ids):
+            self._record.delete(Kind.MACHINE, id_)
 
     # The four statements
 

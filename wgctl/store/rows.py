@@ -15,8 +15,10 @@ from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
+from wgctl.core.check import Target
 from wgctl.core.model import (
     App,
+    Check,
     Gateway,
     Machine,
     MachineState,
@@ -30,6 +32,7 @@ from wgctl.core.model import (
 
 __all__ = [
     "app_of",
+    "check_of",
     "gateway_of",
     "machine_of",
     "network_of",
@@ -125,6 +128,11 @@ def machine_of(row: RowMapping) -> Machine:
         state=MachineState(row["state"]),
         created_at=row["created_at"],
     )
+
+
+def check_of(row: RowMapping) -> Check:
+    """Return the check that `row` of `checks` holds."""
+    return Check(**{**row, "target": Target.parse(row["target"])})
 
 
 def ports_as_json(ports: tuple[Port, ...]) -> list[dict[str, object]]:

@@ -25,6 +25,7 @@ __all__ = [
     "ancestors",
     "apps",
     "changes",
+    "checks",
     "deployment",
     "gateways",
     "machines",
@@ -205,5 +206,21 @@ machines = Table(
     Column("state", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("network_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False, index=True),
+    Column("network_id", _owned_by("networks"), nullable=False, index=True),
+    Column("machine_id", _owned_by("machines"), nullable=False, unique=True),
+    Column("target", Text, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("timeout_s", Integer, nullable=False),
+    Column("grace_s", Integer, nullable=False),
+    Column("rise", Integer, nullable=False),
+    Column("fall", Integer, nullable=False),
     sqlite_autoincrement=True,
 )
