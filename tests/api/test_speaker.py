@@ -63,6 +63,14 @@ def test_who_sees_no_peers_cannot_say_that_one_is_online(context: Context, store
     assert context.observations.online(now=NOW) == frozenset()
 
 
+def test_who_probes_no_machines_cannot_say_that_one_is_ill(context: Context) -> None:
+    found = [{"machine_id": 1, "health": "unhealthy"}]
+    with _asked(context, _GATEWAY) as door:
+        refusal(door.post("/v1/reports", json=_report("gateway", health=found)), 403, "denied")
+    with _asked(context, _RESOLVER) as door:
+        assert door.post("/v1/reports", json=_report("resolver", health=found)).status_code == 204
+
+
 def test_of_a_peer_that_is_not_there_nothing_is_kept(context: Context, store: Store) -> None:
     peer = add_peer(store, "acme", 1).peer
     seen = [{"peer_id": id_, "last_handshake": NOW} for id_ in (peer.id, peer.id + 1)]
