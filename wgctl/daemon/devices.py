@@ -4,7 +4,6 @@ Looks and joins; which one it is to be is `wgctl.core.backend`.
 """
 
 import os
-from contextlib import closing
 
 from wgctl.core import backend
 from wgctl.core.errors import Conflict
@@ -37,15 +36,14 @@ def chosen(settings: Settings) -> Backend:
 
 def standing(settings: Settings) -> Backend | None:
     """Return what runs the device that there is, None if there is none."""
-    with closing(links(settings)) as opened:
-        for found in (Backend.USERSPACE, Backend.KERNEL):
-            if driver(settings, found, opened).alive():
-                return found
+    for found in (Backend.USERSPACE, Backend.KERNEL):
+        if driver(settings, found, links(settings)).alive():
+            return found
     return None
 
 
 def links(settings: Settings) -> Netlink:
-    """Return the driver of the link; it is for the thread that uses it first."""
+    """Return the driver of the link."""
     interface = settings.gateway.interface
     return Netlink(interface, metric=route_metric(interface))
 
