@@ -23,11 +23,14 @@ _COMPLETIONS = {
     "fish": "share/fish/vendor_completions.d/wgctl.fish",
 }
 
-_LOADED_BY_NAME = (
+_LOADED_LATER = (
+    "anyio._backends._asyncio",
+    "cryptography.hazmat.backends.openssl.backend",
     "sqlalchemy.dialects.sqlite.pysqlite",
     "uvicorn.lifespan.off",
     "uvicorn.loops.asyncio",
     "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
 )
 """What libraries load when a role runs, and not when it is loaded."""
 
@@ -39,8 +42,8 @@ def documents() -> Mapping[str, str]:
 
 
 def load() -> None:
-    """Import every module that a role or a command may need, but for the migrations' library."""
-    for name in (*_modules(), *_LOADED_BY_NAME):
+    """Import what roles and commands need, but for the library that only migrations do."""
+    for name in (*_modules(), *_LOADED_LATER):
         importlib.import_module(name)
 
 
