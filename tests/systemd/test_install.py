@@ -77,6 +77,7 @@ def test_what_is_installed_is_what_was_tested() -> None:
     assert installed.items() <= pins("requirements.lock").items()
     assert needed <= installed.keys()
     assert not tools & installed.keys()
+    assert "rich" not in installed, "structlog loads it where it is, in every role"
     assert project["scripts"] == {"wgctl": "wgctl.cli:main"}
     assert "from wgctl.cli import main\n" in (ROOT / "systemd/install").read_text()
 
