@@ -35,10 +35,12 @@ def settings(folder: Path, namespace: Namespace, wanted: Backend) -> Settings:
 @contextmanager
 def made(settings: Settings, namespace: Namespace, runs: Backend) -> Iterator[None]:
     """A device that stands for the time of a block."""
-    device = devices.driver(settings, runs, devices.links(settings))
+    opened = devices.links(settings)
+    device = devices.driver(settings, runs, opened)
     namespace.run(device.create)
     yield
     namespace.run(device.remove)
+    namespace.run(opened.close)
 
 
 @pytest.mark.parametrize("runs", [USERSPACE, in_kernel])

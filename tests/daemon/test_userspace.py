@@ -141,7 +141,7 @@ def test_it_loads_nothing_that_takes_long() -> None:
         check=True,
     ).stdout.split()
 
-    assert not {"pydantic", "cryptography", "structlog", "asyncio"} & set(listed)
+    assert not {"pydantic", "cryptography", "pyroute2", "structlog", "asyncio"} & set(listed)
 
 
 def test_a_process_that_no_unit_watches_may_be_ended(namespace: Namespace, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "kernel":
         wireguard = KernelWireGuard(name, links)
     yield Place(name, links, wireguard, Nft(name), namespace.thread)
+    namespace.run(links.close)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ Looks and joins; which one it is to be is `wgctl.core.backend`.
 """
 
 import os
+from contextlib import closing
 
 from wgctl.core import backend
 from wgctl.core.errors import Conflict
@@ -36,14 +37,15 @@ def chosen(settings: Settings) -> Backend:
 
 def standing(settings: Settings) -> Backend | None:
     """Return what runs the device that there is, None if there is none."""
-    for found in (Backend.USERSPACE, Backend.KERNEL):
-        if driver(settings, found, links(settings)).alive():
-            return found
+    with closing(links(settings)) as opened:
+        for found in (Backend.USERSPACE, Backend.KERNEL):
+            if driver(settings, found, opened).alive():
+                return found
     return None
 
 
 def links(settings: Settings) -> Netlink:
-    """Return the driver of the link."""
+    """Return the driver of the link; it is for the thread that uses it first."""
     interface = settings.gateway.interface
     return Netlink(interface, metric=route_metric(interface))
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,10 +77,10 @@ def down(settings: Settings) -> None:
     Raises Conflict while the gateway or the unit of wireguard-go runs, since they would make them
     again at once, and when the interface is a WireGuard device with another key.
     """
-    with _only_one(settings):
+    with _only_one(settings), closing(devices.links(settings)) as netlink:
         devices.refuse_watched(settings)
         runs = devices.standing(settings) or Backend.USERSPACE
-        take_down(_parts(settings, devices.links(settings), runs=runs), _host(settings).private_key)
+        take_down(_parts(settings, netlink, runs=runs), _host(settings).private_key)
 
 
 class _Gateway:
@@ -95,8 +95,9 @@ class _Gateway:
         self._changes: asyncio.Queue[Changes] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
         self._service = Service.of(os.environ)
+        self._netlink = devices.links(settings)
         self._programme = Programme(
-            _parts(settings, devices.links(settings), runs=runs),
+            _parts(settings, self._netlink, runs=runs),
             Roster(host),
             copy,
             now=lambda: int(time.time()),
@@ -121,6 +122,7 @@ class _Gateway:
                 service=self._service,
             )
         finally:
+            await self._in_thread(self._netlink.close)
             self._thread.shutdown()
         _log.info("gateway stopped", left_up=self._host.interface)
 

@@ -1,4 +1,5 @@
 import subprocess
+from collections.abc import Iterator
 from ipaddress import IPv6Interface, IPv6Network
 
 import pytest
@@ -22,10 +23,12 @@ PREFIX = IPv6Network("fdaa:0:1::/48")
 
 
 @pytest.fixture
-def links(namespace: Namespace) -> Netlink:
+def links(namespace: Namespace) -> Iterator[Netlink]:
     """A link of the kind that wireguard-go makes, without wireguard-go."""
     namespace.shell("ip", "tuntap", "add", "dev", namespace.interface, "mode", "tun")
-    return Netlink(namespace.interface, metric=route_metric(namespace.interface))
+    opened = Netlink(namespace.interface, metric=route_metric(namespace.interface))
+    yield opened
+    namespace.run(opened.close)
 
 
 def reaches(namespace: Namespace, destination: str, *, source: str) -> bool:
@@ -94,6 +97,7 @@ def test_two_tunnels_of_one_pool_each_have_their_own_wall(
 
     assert namespace.run(links.read)[1] == frozenset()
     assert namespace.run(other.read)[1] == {others}
+    namespace.run(other.close)
 
 
 def test_a_route_that_somebody_made_in_our_place_becomes_ours(
@@ -133,6 +137,7 @@ def test_a_links_kind_is_what_made_it(namespace: Namespace, links: Netlink) -> N
     assert namespace.run(loopback.kind) == "physical"
     namespace.run(links.remove)
     assert namespace.run(links.kind) is None
+    namespace.run(loopback.close)
 
 
 def test_a_kind_that_the_kernel_does_not_have_is_refused(namespace: Namespace) -> None:
@@ -141,3 +146,4 @@ def test_a_kind_that_the_kernel_does_not_have_is_refused(namespace: Namespace) -
     with pytest.raises(Unavailable, match="this kernel has no such links"):
         namespace.run(other.make, "magic")
     assert namespace.run(other.kind) is None
+    namespace.run(other.close)

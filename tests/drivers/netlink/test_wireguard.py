@@ -1,6 +1,7 @@
 """What is the kernel's alone; the contract that all backends share is `test_memory`."""
 
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv6Network
 
@@ -24,13 +25,14 @@ def links(namespace: Namespace) -> Netlink:
 
 
 @pytest.fixture
-def device(namespace: Namespace) -> KernelWireGuard:
+def device(namespace: Namespace) -> Iterator[KernelWireGuard]:
     """A device whose link is up."""
     opened = links(namespace)
     made = KernelWireGuard(namespace.interface, opened)
     namespace.run(made.create)
     namespace.run(opened.apply, SetLink(1420))
-    return made
+    yield made
+    namespace.run(opened.close)
 
 
 def test_wg_shows_what_was_set(namespace: Namespace, device: KernelWireGuard) -> None:
@@ -101,6 +103,7 @@ def test_another_namespaces_device_of_our_name_is_not_ours(
         assert other.run(theirs.read) is None
         other.run(theirs.create)
         other.run(theirs.apply, [SetPeer(ONE.raw, IP)])
+        other.run(opened.close)
 
     assert namespace.run(device.observe) == {}
 
@@ -118,6 +121,7 @@ def test_a_link_of_another_kind_is_neither_used_nor_removed(namespace: Namespace
         namespace.run(device.apply, [SetPeer(ONE.raw, IP)])
     namespace.run(device.remove)
     assert namespace.interface in namespace.shell("ip", "link")
+    namespace.run(opened.close)
 
 
 def test_a_device_that_changes_while_it_is_read_is_read_whole(
