@@ -70,11 +70,10 @@ format: $(READY)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-emit-index-url
 
-# All for a checkout; then, at the same versions, what an installed wgctl runs with, and what builds it.
+# All for a checkout; then, at the same versions, what an installed wgctl runs with.
 lock: $(READY)
 	$(LOCK) --extra dev --upgrade --output-file requirements.lock pyproject.toml
 	$(LOCK) --constraint requirements.lock --output-file runtime.lock pyproject.toml
-	echo hatchling | $(LOCK) --constraint requirements.lock --output-file build.lock -
 
 install: packages
 	@DESTDIR=$(DESTDIR) systemd/install
@@ -99,10 +98,10 @@ packages:
 $(GUEST): tests/kernel/prepare tests/kernel/init | packages
 	@tests/kernel/prepare $(@D)
 
-$(WHEELS): runtime.lock build.lock | $(READY)
+$(WHEELS): runtime.lock | $(READY)
 	@rm -rf $(@D)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes \
-		--requirement runtime.lock --requirement build.lock --dest $(@D)
+		--requirement runtime.lock --dest $(@D)
 	@touch $@
 
 $(READY): requirements.lock pyproject.toml

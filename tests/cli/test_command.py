@@ -12,7 +12,7 @@ from wgctl.cli import root
 from wgctl.cli.command import Verb
 
 # A word of each kind of loading that `wgctl --help` has no time for.
-HEAVY = ("pydantic", "httpx2", "rich", "cryptography", "segno", "asyncio", "wgctl.cli.peer")
+HEAVY = ("pydantic", "cryptography", "segno", "asyncio", "wgctl.cli.peer")
 
 
 def _verbs() -> list[tuple[str, click.Command]]:

@@ -155,16 +155,27 @@ def test_nothing_of_the_making_is_left_beside(folder: Path) -> None:
     }
 
 
-def test_an_empty_state_folder_is_filled(folder: Path) -> None:
-    """As a package or an administrator may have made it."""
-    (folder / "state").mkdir(mode=0o700)
+def test_a_state_folder_without_a_deployment_is_filled(folder: Path) -> None:
+    """As a package, an administrator or a role that was started too early may have made it."""
+    for name in ("controller", "gateway", "resolver"):
+        (folder / "state" / name).mkdir(mode=0o755, parents=True)
+    (folder / "state/resolver/copy.sqlite").write_text("a copy")
+    (folder / "state/gateway" / POOL_NAME).write_text("another's")
+    (folder / "state/notes").write_text("by hand")
     _init(folder)
 
     assert (folder / "state" / KEY_NAME).exists()
+    assert (folder / "state/gateway" / POOL_NAME).read_text() == "fdaa::/16\n"
+    assert (folder / "state/resolver/copy.sqlite").read_text() == "a copy"
+    assert (folder / "state/notes").read_text() == "by hand"
+    assert _mode(folder / "state/controller") == 0o700
+    assert {path.name for path in folder.iterdir()} == {"wgctl.toml", "state"}
 
 
-def test_an_initialised_state_folder_is_refused_and_left_alone(folder: Path) -> None:
+@pytest.mark.parametrize("missing", [KEY_NAME, f"controller/{STORE_NAME}"])
+def test_what_is_left_of_a_deployment_is_refused_and_left_alone(folder: Path, missing: str) -> None:
     _init(folder)
+    (folder / "state" / missing).unlink()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     with pytest.raises(Conflict, match="initialised already"):

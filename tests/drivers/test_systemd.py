@@ -2,7 +2,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -81,6 +81,39 @@ def test_only_the_watched_process_gives_signs_of_life(
         Service.of({"NOTIFY_SOCKET": str(tmp_path / "n"), **environment}).alive()
 
         assert len(told()) == signs
+
+
+def test_what_systemd_is_too_busy_to_hear_is_told_with_the_next_sign_of_life(
+    tmp_path: Path,
+) -> None:
+    """A READY=1 that is lost would end the role when its time to start is over."""
+    address = str(tmp_path / "n")
+    with systemd(address) as told:
+        service = Service(address)
+        full = fill(address)
+        service.ready()
+        service.status("one")
+        service.status("two")
+
+        assert len(told()) == full
+
+        service.alive()
+        service.alive()
+
+        assert told() == ["READY=1\nSTATUS=two"]
+
+
+def fill(address: str) -> int:
+    """Send until the socket takes no more; return how many datagrams that were."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        sender.connect(address)
+        sent = 0
+        with suppress(BlockingIOError):
+            while True:
+                sender.send(b"")
+                sent += 1
+        return sent
 
 
 def test_without_systemd_it_is_silent_and_a_socket_that_is_gone_ends_nothing(

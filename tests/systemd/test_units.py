@@ -4,6 +4,7 @@ import configparser
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -124,43 +125,96 @@ def test_units_and_code_mean_the_same_names() -> None:
     assert userspace["SuccessExitStatus"] == userspace["RestartPreventExitStatus"]
     assert userspace["SuccessExitStatus"] == str(NOT_WANTED)
     for name in SERVICES:
-        assert f"ConditionPathExists={DEFAULT_PATH}" in (FOLDER / name).read_text()
+        assert f"ConditionPathExists={DEFAULT_PATH}\n" in (FOLDER / name).read_text()
+    for role in Role:
+        state = KEY_NAME if role is Role.GATEWAY else role
+        wanted = f"ConditionPathExists=/var/lib/wgctl/{state}\n"
+        assert wanted in (FOLDER / f"wgctl-{role}.service").read_text(), "quiet before wgctl init"
 
 
-def test_users_groups_and_folders_are_made_as_the_roles_expect_them(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Host:
+    """A root folder with our users, and the folders of the roles as root made them."""
+
+    root: Path
+    ids: dict[str, str]
+    """Numbers by the names of users and groups, which this host need not have."""
+
+    def tmpfiles(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run systemd-tmpfiles with the lines that are installed.
+
+        It may open 1,024 files, a service of systemd's 524,288: so few folders are too deep here.
+        """
+        lines = self.root / "folders.conf"
+        lines.write_text(numbered((FOLDER / "wgctl.tmpfiles").read_text(), self.ids))
+        command = ["systemd-tmpfiles", f"--root={self.root}", *options, str(lines)]
+        return run("sh", "-c", 'ulimit -n 1024; exec "$@"', "sh", *command)
+
+    def seen(self, name: str) -> tuple[str, str, int]:
+        """Return user, group and mode of a file."""
+        names = {number: name for name, number in self.ids.items()} | {"0": "root"}
+        found = (self.root / name).stat()
+        return names[str(found.st_uid)], names[str(found.st_gid)], found.st_mode & 0o7777
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
     (tmp_path / "etc").mkdir()
-    users = run("systemd-sysusers", f"--root={tmp_path}", FOLDER / "wgctl.sysusers")
-    # Names are looked up on this host, which need not have them: numbers say the same.
+    made = run("systemd-sysusers", f"--root={tmp_path}", FOLDER / "wgctl.sysusers")
+    assert made.returncode == 0, made.stderr
     ids = {
         line.split(":")[0]: line.split(":")[2]
         for file in ("passwd", "group")
         for line in (tmp_path / "etc" / file).read_text().splitlines()
     }
-    folders = tmp_path / "folders.conf"
-    folders.write_text(numbered((FOLDER / "wgctl.tmpfiles").read_text(), ids))
     for role in Role:
         (tmp_path / "var/lib/wgctl" / role).mkdir(parents=True)
         (tmp_path / "var/lib/wgctl" / role / "file").write_text("")
-    made = run("systemd-tmpfiles", f"--root={tmp_path}", "--create", folders)
+    return Host(tmp_path, ids)
+
+
+def test_users_groups_and_folders_are_made_as_the_roles_expect_them(host: Host) -> None:
+    made = host.tmpfiles("--create")
     members = {
         line.split(":")[0]: set(line.split(":")[3].split(","))
-        for line in (tmp_path / "etc/group").read_text().splitlines()
+        for line in (host.root / "etc/group").read_text().splitlines()
     }
 
-    assert (users.returncode, made.returncode, made.stderr) == (0, 0, "")
+    assert (made.returncode, made.stderr) == (0, "")
     assert members[NODES_GROUP] == {ROLE_USERS[role] for role in Role if role != "controller"}
     assert members[OPERATORS_GROUP] == {""}, "an operator is made by an administrator alone"
     assert members[GROUP] == {ROLE_USERS[Role.GATEWAY]}
-    assert seen(tmp_path / "run/wgctl", ids) == ("root", "root", 0o755)
-    assert seen(tmp_path / "run/wgctl/controller", ids) == ("wgctl-controller", "wgctl", 0o2755)
-    assert seen(tmp_path / "run/wgctl/node", ids) == ("wgctl-controller", "wgctl-node", 0o2755)
-    assert seen(tmp_path / "run/wgctl/resolver", ids) == ("wgctl-resolver", "wgctl", 0o2755)
-    assert seen(tmp_path / "run/wireguard", ids) == ("root", "wgctl-wireguard", 0o1775)
+    assert host.seen("run/wgctl") == ("root", "root", 0o755)
+    assert host.seen("run/wgctl/controller") == ("wgctl-controller", "wgctl", 0o2755)
+    assert host.seen("run/wgctl/node") == ("wgctl-controller", "wgctl-node", 0o2755)
+    assert host.seen("run/wgctl/resolver") == ("wgctl-resolver", "wgctl", 0o2755)
+    assert host.seen("run/wireguard") == ("root", "wgctl-wireguard", 0o1775)
     for name in ("controller/api.sock", "node/node.sock", "resolver/resolver.sock"):
-        assert str((tmp_path / "run/wgctl" / Path(name).name).readlink()) == name
+        assert str((host.root / "run/wgctl" / Path(name).name).readlink()) == name
     for role in Role:
-        user = ROLE_USERS[role]
-        assert seen(tmp_path / "var/lib/wgctl" / role / "file", ids)[:2] == (user, user)
+        assert host.seen(f"var/lib/wgctl/{role}/file")[:2] == (ROLE_USERS[role],) * 2
+
+
+def test_what_a_role_does_to_its_own_folder_holds_up_no_other(host: Host) -> None:
+    hostile = host.root / "var/lib/wgctl" / Role.RESOLVER
+    run("mkdir", "-p", hostile / "/".join(["d"] * 1100))
+    try:
+        prepared = {name: host.tmpfiles(*preparation(name)).returncode for name in SERVICES}
+    finally:
+        run("rm", "-rf", hostile)  # More folders in each other than Python takes away.
+
+    assert {name for name, status in prepared.items() if status} == {"wgctl-resolver.service"}
+    for role in set(Role) - {Role.RESOLVER}:
+        assert host.seen(f"var/lib/wgctl/{role}/file")[:2] == (ROLE_USERS[role],) * 2
+    assert (host.root / "run/wgctl/node.sock").is_symlink()
+    assert host.seen("run/wireguard")[1] == GROUP
+
+
+def preparation(name: str) -> list[str]:
+    """Return the options with which a unit has its folders made; it starts whatever comes of it."""
+    command = section(name, "Service")["ExecStartPre"].split()
+    assert (command[0], command[-1]) == ("-+/usr/bin/systemd-tmpfiles", "wgctl.conf")
+    return command[1:-1]
 
 
 def numbered(text: str, ids: dict[str, str]) -> str:
@@ -173,13 +227,6 @@ def numbered(text: str, ids: dict[str, str]) -> str:
             line = " ".join(words)  # noqa: PLW2901  # the line as it is to be
         lines.append(line)
     return "\n".join(lines) + "\n"
-
-
-def seen(path: Path, ids: dict[str, str]) -> tuple[str, str, int]:
-    """Return user, group and mode of a file, by the names that `ids` has for the numbers."""
-    names = {number: name for name, number in ids.items()} | {"0": "root"}
-    found = path.stat()
-    return names[str(found.st_uid)], names[str(found.st_gid)], found.st_mode & 0o7777
 
 
 def test_systemd_is_here() -> None:

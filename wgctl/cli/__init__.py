@@ -17,6 +17,7 @@
     form            a peer's tunnel as the documents of one format
     completion      scripts for shells
     manual          man pages
+    release         what stands beside an installed wgctl
 
     org network peer app machine gateway      the nouns
     init serve backup status dns doctor       the verbs of a host

@@ -9,7 +9,7 @@ from click.shell_completion import get_completion_class
 from wgctl.cli.command import Verb
 from wgctl.core.errors import Invalid
 
-__all__ = ["completion"]
+__all__ = ["completion", "script"]
 
 
 @click.command(
@@ -24,7 +24,15 @@ __all__ = ["completion"]
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script for a shell."""
+    click.echo(script(shell, ctx.find_root().command))
+
+
+def script(shell: str, command: click.Command) -> str:
+    """Return the script for bash, zsh or fish that completes what follows `wgctl`.
+
+    Raises Invalid for another shell.
+    """
     found = get_completion_class(shell)
     if found is None:
         raise Invalid(f"no completion for {shell}")
-    click.echo(found(ctx.find_root().command, {}, "wgctl", "_WGCTL_COMPLETE").source())
+    return found(command, {}, "wgctl", "_WGCTL_COMPLETE").source()

@@ -1,14 +1,12 @@
-"""Man pages, one for each command, from what click knows: `python -m wgctl.cli.manual FOLDER`.
+"""Man pages, one for each command, from what click knows.
 
-Writes roff; what a command says of itself is in its own file. click-man is kept, but has no place
-for examples, exit codes and files.
+Their text is roff; what a command says of itself is in its own file. click-man is kept, but has no
+place for examples, exit codes and files.
 """
 
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import click
 
@@ -17,7 +15,7 @@ from wgctl.cli import root
 from wgctl.cli.command import Noun, Verb
 from wgctl.core.errors import REFUSALS
 
-__all__ = ["main", "pages"]
+__all__ = ["pages"]
 
 _CODES = {
     0: "ok",
@@ -47,13 +45,6 @@ _ENVIRONMENT = {
 def pages() -> Mapping[str, str]:
     """Return the text of every page by the name of its file, such as `wgctl-peer-add.1`."""
     return {f"{'-'.join(words)}.1": _page(words, context) for words, context in _commands()}
-
-
-def main(folder: Path) -> None:
-    """Write every page into `folder`, which is made if it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
-        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _commands() -> Iterator[tuple[tuple[str, ...], click.Context]]:
@@ -153,7 +144,3 @@ def _text(text: str) -> str:
     """Return `text` with nothing in it that roff would obey."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     return f"\\&{escaped}" if escaped.startswith(".") else escaped
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -4,6 +4,7 @@ Knows nothing of what the values mean; control characters never reach a terminal
 """
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,7 +70,8 @@ def print_table(titles: Iterable[str], rows: Sequence[Sequence[str]]) -> None:
     if not sys.stdout.isatty():
         click.echo("\n".join(lines))
     elif max(map(len, lines)) <= shutil.get_terminal_size().columns:
-        _draw(heads, cells)
+        bold = os.environ.get("TERM", "dumb") != "dumb"
+        click.echo("\n".join([click.style(lines[0], bold=True) if bold else lines[0], *lines[1:]]))
     else:
         blocks = (_lines(list(zip(heads, row, strict=True))) for row in cells)
         click.echo("\n\n".join("\n".join(block) for block in blocks))
@@ -107,16 +109,3 @@ def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
         _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-def _draw(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold")
-    for head in heads:
-        table.add_column(Text(head), no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)

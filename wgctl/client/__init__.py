@@ -3,4 +3,7 @@
 api        operators' requests over `api.sock`, as shapes of `wgctl.core.schema`
 node       a role's requests over `node.sock`: register, report, follow
 resolver   one DNS question, asked in the name of a network
+|
+unix_http    one HTTP request over a Unix socket, with the standard library alone
+unix_stream  one within an event loop, and its answer as it comes
 """

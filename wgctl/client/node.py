@@ -3,14 +3,14 @@
 One request each; when to ask again is the role's business.
 """
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
-import httpx2
 from pydantic import ValidationError
 
+from wgctl.client.unix_stream import Answer, asked
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Event, parse_line
 from wgctl.core.model import Role
@@ -32,55 +32,41 @@ class Node:
 
     async def register(self, gateway: NewGateway) -> Gateway:
         """Bring the controller's record of this gateway up to date."""
-        async with self._client() as client:
-            response = await client.post("/v1/gateways", json=gateway.model_dump(mode="json"))
-            await self._require_good(response)
-            try:
-                return Gateway.model_validate_json(response.content)
-            except ValidationError as error:
-                raise Unavailable(f"the controller's answer is not a gateway: {error}") from error
+        body = gateway.model_dump_json().encode()
+        async with self._asked("POST", "/v1/gateways", body=body) as answer:
+            told = await answer.body()
+        try:
+            return Gateway.model_validate_json(told)
+        except ValidationError as error:
+            raise Unavailable(f"the controller's answer is not a gateway: {error}") from error
 
     async def report(self, report: RoleReport) -> None:
         """Leave a report."""
-        async with self._client() as client:
-            response = await client.post("/v1/reports", json=report.model_dump(mode="json"))
-            await self._require_good(response)
+        async with self._asked(
+            "POST", "/v1/reports", body=report.model_dump_json().encode()
+        ) as answer:
+            await answer.body()
 
     async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[Event]:
         """Yield the events of the feed after `since`, for as long as the connection lives."""
-        query = {"role": role.value, "epoch": epoch, "since": str(since)}
-        async with (
-            self._client(read_timeout_s=_SILENCE_S) as client,
-            client.stream("GET", "/v1/feed", params=query) as response,
-        ):
-            await self._require_good(response)
-            async for line in response.aiter_lines():
+        query = urlencode({"role": role.value, "epoch": epoch, "since": since})
+        async with self._asked("GET", f"/v1/feed?{query}", silence_s=_SILENCE_S) as answer:
+            async for line in answer.lines():
                 yield parse_line(line)
 
-    async def _require_good(self, response: httpx2.Response) -> None:
-        """Raise Unavailable with the reason that the controller gave, where it gave one."""
-        if response.is_success:
-            return
-        try:
-            told = Problem.model_validate_json(await response.aread()).detail
-        except ValidationError:
-            told = f"it answered {response.status_code} without a reason: its log says more"
-        raise Unavailable(f"the controller at {self._socket}: {told}")
-
     @asynccontextmanager
-    async def _client(
-        self, *, read_timeout_s: float = _TIMEOUT_S
-    ) -> AsyncIterator[httpx2.AsyncClient]:
-        # A bare context: nothing on a Unix socket is encrypted, and loading the host's
-        # certificate authorities for each report would take 15 ms.
-        transport = httpx2.AsyncHTTPTransport(
-            uds=str(self._socket), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
-        timeout = httpx2.Timeout(_TIMEOUT_S, read=read_timeout_s)
-        try:
-            async with httpx2.AsyncClient(
-                transport=transport, base_url="http://controller", timeout=timeout
-            ) as client:
-                yield client
-        except httpx2.HTTPError as error:
-            raise Unavailable(f"the controller at {self._socket}: {error}") from error
+    async def _asked(
+        self, method: str, target: str, *, body: bytes | None = None, silence_s: float = _TIMEOUT_S
+    ) -> AsyncIterator[Answer]:
+        """Ask, and raise Unavailable with the reason that the controller gave, if it refused."""
+        async with asked(self._socket, method, target, body=body, silence_s=silence_s) as answer:
+            if not answer.good:
+                raise Unavailable(f"the controller at {self._socket}: {await _reason(answer)}")
+            yield answer
+
+
+async def _reason(answer: Answer) -> str:
+    try:
+        return Problem.model_validate_json(await answer.body()).detail
+    except ValidationError:
+        return f"it answered {answer.status} without a reason: its log says more"

@@ -50,7 +50,7 @@ def init(config_path: Path, *, region: str | None, endpoint: str | None, pool: s
     chosen = parse_pool(pool)
     try:
         text, settings = _settings(config_path, region=region, endpoint=endpoint)
-        if settings.state_dir.exists() and any(settings.state_dir.iterdir()):
+        if any(path.exists() for path in _state_files(settings)):
             raise Conflict(
                 f"{settings.state_dir} is initialised already: wgctl serve starts what is there"
             )
@@ -109,13 +109,48 @@ def _make_state(settings: Settings, pool: IPv6Network) -> PrivateKey:
         for role in Role:
             _hand_over(draft / role, ROLE_USERS[role])
         draft.chmod(0o755)
-        if settings.state_dir.exists():
-            settings.state_dir.rmdir()
-        draft.rename(settings.state_dir)
+        _put(draft, settings.state_dir)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return key
+
+
+def _put(draft: Path, folder: Path) -> None:
+    """Give `draft` the name `folder`; what has it, or is in what has it, is not lost.
+
+    What was made for a role that ran before there was a deployment, or by hand, is no reason to
+    make none.
+    """
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    aside = draft.with_name(f"{draft.name}.before")
+    folder.rename(aside)
+    try:
+        draft.rename(folder)
+    except BaseException:
+        aside.rename(folder)
+        raise
+    _bring_along(aside, folder)
+
+
+def _bring_along(old: Path, new: Path) -> None:
+    """Move what is in `old` to `new`, but for files that both have, and take `old` away."""
+    for path in list(old.iterdir()):
+        kept = new / path.name
+        if not kept.exists():
+            path.rename(kept)
+        elif path.is_dir() and not path.is_symlink():
+            _bring_along(path, kept)
+        else:
+            path.unlink()
+    old.rmdir()
+
+
+def _state_files(settings: Settings) -> tuple[Path, Path]:
+    """Return where the two files are that make a deployment: its store and its gateway's key."""
+    return settings.role_dir(Role.CONTROLLER) / STORE_NAME, settings.state_dir / KEY_NAME
 
 
 def _make_store(path: Path, settings: Settings, pool: IPv6Network, key: PrivateKey) -> None:

@@ -30,6 +30,7 @@ class Service:
         self._told_at = float("-inf")
         self._status = ""
         self._ready = False
+        self._untold: dict[str, str] = {}
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Service":
@@ -45,37 +46,45 @@ class Service:
         """Say that it serves; again is no fault, and not sent."""
         if not self._ready:
             self._ready = True
-            self._tell("READY=1")
+            self._tell("READY", "1")
 
     def alive(self) -> None:
         """Say that it lives: for the loop that does the work, each time round.
 
-        Told four times in the watchdog's time at most.
+        Told four times in the watchdog's time at most; what could not be told before goes along.
         """
         now = time.monotonic()
         if self._pause_s is not None and now - self._told_at >= self._pause_s:
             self._told_at = now
-            self._tell("WATCHDOG=1")
+            self._tell("WATCHDOG", "1")
+        elif self._untold:
+            self._send()
 
     def status(self, line: str) -> None:
         """Say in one line how it is; the same line again is not sent."""
         if line != self._status:
             self._status = line
-            self._tell(f"STATUS={' '.join(line.split())}")
+            self._tell("STATUS", " ".join(line.split()))
 
     def stopping(self) -> None:
         """Say that it was asked to stop, and does."""
-        self._tell("STOPPING=1")
+        self._tell("STOPPING", "1")
 
-    def _tell(self, assignment: str) -> None:
-        """Send, or lose: a role does not end because nobody hears it."""
-        if not self._address:
-            return
-        name = self._address
+    def _tell(self, name: str, value: str) -> None:
+        """Send `name=value`, or keep it until the next time: systemd may be too busy to take it."""
+        if self._address:
+            self._untold[name] = value
+            self._send()
+
+    def _send(self) -> None:
+        """Send all that is untold; a role neither ends nor waits because nobody hears it."""
+        name = self._address or ""
         address = f"\0{name[1:]}" if name.startswith("@") else name
+        told = "\n".join(f"{name}={value}" for name, value in self._untold.items())
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
-            sender.sendto(assignment.encode(), address)
+            sender.sendto(told.encode(), address)
+            self._untold.clear()
 
 
 SILENT = Service(None)
