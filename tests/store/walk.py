@@ -10,7 +10,7 @@ from tests.store.samples import NOW, add_peer, key, new_peer, register, sealed_t
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import MachineState, Port, Protocol
-from wgctl.services import app, machine, network, org, peer
+from wgctl.services import app, lease, machine, network, org, peer
 from wgctl.services.machine import NewMachine
 from wgctl.services.peer import NewKey, NewPeer
 from wgctl.store.store import Store
@@ -80,6 +80,11 @@ def _machine(which: int, number: int) -> NewMachine:
     )
 
 
+def _announce(store: Store, slug: str, new: NewMachine) -> None:
+    address = peer.shown(store, slug, new.network, new.peer).peer.address
+    lease.announce(store, slug, address, new, lease_s=15, now=NOW)
+
+
 def _gateway_key(store: Store) -> PublicKey:
     with store.reading() as deployment:
         return deployment.gateways()[0].public_key
@@ -116,11 +121,13 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: peer.add(s, _org(w), new_peer(n), now=NOW + n),
     lambda s, w, n: peer.add(s, _org(w), _sealed_peer(s, n), now=NOW),
     lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n)),
+    lambda s, w, n: _announce(s, _org(w), _machine(w, n)),
+    lambda s, w, n: lease.end(s, [(_org(w), n), (_org(w), n + 4)]),
 )
 
 
 def steps(*, most: int) -> st.SearchStrategy[list[Step]]:
     """Return walks of up to `most` steps, after a start that gives them something to walk on."""
     start: list[Step] = [(13, 0, 0), (3, 0, 1), (3, 1, 1), (5, 0, 0), (4, 2, 0), (5, 2, 0)]
-    step = st.tuples(st.integers(0, 16), st.integers(0, 7), st.integers(0, 3))
+    step = st.tuples(st.integers(0, len(_STEPS) - 1), st.integers(0, 7), st.integers(0, 3))
     return st.lists(step, max_size=most).map(lambda walked: start + walked)

@@ -4,10 +4,10 @@ Takes no revision and is no part of the store's truth: after a restart it fills 
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from wgctl.core.model import Observation, Role
+from wgctl.core.model import LeaseSight, Observation, Role
 
 __all__ = ["ALIVE_S", "Observations", "RoleFacts"]
 
@@ -43,12 +43,23 @@ class Observations:
         self._lock = threading.Lock()
         self._roles: dict[Role, RoleFacts] = {}
         self._peers: dict[int, Observation] = {}
+        self._leases: Mapping[int, LeaseSight] = {}
 
     def note(self, facts: RoleFacts, peers: Iterable[Observation]) -> None:
         """Keep a role's report; sights of peers replace earlier ones of the same peers."""
         with self._lock:
             self._roles[facts.role] = facts
             self._peers.update((seen.peer_id, seen) for seen in peers)
+
+    def note_leases(self, leases: Mapping[int, LeaseSight]) -> None:
+        """Keep how the leases stand, by machine, in the place of what was kept."""
+        with self._lock:
+            self._leases = leases
+
+    def lease_of(self, machine_id: int) -> LeaseSight | None:
+        """Return how a machine's lease stood at last, or None."""
+        with self._lock:
+            return self._leases.get(machine_id)
 
     def roles(self) -> list[RoleFacts]:
         """Return the last report of each role, by role."""

@@ -209,6 +209,15 @@ class Copy:
         """Return the sealed preshared keys, by id."""
         return (row for row in self._all(Kind.SEAL) if isinstance(row, Seal))
 
+    def leased_machines(self) -> list[Machine]:
+        """Return the machines that have a lease."""
+        found = self._many(
+            "SELECT kind, body FROM rows "
+            "WHERE kind = 'machine' AND json_extract(body, '$.lease_s') IS NOT NULL",
+            (),
+        )
+        return [row for row in found if isinstance(row, Machine)]
+
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""
         row = self._one("SELECT kind, body FROM rows WHERE kind = 'org' AND id = ?", (org_id,))
