@@ -32,6 +32,7 @@ def test_a_machine_is_added_shown_listed_and_removed(operators: Door, store: Sto
         "address": str(peer.shown(store, "acme", "default", "peer-1").peer.address),
         "metadata": {"rack": "r1"},
         "state": "started",
+        "lease": None,
         "created_at": "2027-01-15T08:00:00Z",
     }
 

@@ -114,8 +114,8 @@ def app_shape(org: str, facts: AppFacts) -> schema.App:
     )
 
 
-def machine_shape(org: str, facts: MachineFacts) -> schema.Machine:
-    """Return a machine as JSON shows it."""
+def machine_shape(org: str, facts: MachineFacts, seen: Observations) -> schema.Machine:
+    """Return a machine, with what was heard of its lease, as JSON shows it."""
     machine = facts.machine
     return schema.Machine(
         name=machine.name,
@@ -132,6 +132,7 @@ def machine_shape(org: str, facts: MachineFacts) -> schema.Machine:
         ],
         metadata=dict(machine.metadata),
         state=machine.state,
+        lease=_lease_shape(machine, seen.lease_of(machine.id)),
         created_at=_moment(machine.created_at),
     )
 
@@ -156,6 +157,16 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
 def port_of(port: schema.Port) -> model.Port:
     """Return the value that the JSON shape of a port stands for."""
     return model.Port(Label(port.name), port.number, port.protocol)
+
+
+def _lease_shape(machine: model.Machine, sight: model.LeaseSight | None) -> schema.Lease | None:
+    if machine.lease_s is None:
+        return None
+    return schema.Lease(
+        ttl_s=machine.lease_s,
+        ends_at=None if sight is None else _moment(sight.ends_at),
+        healthy=None if sight is None else sight.healthy,
+    )
 
 
 def _moment(seconds: int) -> datetime:

@@ -7,16 +7,21 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from wgctl.client.refusal import refusal_in
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Event, parse_line
+from wgctl.core.lease_schema import Announced, Announcement, LeaseReport
 from wgctl.core.model import Role
 from wgctl.core.schema import Gateway, NewGateway, RoleReport
 
 __all__ = ["Node"]
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
 
 _TIMEOUT_S = 5.0
 _SILENCE_S = 15.0
@@ -35,15 +40,29 @@ class Node:
         async with self._client() as client:
             response = await client.post("/v1/gateways", json=gateway.model_dump(mode="json"))
             response.raise_for_status()
-            try:
-                return Gateway.model_validate_json(response.content)
-            except ValidationError as error:
-                raise Unavailable(f"the controller's answer is not a gateway: {error}") from error
+            return _shaped(Gateway, response.content)
 
     async def report(self, report: RoleReport) -> None:
         """Leave a report."""
         async with self._client() as client:
             response = await client.post("/v1/reports", json=report.model_dump(mode="json"))
+            response.raise_for_status()
+
+    async def announce(self, said: Announcement) -> Announced:
+        """Relay what a peer announces; raises also what the controller refuses it with."""
+        async with self._client() as client:
+            response = await client.post("/v1/announcements", json=said.model_dump(mode="json"))
+            if response.is_client_error:
+                raise refusal_in(response.content) or Unavailable(
+                    f"the controller answered {response.status_code} without a reason"
+                )
+            response.raise_for_status()
+            return _shaped(Announced, response.content)
+
+    async def report_leases(self, report: LeaseReport) -> None:
+        """Tell how leases stand, and which have ended."""
+        async with self._client() as client:
+            response = await client.post("/v1/leases", json=report.model_dump(mode="json"))
             response.raise_for_status()
 
     async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[Event]:
@@ -74,3 +93,10 @@ class Node:
                 yield client
         except httpx2.HTTPError as error:
             raise Unavailable(f"the controller at {self._socket}: {error}") from error
+
+
+def _shaped(shape: type[_Shape], body: bytes) -> _Shape:
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError as error:
+        raise Unavailable(f"the controller's answer is no {shape.__name__}: {error}") from error
