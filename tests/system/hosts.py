@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ENDPOINT", "Gateway", "Host", "Lab", "eventually"]
+__all__ = ["ENDPOINT", "WGCTL", "Gateway", "Host", "Lab", "eventually"]
 
 ENDPOINT = "198.18.0.1"
 """The address that every host reaches the gateway at (RFC 2544: for tests alone)."""

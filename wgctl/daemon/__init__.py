@@ -6,9 +6,10 @@ roles           wgctl run ROLE: which entry a role has
 controller      store, feed and API
 gateway         copy, netlink, WireGuard, nftables
 resolver        copy, views, sockets
-internal_api    copy, port 4280
+internal_api    copy, leases, port 4280
 |
 follow          feed -> copy, for ever
+leases          what peers announce -> the controller, and a file for the resolver
 devices         the WireGuard device: the kernel's, or a process
 userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
 unix            the roles' sockets
@@ -18,6 +19,7 @@ logs            events with fields, on stderr
 |
 locks           one controller a state folder
 |
+announcer       wgctl machine announce: the lease of a program on a peer
 initialise      wgctl init
 backup          wgctl backup
 restore         wgctl restore
