@@ -63,6 +63,18 @@ def test_one_that_was_given_up_cannot_be_renewed_unless_it_is_spared() -> None:
     assert renew(held, 200.0) == 215.0
 
 
+def test_a_machine_that_went_although_its_lease_was_spared_may_be_announced_again() -> None:
+    """The controller had heard of the end after all, and its answer was lost."""
+    held = book()
+    ended(held, 200.0)
+    held.spare()
+    renew(held, 200.0)
+    held.take([Delete(Kind.MACHINE, 7)], now=201.0)
+
+    with pytest.raises(NotFound):
+        renew(held, 202.0)
+
+
 def test_no_more_are_given_up_than_are_asked_for_and_the_rest_goes_on() -> None:
     terms = [WEB._replace(machine_id=id_, name=f"web-{id_}") for id_ in (3, 1, 2)]
     held = Book(terms, {}, now=0.0)
@@ -286,7 +298,19 @@ def test_what_is_written_is_read(standings: dict[int, Standing]) -> None:
     assert parse(render(standings)) == standings
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", '{"x": [1, true, ""]}', '{"7": 1}', '{"7": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "7",
+        '{"x": [1, true, ""]}',
+        '{"7": 1}',
+        '{"7": [1]}',
+        '{"7": [1, true, ""]}',
+        '{"7": [1.0, 1, ""]}',
+    ],
+)
 def test_anything_else_is_invalid(text: str) -> None:
     with pytest.raises(Invalid, match="leases: "):
         parse(text)

@@ -77,6 +77,7 @@ class Book:
         self._standings: dict[int, Standing] = dict(known)
         self._removed: dict[int, Term] = {}
         self._given_up: set[int] = set()
+        self._doubtful: set[int] = set()
         self._ids: dict[tuple[int, str], int] = {}
         self.replace(terms, now=now)
 
@@ -86,6 +87,7 @@ class Book:
         self._ids.clear()
         self._removed.clear()
         self._given_up.clear()
+        self._doubtful.clear()
         known, self._standings = self._standings, {}
         for term in terms:
             self._enter(term, known.get(term.machine_id), now=now)
@@ -105,6 +107,7 @@ class Book:
     def start(self, term: Term, *, holder: str, healthy: bool, now: float) -> None:
         """Begin a lease, or begin it anew for another holder."""
         self._given_up.discard(term.machine_id)
+        self._doubtful.discard(term.machine_id)
         self._enter(term, Standing(now + term.lease_s, healthy, holder), now=now)
 
     def renew(
@@ -147,7 +150,11 @@ class Book:
         return given_up
 
     def spare(self) -> None:
-        """Let those be renewed again that were given up: nobody took their machines away."""
+        """Let those be renewed again that were given up.
+
+        As far as is known nobody took their machines away; an answer may have been lost.
+        """
+        self._doubtful |= self._given_up
         self._given_up.clear()
 
     def standings(self) -> Mapping[int, Standing]:
@@ -170,7 +177,7 @@ class Book:
         term = self._terms.get(machine_id)
         if term is None:
             return
-        if self._lasts(term, now=now):
+        if self._lasts(term, now=now) and machine_id not in self._doubtful:
             self._removed[machine_id] = self._terms.pop(machine_id)
         else:
             self._forget(term)
@@ -179,6 +186,7 @@ class Book:
         self._terms.pop(term.machine_id, None)
         self._removed.pop(term.machine_id, None)
         self._given_up.discard(term.machine_id)
+        self._doubtful.discard(term.machine_id)
         self._standings.pop(term.machine_id, None)
         if self._ids.get((term.peer_id, term.name)) == term.machine_id:
             del self._ids[term.peer_id, term.name]
@@ -213,7 +221,8 @@ class Heard:
         return frozenset(
             machine_id
             for machine_id, standing in standings.items()
-            if _answers(before.get(machine_id), now) != _answers(standing, now)
+            if standing != (last := before.get(machine_id))
+            and _answers(last, now) != _answers(standing, now)
         )
 
     def left_s(self, machine: Machine, *, now: float) -> int | None:
@@ -258,13 +267,18 @@ def render(standings: Mapping[int, Standing]) -> str:
 
 def parse(text: str | bytes) -> dict[int, Standing]:
     """Return what `render` wrote; raises Invalid for anything else."""
+    expected = "expected them as they were written"
     try:
-        return {
-            int(id_): Standing(float(ends_at), bool(healthy), str(holder))
-            for id_, (ends_at, healthy, holder) in json.loads(text).items()
-        }
+        found = {int(id_): Standing(*said) for id_, said in json.loads(text).items()}
     except (AttributeError, RecursionError, TypeError, ValueError) as error:
-        raise Invalid(f"leases: {error}, expected them as they were written") from error
+        raise Invalid(f"leases: {error}, {expected}") from error
+    if set(map(_kinds, found.values())) - {(float, bool, str)}:
+        raise Invalid(f"leases: a field is of another type, {expected}")
+    return found
+
+
+def _kinds(standing: Standing) -> tuple[type, ...]:
+    return tuple(map(type, standing))
 
 
 def _answers(standing: Standing | None, now: float) -> tuple[bool, bool]:
