@@ -57,6 +57,7 @@ def test_one_that_was_given_up_cannot_be_renewed_unless_it_is_spared() -> None:
     held = book()
     assert ended(held, 200.0) == [7]
 
+    assert ended(held, 200.0) == []
     with pytest.raises(NotFound, match="announce it"):
         renew(held, 200.0)
     held.spare()

@@ -140,12 +140,12 @@ class Book:
     def give_up(self, *, now: float, most: int) -> list[Term]:
         """Return up to `most` leases that have ended and whose machines are still there, by id.
 
-        They cannot be renewed from here on, unless they are spared.
+        Each is returned once, and cannot be renewed from here on, unless it is spared.
         """
         for term in [term for term in self._removed.values() if not self._lasts(term, now=now)]:
             self._forget(term)
-        ended = [term for term in self._terms.values() if not self._lasts(term, now=now)]
-        given_up = sorted(ended)[:most]
+        ended = (term for term in self._terms.values() if not self._lasts(term, now=now))
+        given_up = sorted(term for term in ended if term.machine_id not in self._given_up)[:most]
         self._given_up.update(term.machine_id for term in given_up)
         return given_up
 

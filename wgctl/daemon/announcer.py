@@ -107,7 +107,7 @@ class Announcer:
         except (Refusal, Invalid) as error:
             self._failed(error)
         else:
-            if self._failures:
+            if self._failures and not self._over:
                 self._tell(f"machine {self._new.name} is announced again")
             self._failures = 0
             self._wait_again()

@@ -43,7 +43,7 @@ _TICK_S = 0.5
 """How long an end may wait until the controller hears of it."""
 
 _REPORT_S = 5.0
-_PATIENCE_S = 5.0
+_PATIENCE_S = 2.0
 _MOST_ENDED = 1_000
 
 _log = structlog.get_logger()
@@ -162,8 +162,8 @@ class Leases:
 
     async def _tell(self) -> None:
         """Tell the controller how the leases stand: now and then, and at once that some ended."""
-        now = self._clock()
         async with self._asking:
+            now = self._clock()
             ended = self._book.give_up(now=now, most=_MOST_ENDED)
             standings = self._book.standings()
             if not ended and (
@@ -176,6 +176,9 @@ class Leases:
                 self._book.spare()
                 _log.debug("leases not told", reason=str(error))
                 return
+            except asyncio.CancelledError:
+                self._book.spare()
+                raise
         self._reported_at, self._reported = now, bool(standings)
         for term in ended:
             _log.info("lease ended", name=term.name, machine_id=term.machine_id)
