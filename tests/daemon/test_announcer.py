@@ -8,7 +8,15 @@ from typing import cast
 import pytest
 
 from wgctl.client.internal import InternalApi
-from wgctl.core.errors import Conflict, NotFound, Unavailable
+from wgctl.core.errors import (
+    Conflict,
+    Denied,
+    Exhausted,
+    Invalid,
+    NotFound,
+    Refusal,
+    Unavailable,
+)
 from wgctl.core.lease_schema import NewLease, Renewal
 from wgctl.core.schema import Machine
 from wgctl.daemon.announcer import Announcer
@@ -85,16 +93,17 @@ def test_one_that_is_stopped_before_its_start_withdraws_too() -> None:
     assert [api.next(), api.next()] == [("announce", True), ("withdraw", None)]
 
 
-def test_what_is_refused_at_first_is_raised() -> None:
-    announcer = announcing(Api(NotFound("no app")), told=[])
+@pytest.mark.parametrize("kind", [Conflict, Denied, Exhausted, Invalid, NotFound])
+def test_what_is_refused_at_first_is_raised(kind: type[Exception]) -> None:
+    announcer = announcing(Api(kind("no")), told=[])
 
-    with pytest.raises(NotFound, match="no app"):
+    with pytest.raises(kind, match="no"):
         announcer.begin()
 
 
 def test_an_api_that_is_not_there_is_asked_again_and_told_of_once() -> None:
-    down = Unavailable("nobody there")
-    api, told = Api(down, down, NotFound("no app"), None), list[str]()
+    answers = (Refusal("it failed"), Unavailable("nobody there"), NotFound("no app"), None)
+    api, told = Api(*answers), list[str]()
     announcer = announcing(api, told=told)
     announcer.begin()
     announcer.start()

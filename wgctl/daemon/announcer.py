@@ -12,7 +12,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 
 from wgctl.client.internal import InternalApi
-from wgctl.core.errors import Conflict, Invalid, NotFound, Refusal, Unavailable
+from wgctl.core.errors import Conflict, Denied, Exhausted, Invalid, NotFound, Refusal
 from wgctl.core.lease import pause_s
 from wgctl.core.lease_schema import NewLease, Renewal
 from wgctl.drivers.own_check import Check
@@ -22,6 +22,8 @@ __all__ = ["Announcer"]
 _CHECK_S = 2.0
 _CHECK_FAILING_S = 0.5
 _LAST_WORDS_S = 10.0
+
+_REFUSED = (Conflict, Denied, Exhausted, NotFound)
 
 
 class Announcer:
@@ -47,11 +49,14 @@ class Announcer:
     def begin(self) -> None:
         """Announce the machine; raises what it is refused with.
 
-        An API that is not reached is no refusal: it is tried again for as long as it takes.
+        An API that is not reached, or fails, has refused nothing: it is tried again for as long as
+        it takes.
         """
         try:
             self._announce()
-        except Unavailable as error:
+        except _REFUSED:
+            raise
+        except Refusal as error:
             self._failed(error)
         else:
             self._wait_again()
