@@ -22,6 +22,8 @@ def write(path: Path, standings: Mapping[int, Standing]) -> None:
     """
     path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.new")
+    # One that another user left half written could not be written to.
+    beside.unlink(missing_ok=True)
     beside.write_text(render(standings), encoding="ascii")
     beside.chmod(_MODE)
     # Not synced: a boot leaves none of it.
