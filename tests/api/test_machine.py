@@ -34,6 +34,7 @@ def test_a_machine_is_added_shown_listed_and_removed(operators: Door, store: Sto
         "state": "started",
         "check": None,
         "health": None,
+        "lease": None,
         "created_at": "2027-01-15T08:00:00Z",
     }
 

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wgctl.cli import wording
+from wgctl.core.schema import Lease
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -61,3 +62,19 @@ def test_dates_are_rfc_3339_in_utc() -> None:
 
 def test_yes_and_no() -> None:
     assert [wording.yes_no(value) for value in (True, False)] == ["yes", "no"]
+
+
+@pytest.mark.parametrize(
+    ("lease", "text"),
+    [
+        (None, "-"),
+        (Lease(ttl_s=15, ends_at=None, healthy=None), "15s"),
+        (Lease(ttl_s=15, ends_at=NOW + timedelta(seconds=9), healthy=True), "15s, ends in 9 s"),
+        (
+            Lease(ttl_s=90, ends_at=NOW - timedelta(seconds=61), healthy=False),
+            "90s, ended 1 min ago, unhealthy",
+        ),
+    ],
+)
+def test_a_lease_reads_as_its_time_its_end_and_its_health(lease: Lease | None, text: str) -> None:
+    assert wording.lease(lease, now=NOW) == text

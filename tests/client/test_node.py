@@ -3,6 +3,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from tests.api.asking import context_of, served
 from tests.store import samples
 from wgctl.api.nodes import nodes_app
 from wgctl.client.node import Node
-from wgctl.core.errors import Invalid, Unavailable
+from wgctl.core.errors import Invalid, NotFound, Unavailable
 from wgctl.core.feed import Commit, Event, Kind, Put
+from wgctl.core.lease_schema import Announcement, LeaseReport, NewLease
 from wgctl.core.model import Role
 from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.services import org
@@ -51,9 +53,19 @@ async def _first(node: Node, role: Role = Role.GATEWAY) -> Event:
     raise AssertionError
 
 
+_ANNOUNCED = Announcement(
+    org="acme",
+    network="default",
+    peer="laptop",
+    address=IPv6Address("fdaa:0:1:10::2"),
+    machine=NewLease(app="web", name="one", holder="0" * 32),
+)
+
 _ASKING: list[Callable[[Node], Awaitable[object]]] = [
     lambda node: node.register(_GATEWAY),
     lambda node: node.report(_REPORT),
+    lambda node: node.announce(_ANNOUNCED),
+    lambda node: node.report_leases(LeaseReport()),
     _first,
 ]
 
@@ -145,6 +157,17 @@ def test_nobody_at_the_socket_is_unavailable(
         asyncio.run(asked())
 
 
+def test_an_announcement_is_refused_with_the_controllers_own_words(
+    path: Path, store: Store
+) -> None:
+    async def asked() -> object:
+        async with served(nodes_app(context_of(store)), path):
+            return await Node(path).announce(_ANNOUNCED)
+
+    with pytest.raises(NotFound, match="no org 'acme'"):
+        asyncio.run(asked())
+
+
 @pytest.mark.parametrize("ask", _ASKING)
 @pytest.mark.parametrize(
     "answer",
@@ -174,7 +197,7 @@ def test_a_registration_that_is_answered_with_another_shape_is_unavailable(path:
         async with _answering(path, answer) as node:
             await node.register(_GATEWAY)
 
-    with pytest.raises(Unavailable, match="not a gateway"):
+    with pytest.raises(Unavailable, match="no Gateway"):
         asyncio.run(asked())
 
 

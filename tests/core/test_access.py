@@ -5,7 +5,7 @@ from wgctl.core.access import SCOPES, Asker, Scope, allowed
 
 @pytest.mark.parametrize(
     ("asker", "scopes"),
-    [(Asker.NODE, {"feed:read", "node:write"}), (Asker.PEER, {"self:read"})],
+    [(Asker.NODE, {"feed:read", "node:write"}), (Asker.PEER, {"machine:announce", "self:read"})],
 )
 def test_a_role_and_a_peer_may_do_this_and_nothing_else(asker: Asker, scopes: set[str]) -> None:
     assert {scope.value for scope in Scope if allowed(asker, scope)} == scopes
@@ -15,7 +15,12 @@ def test_an_operator_may_do_all_that_is_not_a_roles_or_a_peers_own() -> None:
     """Only a host's own role may say what its gateway is or what it saw."""
     operators = {scope for scope in Scope if allowed(Asker.OPERATOR, scope)}
 
-    assert operators == set(Scope) - {Scope.FEED_READ, Scope.NODE_WRITE, Scope.SELF_READ}
+    assert operators == set(Scope) - {
+        Scope.FEED_READ,
+        Scope.NODE_WRITE,
+        Scope.SELF_READ,
+        Scope.MACHINE_ANNOUNCE,
+    }
 
 
 def test_no_scope_is_shared_by_two_doors() -> None:

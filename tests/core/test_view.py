@@ -24,7 +24,7 @@ from tests.core.names.samples import (
 from wgctl.core.model import App, Machine, MachineState, Network, Peer
 from wgctl.core.names.zone import Node
 from wgctl.core.region import Vantage
-from wgctl.core.view import View, build
+from wgctl.core.view import View, build, prolonged
 from wgctl.core.wire import Labels, Qtype, encode_name
 
 FIXED = {"_api", "_apps", "_peer", "_instances", "all._instances"}
@@ -295,3 +295,78 @@ def test_the_names_of_two_networks_share_no_reverse_zone() -> None:
 
     assert built([], [], []).reverse.zone.apex != view.reverse.zone.apex
     assert view.find(built([], [], []).reverse.zone.apex) is None
+
+
+def leased(*left: int) -> View:
+    """Return a view of `web` with a machine on each peer; these seconds of its lease are left."""
+    peers = [peer(2 + at, name=f"p{at}") for at in range(len(left))]
+    machines = [machine(1 + at, 1, 2 + at, ports=["http=80/tcp"]) for at in range(len(left))]
+    leases = {1 + at: left_s for at, left_s in enumerate(left)}
+    apps = [app(1, "web"), app(2, "db")]
+    return build(NETWORK, peers, apps, machines, now=NOW, leases=leases)
+
+
+def ttls(view: View, name: str) -> set[int]:
+    """Return the TTLs of the records at `name`, and of those that come along."""
+    entries = [one for of in found(view, name).records.values() for one in of.pick(0)]
+    plain = {int.from_bytes(one.record[6:10], "big") for one in entries}
+    # Before the 16 octets of an address stand its length and its TTL.
+    return plain | {int.from_bytes(one.glue[-22:-18], "big") for one in entries if one.glue}
+
+
+def test_a_machine_is_gone_when_its_lease_has_ended() -> None:
+    view = leased(0, 30)
+
+    assert aaaa(found(view, "web.internal").records) == [address_of(3)]
+    assert view.find(labels("m1.vm.web.internal")) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "ttl_s", "expires_in_s"),
+    [([30], 5, 23), ([30, 8], 5, 1), ([7], 5, 1), ([6, 30], 4, 1), ([2], 0, 1), ([1], 0, 1)],
+)
+def test_no_answer_may_be_kept_longer_than_its_machines_are_there(
+    left: list[int], ttl_s: int, expires_in_s: int
+) -> None:
+    """Of n begun seconds n - 1 are sure to be left, and a view serves for up to one more."""
+    view = leased(*left)
+    names = ["web", "ams.web", "app.process.web", "m1.vm.web", "_http._tcp.web", "vms.web"]
+    nearest = view.find(labels("top1.nearest.of.web.internal"))
+
+    assert view.expires_at == NOW + expires_in_s
+    assert {ttl for name in names for ttl in ttls(view, f"{name}.internal")} == {ttl_s}
+    assert ttls(view, "_instances.internal") == {ttl_s}
+    assert ttls(view, "p0._peer.internal") == {5}
+    assert nearest is not None
+
+
+@pytest.mark.parametrize(
+    ("left", "now", "expires_in_s"),
+    [({1: 30, 2: 30}, 5, 28), ({1: 8, 2: 30}, 5, 6), ({1: 7, 2: 30}, 9, 10)],
+)
+def test_a_view_goes_on_when_its_leases_were_renewed(
+    left: dict[int, int], now: int, expires_in_s: int
+) -> None:
+    view = leased(20, 20)
+    longer = prolonged(view, left, now=NOW + now)
+
+    assert longer is not None
+    assert longer.expires_at == NOW + expires_in_s
+    assert longer.names is view.names
+
+
+@pytest.mark.parametrize(
+    "left",
+    [{1: 0, 2: 30}, {1: 6, 2: 30}, {2: 30}, {1: 30, 2: 30, 3: 30}],
+    ids=["one ended", "one is short", "one has none", "one more"],
+)
+def test_a_view_does_not_go_on_when_other_machines_are_there(left: dict[int, int]) -> None:
+    assert prolonged(leased(20, 20), left, now=NOW + 5) is None
+
+
+def test_a_view_with_short_ttls_or_a_peer_that_has_expired_does_not_go_on() -> None:
+    expiring = build(NETWORK, [peer(2, expires_at=NOW + 9)], [], [], now=NOW)
+
+    assert prolonged(leased(5), {1: 30}, now=NOW + 1) is None
+    assert prolonged(expiring, {}, now=NOW + 9) is None
+    assert prolonged(expiring, {}, now=NOW + 8) == expiring

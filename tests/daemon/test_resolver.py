@@ -27,6 +27,7 @@ from wgctl.client.resolver import Reply, ask
 from wgctl.core.check import Target
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Commit, Delete, Event, Kind, Put, Row, Snapshot, render_line
+from wgctl.core.lease import Standing
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer
 from wgctl.core.region import Vantage
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
@@ -219,6 +220,79 @@ def test_a_peer_leaves_when_its_time_is_over_without_any_change(copy: Copy) -> N
     assert "peer2._peer.internal" in followed.names(ACME)
     followed.now += 1
     assert "peer2._peer.internal" not in followed.names(ACME)
+
+
+def leased(copy: Copy, clock: Callable[[], float]) -> tuple[Views, Callable[[], set[int]]]:
+    """Return views of a copy in which `m1` has a lease, and what `web` answers with."""
+    copy.write([put(replace(MACHINE, lease_s=15))], epoch="e", revision=2)
+    views = Views(copy, now=lambda: NOW + int(clock()), clock=clock)
+
+    def answered() -> set[int]:
+        view = views.of(ACME.prefix.network_address.packed[:6])
+        assert view is not None
+        node = view.find((b"web", b"internal"))
+        assert node is not None
+        return {
+            int.from_bytes(one.record[6:10], "big")
+            for found in node.records.values()
+            for one in found.pick(0)
+        }
+
+    return views, answered
+
+
+def test_a_machine_leaves_when_its_lease_ends_without_any_change(copy: Copy) -> None:
+    """And no answer of the last seconds may be kept for longer than it is there."""
+    passed = 0.0
+    views, answered = leased(copy, lambda: passed)
+    views.hear({1: Standing(15.0, healthy=True, holder="")})
+    seen = []
+    for passed in (0.0, 8.0, 10.0, 12.5, 14.9, 15.0):  # noqa: B007  # the clock reads it
+        seen += [answered()]
+
+    assert seen == [{5}, {5}, {3}, {1}, {0}, set()]
+
+
+def test_a_renewed_lease_keeps_its_view(copy: Copy) -> None:
+    passed = 0.0
+    views, answered = leased(copy, lambda: passed)
+    views.hear({1: Standing(15.0, healthy=True, holder="")})
+    prefix = ACME.prefix.network_address.packed[:6]
+    first = views.of(prefix)
+    for passed in (5.0, 10.0, 20.0):  # the clock reads it
+        views.hear({1: Standing(passed + 15, healthy=True, holder="")})
+        assert answered() == {5}
+    last = views.of(prefix)
+
+    assert first is not None
+    assert last is not None
+    assert first.names is last.names
+
+
+def test_an_announcers_word_counts_at_once(copy: Copy) -> None:
+    """One that is ill and alone still answers; one that was withdrawn does not."""
+    views, answered = leased(copy, lambda: 1.0)
+    prefix = ACME.prefix.network_address.packed[:6]
+    assert answered() == {5}
+
+    views.hear({1: Standing(16.0, healthy=False, holder="")})
+    ill = views.of(prefix)
+    assert ill is not None
+    node = ill.find((b"web", b"internal"))
+    assert node is not None
+    assert node.records[Qtype.AAAA].note
+    views.hear({1: Standing(1.0, healthy=False, holder="")})
+    assert answered() == set()
+
+
+def test_a_clock_that_is_set_back_keeps_nobody(copy: Copy) -> None:
+    followed = Followed(copy)
+    followed.commit(put(replace(ALICE, expires_at=NOW + 10)))
+    assert "peer2._peer.internal" in followed.names(ACME)
+    before = followed.views.of(ACME.prefix.network_address.packed[:6])
+    followed.now -= 3600
+
+    assert followed.views.of(ACME.prefix.network_address.packed[:6]) is not before
 
 
 def test_an_answer_comes_from_the_view_of_the_askers_network(copy: Copy) -> None:

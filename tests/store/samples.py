@@ -76,6 +76,7 @@ def to_first_schema(path: Path) -> None:
     connection = pysqlite3.dbapi2.connect(path)
     for table in ("checks", "seals", "ancestors", "network_ids"):
         connection.execute(f"DROP TABLE {table}")
+    connection.execute("ALTER TABLE machines DROP COLUMN lease_s")
     connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.commit()
     connection.close()

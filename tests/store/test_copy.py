@@ -17,7 +17,7 @@ from tests.store.samples import NOW, add_peer, create, key, new_peer, sealed_to
 from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row
-from wgctl.core.model import App, LostSeal, Network, Org, Peer, Seal
+from wgctl.core.model import App, LostSeal, Machine, Network, Org, Peer, Seal
 from wgctl.services import peer
 from wgctl.store.copy import Copy
 from wgctl.store.store import Store
@@ -55,6 +55,9 @@ def _held(copy: Copy) -> Rows:
     held = {(kind, row.id): row for kind, row in rows}
 
     assert len(held) == len(rows)
+    assert sorted(machine.id for machine in copy.leased_machines()) == sorted(
+        row.id for row in held.values() if isinstance(row, Machine) and row.lease_s is not None
+    )
     assert list(copy.peers()) == [row for kind, row in sorted(rows, key=_id) if kind is Kind.PEER]
     return held
 

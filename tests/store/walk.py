@@ -11,7 +11,7 @@ from tests.store.samples import CHECK, NOW, add_peer, key, new_peer, register, s
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import MachineState, Port, Protocol
-from wgctl.services import app, machine, network, org, peer
+from wgctl.services import app, lease, machine, network, org, peer
 from wgctl.services.machine import NewMachine
 from wgctl.services.peer import NewKey, NewPeer
 from wgctl.store.store import Store
@@ -81,6 +81,11 @@ def _machine(which: int, number: int) -> NewMachine:
     )
 
 
+def _announce(store: Store, slug: str, new: NewMachine) -> None:
+    address = peer.shown(store, slug, new.network, new.peer).peer.address
+    lease.announce(store, slug, address, new, lease_s=15, now=NOW)
+
+
 def _gateway_key(store: Store) -> PublicKey:
     with store.reading() as deployment:
         return deployment.gateways()[0].public_key
@@ -121,11 +126,13 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
         s, _org(w), _network(w), f"web-{n}", replace(CHECK, rise=1 + w // 4)
     ),
     lambda s, w, n: machine.set_check(s, _org(w), _network(w), f"web-{n}", None),
+    lambda s, w, n: _announce(s, _org(w), _machine(w, n)),
+    lambda s, w, n: lease.end(s, [(_org(w), n), (_org(w), n + 4)]),
 )
 
 
 def steps(*, most: int) -> st.SearchStrategy[list[Step]]:
     """Return walks of up to `most` steps, after a start that gives them something to walk on."""
     start: list[Step] = [(13, 0, 0), (3, 0, 1), (3, 1, 1), (5, 0, 0), (4, 2, 0), (5, 2, 0)]
-    step = st.tuples(st.integers(0, 18), st.integers(0, 7), st.integers(0, 3))
+    step = st.tuples(st.integers(0, len(_STEPS) - 1), st.integers(0, 7), st.integers(0, 3))
     return st.lists(step, max_size=most).map(lambda walked: start + walked)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ENDPOINT", "Gateway", "Host", "Lab", "eventually"]
+__all__ = ["ENDPOINT", "WGCTL", "Gateway", "Host", "Lab", "eventually"]
 
 ENDPOINT = "198.18.0.1"
 """The address that every host reaches the gateway at (RFC 2544: for tests alone)."""
@@ -24,7 +24,9 @@ WGCTL = str(Path(sys.executable).parent / "wgctl")
 PORT = 51820
 
 
-def eventually(check: Callable[[], object], *, within_s: float = 20.0, what: str = "") -> Any:
+def eventually(
+    check: Callable[[], object], *, within_s: float = 20.0, what: str = "", every_s: float = 0.05
+) -> Any:
     """Return the first true value of `check`; fail when there is none in time."""
     deadline = time.monotonic() + within_s
     while True:
@@ -33,7 +35,7 @@ def eventually(check: Callable[[], object], *, within_s: float = 20.0, what: str
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s} s: {what or check}")
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 @dataclass

@@ -4,15 +4,24 @@ import itertools
 import os
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.system.hosts import Host, Lab, eventually
+from tests.system.hosts import WGCTL, Host, Lab, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+
+TTL_S = 10
+LIVES = "import signal; signal.pause()"
+ENDS_WITH_3 = (
+    "import signal, socket, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3));"
+    "served = socket.create_server(('::', 8080), family=socket.AF_INET6); signal.pause()"
+)
 
 ROLES = ("controller", "gateway", "resolver", "internal-api")
 
@@ -23,6 +32,7 @@ class Scene:
 
     lab: Lab
     host: Host
+    server_host: Host
     server: Any
     tunnel: Any
     roles: dict[str, subprocess.Popen[bytes]]
@@ -39,6 +49,13 @@ class Scene:
     def start(self, *roles: str) -> None:
         for role in roles:
             self.roles[role] = self.lab.gateway.run_role(role)
+
+    def announce(self, *options: str, script: str) -> subprocess.Popen[bytes]:
+        """Announce a Python program as the app `shop`, from a host that has no config of wgctl."""
+        command = (WGCTL, "machine", "announce", "shop", "--ttl", f"{TTL_S}s", *options)
+        program = (sys.executable, "-c", script)
+        log = self.lab.folder / "announce.log"
+        return self.server_host.start(*command, "--", *program, log=log)
 
     def works(self) -> bool:
         return self.resolves() == self.server["address"] and self.host.pings(self.server["address"])
@@ -62,7 +79,7 @@ def scene(lab: Lab) -> Iterator[Scene]:
     server.tunnel_up(configs[1])
     gateway.wgctl("app", "add", "web", "--org", "acme")
     gateway.wgctl("machine", "add", "web", "--peer", "server", "--org", "acme")
-    made = Scene(lab, alice, behind, tunnel, roles)
+    made = Scene(lab, alice, server, behind, tunnel, roles)
     eventually(made.works, what="the first answer")
     yield made
     gateway.wgctl("down", check=False)
@@ -145,6 +162,53 @@ def test_an_expired_peer_leaves_by_itself_without_the_controller(scene: Scene) -
 
     scene.start("controller")
     gateway.wait_ready(*ROLES[1:])
+
+
+def test_a_program_has_a_name_while_it_runs_and_its_status_is_ours(scene: Scene) -> None:
+    gateway = scene.lab.gateway
+    gateway.wgctl("app", "add", "shop", "--org", "acme")
+    process = scene.announce("--name", "shop-1", "--check-tcp", "8080", script=ENDS_WITH_3)
+    eventually(lambda: scene.resolves("shop.internal") == scene.server["address"], what="is there")
+    show = ("machine", "show", "shop-1", "--org", "acme")
+    eventually(
+        lambda: gateway.json(*show)["lease"]["healthy"],
+        what="the controller hears that it is healthy",
+        every_s=0.5,
+    )
+
+    process.terminate()
+    assert process.wait(20) == 3
+    # Withdrawn: its lease would last for longer.
+    eventually(lambda: not scene.resolves("shop.internal"), within_s=TTL_S / 2, what="gone")
+
+
+def test_a_lease_goes_on_and_ends_without_the_controller(scene: Scene) -> None:
+    """The killed announcer's program ends too, and a controller that is back hears of it all."""
+    gateway = scene.lab.gateway
+    process = scene.announce("--name", "shop-2", script=LIVES)
+    eventually(lambda: scene.resolves("shop.internal") == scene.server["address"], what="is there")
+    scene.stop("controller")
+    until = time.monotonic() + TTL_S + 1
+    while time.monotonic() < until:
+        assert scene.resolves("shop.internal") == scene.server["address"]
+        time.sleep(1)
+
+    process.kill()
+    process.wait(20)
+    program = f"{sys.executable} -c {LIVES}"
+    eventually(lambda: not pids_of(scene.server_host, program), what="the program has ended")
+    # Within its TTL, and what a busy machine takes to look.
+    eventually(
+        lambda: not scene.resolves("shop.internal"), within_s=TTL_S + 5, what="gone", every_s=0.5
+    )
+
+    scene.start("controller")
+    gateway.wait_ready(*ROLES[1:])
+    eventually(
+        lambda: not gateway.json("machine", "list", "shop", "--org", "acme"),
+        what="the controller has removed the machine",
+        every_s=0.5,
+    )
 
 
 def role_pid(scene: Scene, role: str) -> int:

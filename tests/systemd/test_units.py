@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wgctl.core.model import Role
-from wgctl.core.settings import DEFAULT_PATH, KEY_NAME
+from wgctl.core.settings import DEFAULT_PATH, KEY_NAME, Settings
 from wgctl.daemon.devices import UNIT_VARIABLE
 from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP
 from wgctl.daemon.users import ROLE_USERS
@@ -124,6 +124,9 @@ def test_units_and_code_mean_the_same_names() -> None:
     assert userspace["Group"] == GROUP
     assert userspace["SuccessExitStatus"] == userspace["RestartPreventExitStatus"]
     assert userspace["SuccessExitStatus"] == str(NOT_WANTED)
+    settings = Settings.model_validate({"gateway": {"region": "ams", "endpoint": "host:1"}})
+    api = section("wgctl-internal-api.service", "Service")
+    assert api["ReadWritePaths"] == str(settings.leases_file.parent)
     for name in SERVICES:
         assert f"ConditionPathExists={DEFAULT_PATH}\n" in (FOLDER / name).read_text()
     for role in Role:
@@ -189,6 +192,7 @@ def test_users_groups_and_folders_are_made_as_the_roles_expect_them(host: Host) 
     assert host.seen("run/wgctl/node") == ("wgctl-controller", "wgctl-node", 0o2755)
     assert host.seen("run/wgctl/resolver") == ("wgctl-resolver", "wgctl", 0o2755)
     assert host.seen("run/wireguard") == ("root", "wgctl-wireguard", 0o1775)
+    assert host.seen("run/wgctl/leases") == ("wgctl-internal-api", "wgctl-node", 0o2750)
     for name in ("controller/api.sock", "node/node.sock", "resolver/resolver.sock"):
         assert str((host.root / "run/wgctl" / Path(name).name).readlink()) == name
     for role in Role:

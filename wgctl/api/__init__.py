@@ -5,6 +5,7 @@ nodes        what this host's roles use, over node.sock: the feed and reports
 internal     what peers use, on port 4280 of their network's ::3
 |
 org, network, peer, app, machine, gateway, status     routes
+lease                                                 what peers announce, relayed
 feed                                                  the stream of changes
 |
 door         builds an application; no route starts without a declared scope

@@ -121,8 +121,8 @@ def app_shape(org: str, facts: AppFacts) -> schema.App:
 
 
 def machine_shape(org: str, facts: MachineFacts, seen: Observations) -> schema.Machine:
-    """Return a machine, with what its probes found, as JSON shows it."""
-    return schema.Machine(**_machine_fields(org, facts, seen.of_machine(facts.machine.id)))
+    """Return a machine, with what was heard of its health and lease, as JSON shows it."""
+    return schema.Machine(**_machine_fields(org, facts, seen))
 
 
 def machine_details(org: str, facts: MachineFacts, seen: Observations) -> schema.MachineDetails:
@@ -134,11 +134,12 @@ def machine_details(org: str, facts: MachineFacts, seen: Observations) -> schema
         )
         for moved in record.transitions
     ]
-    return schema.MachineDetails(**_machine_fields(org, facts, record), events=events)
+    return schema.MachineDetails(**_machine_fields(org, facts, seen), events=events)
 
 
-def _machine_fields(org: str, facts: MachineFacts, record: Record) -> dict[str, Any]:
+def _machine_fields(org: str, facts: MachineFacts, seen: Observations) -> dict[str, Any]:
     machine, check = facts.machine, facts.check
+    record, lease = seen.of_machine(machine.id), seen.lease_of(machine.id)
     probed = check is not None and machine.state is model.MachineState.STARTED
     return {
         "name": machine.name,
@@ -157,6 +158,7 @@ def _machine_fields(org: str, facts: MachineFacts, record: Record) -> dict[str, 
         "state": machine.state,
         "check": None if check is None else _check_shape(check),
         "health": record.health if probed else None,
+        "lease": _lease_shape(machine, lease),
         "created_at": _moment(machine.created_at),
     }
 
@@ -192,6 +194,16 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
 def port_of(port: schema.Port) -> model.Port:
     """Return the value that the JSON shape of a port stands for."""
     return model.Port(Label(port.name), port.number, port.protocol)
+
+
+def _lease_shape(machine: model.Machine, sight: model.LeaseSight | None) -> schema.Lease | None:
+    if machine.lease_s is None:
+        return None
+    return schema.Lease(
+        ttl_s=machine.lease_s,
+        ends_at=None if sight is None else _moment(sight.ends_at),
+        healthy=None if sight is None else sight.healthy,
+    )
 
 
 def check_row(check: health_shape.Check) -> NewCheckRow:

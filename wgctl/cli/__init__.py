@@ -2,6 +2,7 @@
 
     main            runs a command, turns what it raised into a message and an exit code
     command         the kinds of click command: what all of them take, near misses, laziness
+    instance        what a machine is said to be
     options         --org, --network, --config, --json; names as arguments
     session         what one call was told: which config, which form, which controller
     preferences     the user's own file
@@ -20,6 +21,7 @@
     release         what stands beside an installed wgctl
 
     org network peer app machine gateway      the nouns
+    announce                                  a verb of machine, for peers
     init serve backup status dns doctor       the verbs of a host
 
 `wgctl --help` has 150 ms: nothing here loads a noun, or a library beyond click, before it is used.

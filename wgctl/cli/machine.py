@@ -3,17 +3,18 @@
 Starts and stops no process: a stopped machine is one that its app's name does not answer with.
 """
 
-import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from peers.errors import shown
-from peers.names import Label, parse_metadata_key, parse_metadata_value, parse_port_name
+from peers.names import Label
 from wgctl.cli import consent, wording
+from wgctl.cli.announce import announce
 from wgctl.cli.command import Noun
 from wgctl.cli.health import check_options, new_check, print_events, written
+from wgctl.cli.instance import facts_of, instance_options
 from wgctl.cli.options import (
     LabelType,
     name_argument,
@@ -23,18 +24,11 @@ from wgctl.cli.options import (
 )
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
-from wgctl.core.errors import Invalid
 
 if TYPE_CHECKING:
     from wgctl.core import schema
 
 __all__ = ["machine"]
-
-_PORT = re.compile(r"([^=]+)=([1-9][0-9]{0,4})(?:/(tcp|udp))?")
-_MAX_PORT = 65535
-_MAX_MANY = 64  # the API's own limit for ports and for metadata
-
-_Value = TypeVar("_Value")
 
 _COLUMNS: Columns["schema.Machine"] = {
     "name": lambda machine: machine.name,
@@ -48,6 +42,7 @@ _COLUMNS: Columns["schema.Machine"] = {
     "health": lambda machine: machine.health or wording.ABSENT,
     "ports": lambda machine: _words(f"{p.name}={p.number}/{p.protocol}" for p in machine.ports),
     "metadata": lambda machine: _words(f"{k}={v}" for k, v in machine.metadata.items()),
+    "lease": lambda machine: wording.lease(machine.lease, now=datetime.now(UTC)),
     "created": lambda machine: wording.date(machine.created_at),
 }
 
@@ -68,31 +63,7 @@ machine = Noun("machine", help="Machines: running instances of an app, each on a
 @name_argument("app", name="app")
 @click.argument("name", type=LabelType("machine"), required=False)
 @click.option("--peer", type=LabelType("peer"), required=True, help="The peer that it runs on.")
-@click.option(
-    "--region",
-    type=LabelType("region"),
-    help="Default: that of the peer's gateway; REGION.APP.internal.",
-)
-@click.option(
-    "--process-group",
-    type=LabelType("process group"),
-    default="app",
-    show_default=True,
-    help="What it does in the app: GROUP.process.APP.internal.",
-)
-@click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    metavar="NAME=PORT[/tcp|/udp]",
-    help="A port, found as SRV of _NAME._tcp.APP.internal.",
-)
-@click.option(
-    "--metadata",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="A fact to find it by, as VALUE.KEY.kv._metadata.APP.internal.",
-)
+@instance_options
 @org_option
 @network_option
 @pass_session
@@ -102,6 +73,9 @@ def add(session: Session, /, org: Label, **given: Any) -> None:
     added = session.client().add_machine(org, new)
     note(f"machine {added.name} of app {added.app} added")
     print_one(added, _FACTS, as_json=session.as_json)
+
+
+machine.add_command(announce)
 
 
 @machine.command(name="list", examples=["wgctl machine list web --org acme"])
@@ -194,48 +168,11 @@ def _set_state(session: Session, org: Label, network: Label, *, name: Label, sta
     print_one(found, _FACTS, as_json=session.as_json)
 
 
-def _new_machine(
-    *, ports: tuple[str, ...], metadata: tuple[str, ...], **given: Any
-) -> "schema.NewMachine":
-    named = _unique("port", (_port(text) for text in ports))
-    facts = _unique("metadata key", (_fact(text) for text in metadata))
+def _new_machine(**given: Any) -> "schema.NewMachine":
+    facts = facts_of(given)
     from wgctl.core import schema
-    from wgctl.core.model import Protocol
 
-    return schema.NewMachine(
-        ports=[
-            schema.Port(name=name, number=number, protocol=Protocol(protocol))
-            for name, number, protocol in named.values()
-        ],
-        metadata={key: str(value) for key, value in facts.items()},
-        **given,
-    )
-
-
-def _port(text: str) -> tuple[str, tuple[Label, int, str]]:
-    match = _PORT.fullmatch(text)
-    if match is None or int(match[2]) > _MAX_PORT:
-        raise Invalid(f"--port {shown(text)}, expected NAME=PORT or NAME=PORT/udp: http=8080/tcp")
-    name, protocol = parse_port_name(match[1]), match[3] or "tcp"
-    return f"{name}/{protocol}", (name, int(match[2]), protocol)
-
-
-def _fact(text: str) -> tuple[Label, Label]:
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise Invalid(f"--metadata {shown(text)}, expected KEY=VALUE")
-    return parse_metadata_key(key), parse_metadata_value(value)
-
-
-def _unique(what: str, pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
-    found: dict[str, _Value] = {}
-    for name, value in pairs:
-        if name in found:
-            raise Invalid(f"{what} {name!a} twice, expected once")
-        found[name] = value
-    if len(found) > _MAX_MANY:
-        raise Invalid(f"{what}: {len(found)} of them, expected at most {_MAX_MANY}")
-    return found
+    return schema.NewMachine(**facts)
 
 
 def _words(words: Iterable[str]) -> str:

@@ -4,8 +4,12 @@ The JSON forms are `wgctl.core.schema`'s; reading the clock is the caller's.
 """
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-__all__ = ["ABSENT", "ago", "date", "expiry", "size", "yes_no"]
+if TYPE_CHECKING:
+    from wgctl.core import schema
+
+__all__ = ["ABSENT", "ago", "date", "expiry", "lease", "size", "yes_no"]
 
 ABSENT = "-"
 """What stands in a table where there is no value: never empty, so that columns can be counted."""
@@ -32,6 +36,19 @@ def expiry(then: datetime | None, *, now: datetime) -> str:
 def date(then: datetime) -> str:
     """Return `2026-01-31T12:00:00Z`."""
     return then.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def lease(found: "schema.Lease | None", *, now: datetime) -> str:
+    """Return `15s, ends in 12 s`, and when its announcer says so that the machine is unhealthy."""
+    if found is None:
+        return ABSENT
+    told = [f"{found.ttl_s}s"]
+    if found.ends_at is not None:
+        verb = "ends" if found.ends_at > now else "ended"
+        told.append(f"{verb} {expiry(found.ends_at, now=now)}")
+    if found.healthy is False:
+        told.append("unhealthy")
+    return ", ".join(told)
 
 
 def size(count_bytes: int) -> str:

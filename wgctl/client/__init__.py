@@ -1,7 +1,9 @@
 """HTTP out: what operators and roles ask of a controller and of a resolver.
 
 api        operators' requests over `api.sock`, as shapes of `wgctl.core.schema`
-node       a role's requests over `node.sock`: register, report, follow
+node       a role's requests over `node.sock`: register, report, relay, follow
+internal   a peer's requests to `_api.internal`: announce, renew, withdraw
+refusal    what a refusal of any of them is
 resolver   one DNS question, asked in the name of a network
 |
 unix_http    one HTTP request over a Unix socket, with the standard library alone

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
+from wgctl.client.refusal import refusal_in
 from wgctl.client.unix_http import Answer, Lost, ask, download
-from wgctl.core.errors import REFUSALS, Denied, Refusal, Unavailable
+from wgctl.core.errors import Denied, Refusal, Unavailable
 from wgctl.core.health_shape import Check
 from wgctl.core.model import MachineState
 from wgctl.core.schema import (
@@ -34,7 +35,6 @@ from wgctl.core.schema import (
     Org,
     Page,
     Peer,
-    Problem,
     Status,
 )
 
@@ -50,8 +50,6 @@ _Query: TypeAlias = Mapping[str, str | None]
 """Parameters of a request; None: left out."""
 
 _NO_QUERY: _Query = MappingProxyType({})
-
-_KINDS = {codes.name: kind for kind, codes in REFUSALS.items()}
 
 _Shape = TypeVar("_Shape", bound=BaseModel)
 _Item = TypeVar("_Item")
@@ -322,14 +320,10 @@ class Client:
         )
 
     def _refusal(self, answer: Answer) -> Exception:
-        try:
-            problem = Problem.model_validate_json(answer.body)
-        except ValidationError:
-            return Refusal(
-                f"the controller at {self._socket} answered {answer.status} without a "
-                "reason: its log says more"
-            )
-        return _KINDS.get(problem.type, Refusal)(problem.detail)
+        return refusal_in(answer.body) or Refusal(
+            f"the controller at {self._socket} answered {answer.status} without a "
+            "reason: its log says more"
+        )
 
 
 def _path(*segments: str) -> str:

@@ -6,17 +6,22 @@ One request each; when to ask again is the role's business.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlencode
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from wgctl.client.refusal import refusal_in
 from wgctl.client.unix_stream import Answer, asked
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Event, parse_line
+from wgctl.core.lease_schema import Announced, Announcement, LeaseReport
 from wgctl.core.model import Role
-from wgctl.core.schema import Gateway, NewGateway, Problem, RoleReport
+from wgctl.core.schema import Gateway, NewGateway, RoleReport
 
 __all__ = ["Node"]
+
+_Shape = TypeVar("_Shape", bound=BaseModel)
 
 _TIMEOUT_S = 5.0
 _SILENCE_S = 15.0
@@ -32,41 +37,60 @@ class Node:
 
     async def register(self, gateway: NewGateway) -> Gateway:
         """Bring the controller's record of this gateway up to date."""
-        body = gateway.model_dump_json().encode()
-        async with self._asked("POST", "/v1/gateways", body=body) as answer:
-            told = await answer.body()
-        try:
-            return Gateway.model_validate_json(told)
-        except ValidationError as error:
-            raise Unavailable(f"the controller's answer is not a gateway: {error}") from error
+        async with self._asked("POST", "/v1/gateways", said=gateway) as answer:
+            await self._require_good(answer)
+            return _shaped(Gateway, await answer.body())
 
     async def report(self, report: RoleReport) -> None:
         """Leave a report."""
-        async with self._asked(
-            "POST", "/v1/reports", body=report.model_dump_json().encode()
-        ) as answer:
-            await answer.body()
+        async with self._asked("POST", "/v1/reports", said=report) as answer:
+            await self._require_good(answer)
+
+    async def announce(self, said: Announcement) -> Announced:
+        """Relay what a peer announces; raises also what the controller refuses it with."""
+        async with self._asked("POST", "/v1/announcements", said=said) as answer:
+            if answer.refused and (refusal := refusal_in(await answer.body())) is not None:
+                raise refusal
+            await self._require_good(answer)
+            return _shaped(Announced, await answer.body())
+
+    async def report_leases(self, report: LeaseReport) -> None:
+        """Tell how leases stand, and which have ended."""
+        async with self._asked("POST", "/v1/leases", said=report) as answer:
+            await self._require_good(answer)
 
     async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[Event]:
         """Yield the events of the feed after `since`, for as long as the connection lives."""
         query = urlencode({"role": role.value, "epoch": epoch, "since": since})
         async with self._asked("GET", f"/v1/feed?{query}", silence_s=_SILENCE_S) as answer:
+            await self._require_good(answer)
             async for line in answer.lines():
                 yield parse_line(line)
 
     @asynccontextmanager
     async def _asked(
-        self, method: str, target: str, *, body: bytes | None = None, silence_s: float = _TIMEOUT_S
+        self,
+        method: str,
+        target: str,
+        *,
+        said: BaseModel | None = None,
+        silence_s: float = _TIMEOUT_S,
     ) -> AsyncIterator[Answer]:
-        """Ask, and raise Unavailable with the reason that the controller gave, if it refused."""
+        body = None if said is None else said.model_dump_json().encode()
         async with asked(self._socket, method, target, body=body, silence_s=silence_s) as answer:
-            if not answer.good:
-                raise Unavailable(f"the controller at {self._socket}: {await _reason(answer)}")
             yield answer
 
+    async def _require_good(self, answer: Answer) -> None:
+        """Raise Unavailable with the reason that the controller gave, if it refused."""
+        if answer.good:
+            return
+        told = refusal_in(await answer.body())
+        reason = told or f"it answered {answer.status} without a reason: its log says more"
+        raise Unavailable(f"the controller at {self._socket}: {reason}")
 
-async def _reason(answer: Answer) -> str:
+
+def _shaped(shape: type[_Shape], body: bytes) -> _Shape:
     try:
-        return Problem.model_validate_json(await answer.body()).detail
-    except ValidationError:
-        return f"it answered {answer.status} without a reason: its log says more"
+        return shape.model_validate_json(body)
+    except ValidationError as error:
+        raise Unavailable(f"the controller's answer is no {shape.__name__}: {error}") from error

@@ -62,6 +62,11 @@ class Answer:
         """Whether the request was met: a status of 2xx."""
         return self.status // 100 == 2  # noqa: PLR2004  # the class of a status
 
+    @property
+    def refused(self) -> bool:
+        """Whether the request was at fault: a status of 4xx."""
+        return self.status // 100 == 4  # noqa: PLR2004  # the class of a status
+
     def request(self, method: str, target: str, body: bytes | None) -> bytes:
         """Return the request as it is sent."""
         headers = [("Host", _HOST), ("Connection", "close")]

@@ -4,6 +4,9 @@ model        what orgs, networks, gateways, peers, apps and machines are
 errors       the kinds of refusal, and what each becomes outside
 settings     the settings of one host
 schema       the JSON shapes that api and client share
+lease        until when an announced machine is there
+lease_schema the JSON shapes of that
+pace         how often one asker may ask
 feed         the stream of changes, and its lines
 access       the scopes that a route may declare, and who has them
 allocate     which network id, which number

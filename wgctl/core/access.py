@@ -23,6 +23,7 @@ class Scope(StrEnum):
     APP_WRITE = "app:write"
     MACHINE_READ = "machine:read"
     MACHINE_WRITE = "machine:write"
+    MACHINE_ANNOUNCE = "machine:announce"
     GATEWAY_READ = "gateway:read"
     STATUS_READ = "status:read"
     STORE_READ = "store:read"
@@ -41,9 +42,10 @@ class Asker(StrEnum):
 
 SCOPES: Mapping[Asker, frozenset[Scope]] = MappingProxyType(
     {
-        Asker.OPERATOR: frozenset(Scope) - {Scope.FEED_READ, Scope.NODE_WRITE, Scope.SELF_READ},
+        Asker.OPERATOR: frozenset(Scope)
+        - {Scope.FEED_READ, Scope.NODE_WRITE, Scope.SELF_READ, Scope.MACHINE_ANNOUNCE},
         Asker.NODE: frozenset({Scope.FEED_READ, Scope.NODE_WRITE}),
-        Asker.PEER: frozenset({Scope.SELF_READ}),
+        Asker.PEER: frozenset({Scope.SELF_READ, Scope.MACHINE_ANNOUNCE}),
     }
 )
 """Everything that is not listed is denied."""

@@ -74,7 +74,7 @@ NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
     {
         Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL}),
         Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE, Kind.CHECK}),
-        Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER}),
+        Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER, Kind.MACHINE}),
     }
 )
 """What each role's copy holds; a role that is not here may not follow the feed."""
@@ -179,7 +179,9 @@ _READ: Mapping[str, Callable[..., object]] = {
     "state": MachineState,
     "ports": _ports,
     "metadata": _metadata,
-    "expires_at": lambda value: None if value is None else _number(value),
+    **dict.fromkeys(
+        ("expires_at", "lease_s"), lambda value: None if value is None else _number(value)
+    ),
     "forwards": _flag,
     "target": lambda value: Target.parse(_text(value)),
     **dict.fromkeys(("name", "slug", "owner", "region", "process_group"), _text),

@@ -23,6 +23,7 @@ __all__ = [
     "Check",
     "FollowingRole",
     "Gateway",
+    "LeaseSight",
     "LostSeal",
     "Machine",
     "MachineState",
@@ -181,7 +182,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One running instance of an app, on a peer whose address it has."""
+    """One running instance of an app, on a peer whose address it has.
+
+    `lease_s` is how long it is there after the peer last said so; None: until it is removed.
+    """
 
     id: int
     org_id: int
@@ -195,6 +199,16 @@ class Machine:
     metadata: Mapping[str, str]
     state: MachineState
     created_at: int
+    # A default, since rows that were written before there were leases say nothing of one.
+    lease_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSight:
+    """When a lease is to end unless it is renewed, and whether its machine is healthy."""
+
+    ends_at: int
+    healthy: bool
 
 
 @dataclass(frozen=True, slots=True)

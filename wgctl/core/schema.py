@@ -36,11 +36,13 @@ __all__ = [
     "App",
     "Enrolment",
     "Gateway",
+    "Lease",
     "Machine",
     "MachineDetails",
     "Network",
     "NewApp",
     "NewGateway",
+    "NewInstance",
     "NewKey",
     "NewMachine",
     "NewNetwork",
@@ -278,16 +280,10 @@ def _distinct(ports: list[Port]) -> list[Port]:
     return ports
 
 
-class NewMachine(_Shape):
-    """A machine to add to an app, on a peer of the same network.
+class NewInstance(_Shape):
+    """What is said of a machine; without a region it gets that of its peer's gateway."""
 
-    Without a name it gets one; without a region, that of the peer's gateway.
-    """
-
-    name: _LabelText | None = None
-    network: _LabelText = "default"
     app: _LabelText
-    peer: _LabelText
     region: _LabelText | None = None
     process_group: _LabelText = "app"
     ports: Annotated[list[Port], AfterValidator(_distinct)] = Field(
@@ -299,14 +295,34 @@ class NewMachine(_Shape):
     ] = Field(default_factory=dict, max_length=64)
 
 
+class NewMachine(NewInstance):
+    """A machine to add to an app, on a peer of the same network; without a name it gets one."""
+
+    name: _LabelText | None = None
+    network: _LabelText = "default"
+    peer: _LabelText
+
+
 class NewState(_Shape):
     """The state that a machine is to have."""
 
     state: MachineState
 
 
+class Lease(_Shape):
+    """A lease: the peer announced the machine, and renews it within each `ttl_s`.
+
+    `ends_at` is when it ends if it is not renewed, `healthy` what the announcer last said: None
+    while nobody has told the controller.
+    """
+
+    ttl_s: int
+    ends_at: datetime | None
+    healthy: bool | None
+
+
 class Machine(_Shape):
-    """A machine; its address is its peer's.
+    """A machine; its address is its peer's. Without a lease it is there until it is removed.
 
     `health` is None for a machine that is not probed: one without a check, or stopped.
     """
@@ -324,6 +340,7 @@ class Machine(_Shape):
     state: MachineState
     check: Check | None
     health: Health | None
+    lease: Lease | None
     created_at: datetime
 
 

@@ -153,6 +153,11 @@ class Settings(_Section):
         return self.runtime_dir / "resolver.sock"
 
     @property
+    def leases_file(self) -> Path:
+        """How the leases stand that the internal API renews; the resolver reads it."""
+        return self.runtime_dir / "leases" / "standings"
+
+    @property
     def key_file(self) -> Path:
         """The gateway's private key, which root alone may read and write."""
         return self.state_dir / KEY_NAME

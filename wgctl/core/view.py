@@ -17,24 +17,29 @@ name above it does too, and holds nothing if nothing else gives it records (RFC 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wgctl.core.model import App, Machine, Network, Peer
 from wgctl.core.names.app import NEAREST, Instance, app_names, nearest, top
-from wgctl.core.names.record_set import Entry, RecordSet, address, listing
+from wgctl.core.names.record_set import TTL_S, Entry, RecordSet, address, listing
 from wgctl.core.names.reverse import Reverse
 from wgctl.core.names.special import special_zones
 from wgctl.core.names.zone import API, INTERNAL, Node, Zone, zone_at
 from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.wire import Labels, Qtype
 
-__all__ = ["View", "build"]
+__all__ = ["View", "build", "prolonged"]
 
 _APPS: Labels = (b"_apps", *INTERNAL)
 _PEERS: Labels = (b"_peer", *INTERNAL)
 _INSTANCES: Labels = (b"_instances", *INTERNAL)
+
+_NO_LEASES: Mapping[int, int] = MappingProxyType({})
+
+# Seconds that are left are counted with the one that has begun, and a view may be 1 s old.
+_UNSURE_S = 2
 
 _Names = Iterator[tuple[Labels, Mapping[int, RecordSet]]]
 
@@ -43,13 +48,17 @@ _Names = Iterator[tuple[Labels, Mapping[int, RecordSet]]]
 class View:
     """All names of one network at one moment.
 
-    `expires_at` is when the view is wrong without any change, because a peer's time is over; None:
-    never. `names` are those under `internal` that are written down; the others are `reverse`, and
-    `top<N>` above each name of `nearest`.
+    `expires_at` is when the view is wrong without any change, because a peer's time is over or a
+    lease is about to end; None: never. `ends_at` is the first of these of a peer. `leased` are the
+    machines whose leases the view counts on, None where one of them is about to end. `names` are
+    those under `internal` that are written down; the others are `reverse`, and `top<N>` above each
+    name of `nearest`.
     """
 
     network: Network
     expires_at: int | None
+    ends_at: int | None
+    leased: frozenset[int] | None
     zone: Zone
     names: Mapping[Labels, Node]
     nearest: Mapping[Labels, RecordSet]
@@ -91,7 +100,7 @@ class View:
         return None
 
 
-def build(
+def build(  # noqa: PLR0913  # each of these is a fact of its own
     network: Network,
     peers: Iterable[Peer],
     apps: Iterable[App],
@@ -100,11 +109,14 @@ def build(
     now: int,
     here: Vantage = NOWHERE,
     failing: frozenset[int] = frozenset(),
+    leases: Mapping[int, int] = _NO_LEASES,
 ) -> View:
     """Return the view of `network` at `now`; the rows must all be its own.
 
-    `here` says what is near, `failing` are the ids of machines that do not pass their checks. The
-    serial of the zones is `now`: a revision would tell a tenant how busy all the others are.
+    `here` says what is near, `failing` are the ids of machines that do not pass their checks,
+    `leases` the seconds that are left to those that have a lease, 0 after its end. No answer may
+    be kept for longer than its machines are there. The serial of the zones is `now`: a revision
+    would tell a tenant how busy all the others are.
     """
     living = [
         _Member(peer, (peer.name.encode(), *_PEERS), address(peer.address))
@@ -112,24 +124,40 @@ def build(
         if not peer.expired(now=now)
     ]
     homes = [_Home(app, (app.name.encode(), *INTERNAL), []) for app in apps]
-    _settle(homes, living, machines=machines, failing=failing)
+    there = [machine for machine in machines if leases.get(machine.id, 1) > 0]
+    _settle(homes, living, machines=there, failing=failing)
+    kept = _shorten(homes, leases)
     zone = zone_at(INTERNAL, serial=now)
     names = {INTERNAL: Node(zone, zone.records)}
-    for labels, records in _forward(network, living, homes):
+    for labels, records in _forward(network, living, homes, kept):
         _add(names, labels, Node(zone, records))
     near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
     for labels in near:
         _add(names, labels, Node(zone, {}))
     targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living)]
     ends = [one.peer.expires_at for one in living if one.peer.expires_at is not None]
+    ends_at = min(ends, default=None)
     return View(
         network,
-        min(ends, default=None),
+        _expiry(ends_at, leases, now=now),
+        ends_at,
+        None if _any_short(leases) else _lasting(leases),
         zone,
         MappingProxyType(names),
         MappingProxyType(near),
         Reverse.of(network.prefix, targets, serial=now),
     )
+
+
+def prolonged(view: View, leases: Mapping[int, int], *, now: int) -> View | None:
+    """Return `view`, which has expired, for as long as it is right since leases were renewed.
+
+    None where it is not: it must be built anew.
+    """
+    stays = view.ends_at is None or view.ends_at > now
+    if stays and not _any_short(leases) and _lasting(leases) == view.leased:
+        return replace(view, expires_at=_expiry(view.ends_at, leases, now=now))
+    return None
 
 
 class _Member(NamedTuple):
@@ -168,7 +196,54 @@ def _settle(
         home.instances.sort(key=lambda one: one.entry)
 
 
-def _forward(network: Network, members: Iterable[_Member], homes: Iterable[_Home]) -> _Names:
+def _shorten(homes: Iterable[_Home], leases: Mapping[int, int]) -> Mapping[int, int]:
+    """Shorten how long the addresses of apps may be kept; return that of each app, by its id.
+
+    The records of one name have one TTL (RFC 2181, section 5.2).
+    """
+    kept = {home.app.id: _kept_s(home, leases) for home in homes}
+    for home in homes:
+        ttl_s = kept[home.app.id]
+        if ttl_s < TTL_S:
+            short = [
+                replace(one, entry=address(one.address, ttl_s=ttl_s)) for one in home.instances
+            ]
+            home.instances[:] = short
+    return kept
+
+
+def _kept_s(home: _Home, leases: Mapping[int, int]) -> int:
+    left = (leases.get(one.machine.id) for one in home.instances)
+    return min((_ttl_s(left_s) for left_s in left if left_s is not None), default=TTL_S)
+
+
+def _ttl_s(left_s: int) -> int:
+    """Return how long an answer may be kept whose machine has a lease."""
+    return min(TTL_S, max(0, left_s - _UNSURE_S))
+
+
+def _lasting(leases: Mapping[int, int]) -> frozenset[int]:
+    return frozenset(machine_id for machine_id, left_s in leases.items() if left_s > 0)
+
+
+def _any_short(leases: Mapping[int, int]) -> bool:
+    """Whether a lease is so near to its end that answers may not be kept as long as others."""
+    return any(left_s > 0 and _ttl_s(left_s) < TTL_S for left_s in leases.values())
+
+
+def _expiry(ends_at: int | None, leases: Mapping[int, int], *, now: int) -> int | None:
+    """Return when a peer's time is over or the TTL of an answer has to be shorter."""
+    steps = (now + max(1, left_s - _UNSURE_S - TTL_S) for left_s in leases.values() if left_s > 0)
+    ends = [] if ends_at is None else [ends_at]
+    return min((*ends, *steps), default=None)
+
+
+def _forward(
+    network: Network,
+    members: Iterable[_Member],
+    homes: Iterable[_Home],
+    kept: Mapping[int, int],
+) -> _Names:
     yield API, _alone(address(network.resolver))
     yield _APPS, listing(sorted(home.app.name for home in homes))
     yield _PEERS, listing(sorted(member.peer.name for member in members))
@@ -177,11 +252,12 @@ def _forward(network: Network, members: Iterable[_Member], homes: Iterable[_Home
     directory = [(home.app, one) for home in homes for one in home.instances]
     directory.sort(key=lambda row: row[1].machine.name)
     started = (_line(app, one) for app, one in directory if one.started)
-    yield _INSTANCES, listing(started, separator=";")
+    shortest_s = min(kept.values(), default=TTL_S)
+    yield _INSTANCES, listing(started, separator=";", ttl_s=shortest_s)
     deployed = (_line(app, one) for app, one in directory)
-    yield (b"all", *_INSTANCES), listing(deployed, separator=";")
+    yield (b"all", *_INSTANCES), listing(deployed, separator=";", ttl_s=shortest_s)
     for home in homes:
-        yield from app_names(home.name, home.instances)
+        yield from app_names(home.name, home.instances, ttl_s=kept[home.app.id])
 
 
 def _add(names: dict[Labels, Node], labels: Labels, node: Node) -> None:

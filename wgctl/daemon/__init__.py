@@ -6,12 +6,13 @@ roles           wgctl run ROLE: which entry a role has
 controller      store, feed and API
 gateway         copy, netlink, WireGuard, nftables
 resolver        copy, views, sockets
-internal_api    copy, port 4280
+internal_api    copy, leases, port 4280
 |
 follow          feed -> copy, for ever
 health          checks of the copy -> who is left out of the answers
 rounds          when each probe is due
 ledger          what is remembered of each machine
+leases          what peers announce -> the controller, and a file for the resolver
 devices         the WireGuard device: the kernel's, or a process
 userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
 unix            the roles' sockets
@@ -21,6 +22,7 @@ logs            events with fields, on stderr
 |
 locks           one controller a state folder
 |
+announcer       wgctl machine announce: the lease of a program on a peer
 initialise      wgctl init
 backup          wgctl backup
 restore         wgctl restore

@@ -1,4 +1,4 @@
-"""The internal API role: who one is, inside the networks, from this role's own copy.
+"""The internal API role: who one is, inside the networks, and leases, from this role's own copy.
 
 Listens on the tunnel's device alone, and again when that device was made anew.
 """
@@ -14,10 +14,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from wgctl.api.internal import PORT, internal_app
+from wgctl.client.node import Node
 from wgctl.core.model import Role
 from wgctl.core.schema import SelfReply
 from wgctl.core.settings import Settings
-from wgctl.daemon.follow import Follower, open_copy
+from wgctl.daemon.follow import Changes, Follower, open_copy
+from wgctl.daemon.leases import Leases
 from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.drivers.http_stream import guarded
@@ -47,16 +49,18 @@ async def _run(settings: Settings, copy: Copy) -> None:
         return who(copy, address, now=int(time.time()))
 
     reports = Reports(copy, role=Role.INTERNAL_API, socket=settings.node_socket)
-    follower = Follower(
-        copy,
-        role=Role.INTERNAL_API,
-        socket=settings.node_socket,
-        on_commit=lambda _changes: reports.soon(),
-    )
+    leases = Leases(copy, node=Node(settings.node_socket), path=settings.leases_file)
+
+    def take(changes: Changes) -> None:
+        leases.take(changes)
+        reports.soon()
+
+    follower = Follower(copy, role=Role.INTERNAL_API, socket=settings.node_socket, on_commit=take)
     service = Service.of(os.environ)
-    app = internal_app(identify)
+    app = internal_app(identify, leases.desk)
     tasks = [
         asyncio.create_task(follower.run()),
+        asyncio.create_task(leases.run()),
         asyncio.create_task(reports.run()),
         asyncio.create_task(_serve(app, settings.gateway.interface, reports, service)),
         asyncio.create_task(pulse(service)),

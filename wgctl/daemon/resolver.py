@@ -9,19 +9,23 @@ import os
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import IPv6Network
+from pathlib import Path
+from typing import Never
 
 import structlog
 
+from wgctl.core.errors import Invalid
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Role
+from wgctl.core.lease import Heard, Standing
+from wgctl.core.model import Machine, Network, Role
 from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
-from wgctl.core.view import View, build
+from wgctl.core.view import View, build, prolonged
 from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.health import Checkup
 from wgctl.daemon.ledger import Ledger
@@ -32,6 +36,7 @@ from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
 from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
 from wgctl.drivers.dns_stream import Streams
+from wgctl.drivers.lease_file import LeaseReader
 from wgctl.drivers.probe import Prober
 from wgctl.drivers.systemd import Service
 from wgctl.drivers.upstream import Upstreams
@@ -45,6 +50,7 @@ _HEALTH_NAME = "health.sqlite"
 _PREFIX_LENGTH = 48
 _REST_BYTES = 10
 _TURN_BITS = 32
+_HEAR_S = 0.25
 
 _log = structlog.get_logger()
 
@@ -71,9 +77,21 @@ def run(settings: Settings) -> None:
 class Views:
     """The views of the networks that were asked for, each until something in it changes."""
 
-    def __init__(self, copy: Copy, *, now: Callable[[], int], here: Vantage = NOWHERE) -> None:
-        """Build views from `copy`, as seen from `here`; `now` gives seconds since 1970."""
+    def __init__(
+        self,
+        copy: Copy,
+        *,
+        now: Callable[[], int],
+        here: Vantage = NOWHERE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Build views from `copy`, as seen from `here`.
+
+        `now` gives seconds since 1970, `clock` those that leases are counted in.
+        """
         self._copy = copy
+        self._clock = clock
+        self._heard = Heard()
         self._now = now
         self._here = here
         self._failing: dict[int, frozenset[int]] = {}
@@ -85,7 +103,7 @@ class Views:
         if built is not None and not built.expired(now=self._now()):
             return built.view
         self._built.pop(network, None)
-        built = self._build(network)
+        built = (built and self._prolonged(built)) or self._build(network)
         if built is None:
             return None
         self._built[network] = built
@@ -107,33 +125,61 @@ class Views:
         for key in [k for k, built in self._built.items() if built.view.network.id == network_id]:
             del self._built[key]
 
+    def hear(self, standings: Mapping[int, Standing]) -> None:
+        """Take how leases stand; drop the views of machines that come, go or fall ill by it."""
+        changed = {(Kind.MACHINE, id_) for id_ in self._heard.take(standings, now=self._clock())}
+        for network in [key for key, built in self._built.items() if built.rows & changed]:
+            del self._built[network]
+
+    def _prolonged(self, built: "_Built") -> "_Built | None":
+        """Return `built` for as long as it is right since leases were renewed."""
+        now = self._now()
+        view = prolonged(built.view, self._left(built.leased), now=now)
+        return None if view is None else replace(built, view=view, since=now)
+
+    def _left(self, machines: Iterable[Machine]) -> Mapping[int, int]:
+        now = self._clock()
+        left = ((machine.id, self._heard.left_s(machine, now=now)) for machine in machines)
+        return {id_: left_s for id_, left_s in left if left_s is not None}
+
     def _build(self, network: bytes) -> "_Built | None":
         prefix = IPv6Network((network + bytes(_REST_BYTES), _PREFIX_LENGTH))
         row = self._copy.network_of(prefix)
         if row is None:
             return None
         peers, apps, machines = self._copy.network_rows(row.id)
+        now = self._now()
+        leased = tuple(machine for machine in machines if machine.lease_s is not None)
+        failing = self._failing.get(row.id, frozenset()) | self._heard.failing(leased)
         view = build(
             *(row, peers, apps, machines),
-            now=self._now(),
+            now=now,
             here=self._here,
-            failing=self._failing.get(row.id, frozenset()),
+            failing=failing,
+            leases=self._left(leased),
         )
         rows = {(Kind.PEER, peer.id) for peer in peers}
         rows |= {(Kind.APP, app.id) for app in apps}
         rows |= {(Kind.MACHINE, machine.id) for machine in machines}
-        return _Built(view, frozenset(rows))
+        return _Built(view, frozenset(rows), leased, now)
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """A view and the rows that went into it: a delete of the feed names no more than a row."""
+    """A view and the rows that went into it: a delete of the feed names no more than a row.
+
+    `leased` are the machines that have a lease, `since` is when the view was right.
+    """
 
     view: View
     rows: frozenset[tuple[Kind, int]]
+    leased: tuple[Machine, ...]
+    since: int
 
     def expired(self, *, now: int) -> bool:
-        return self.view.expires_at is not None and self.view.expires_at <= now
+        # A clock that was set back must not keep what has an end.
+        ends = self.view.expires_at
+        return ends is not None and not self.since <= now < ends
 
     def touched(self, event: Put | Delete) -> bool:
         network_id = self.view.network.id
@@ -214,6 +260,7 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, ledger: L
         asyncio.create_task(DnsServer(settings.gateway.interface, answers.to, notify=tell).run()),
         asyncio.create_task(_serve_operators(operators, answers.to)),
         asyncio.create_task(reports.run()),
+        asyncio.create_task(_hear(settings.leases_file, views.hear)),
         asyncio.create_task(pulse(service)),
     ]
     _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
@@ -246,6 +293,20 @@ async def _serve_operators(listener: socket.socket, handler: Handler) -> None:
     finally:
         server.close()
         streams.close()
+
+
+async def _hear(path: Path, hear: Callable[[Mapping[int, Standing]], None]) -> Never:
+    """Pass on how leases stand, whenever that is written at `path`."""
+    reader = LeaseReader(path)
+    while True:
+        try:
+            standings = reader.news()
+        except (Invalid, OSError) as error:
+            _log.error("leases not read", reason=str(error))
+        else:
+            if standings is not None:
+                hear(standings)
+        await asyncio.sleep(_HEAR_S)
 
 
 def _log_listening(listening: Listening) -> None:

@@ -1,6 +1,7 @@
 """Use cases: one function each, one transaction each. Who may ask was decided above.
 
 org, network, peer, app, machine, gateway    what admins do, noun by noun
+lease                                        what peers announce by themselves
 reconcile                                    what a gateway host does to its kernel
 compare                                      what restoring one state over another does
 observe                                      what roles saw, kept apart from the store's truth

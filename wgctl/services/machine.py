@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from peers.names import Label
 from wgctl.core.errors import NotFound
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer, Port
+from wgctl.store.deployment import Deployment
 from wgctl.store.org import NewCheckRow, NewMachineRow, OrgDoor
 from wgctl.store.store import Store
 
@@ -18,6 +19,7 @@ __all__ = [
     "add",
     "listed",
     "remove",
+    "row_of",
     "set_check",
     "set_state",
     "shown",
@@ -58,16 +60,24 @@ def add(store: Store, org: str, new: NewMachine, *, now: int) -> MachineFacts:
         door = deployment.owned_by(org)
         network = door.network(new.network)
         app, peer = door.app(network, new.app), door.peer(network, new.peer)
-        gateway = next(g for g in deployment.gateways() if g.id == peer.gateway_id)
-        row = NewMachineRow(
-            name=new.name or _new_name(),
-            region=new.region or gateway.region,
-            process_group=new.process_group,
-            ports=new.ports,
-            metadata=new.metadata,
-            created_at=now,
-        )
+        row = row_of(deployment, peer, new, lease_s=None, now=now)
         return MachineFacts(door.add_machine(app, peer, row), network, app, peer)
+
+
+def row_of(
+    deployment: Deployment, peer: Peer, new: NewMachine, *, lease_s: int | None, now: int
+) -> NewMachineRow:
+    """Return the row of a machine on `peer`, with what is to be chosen for it."""
+    gateway = next(g for g in deployment.gateways() if g.id == peer.gateway_id)
+    return NewMachineRow(
+        name=new.name or _new_name(),
+        region=new.region or gateway.region,
+        process_group=new.process_group,
+        ports=new.ports,
+        metadata=new.metadata,
+        created_at=now,
+        lease_s=lease_s,
+    )
 
 
 def listed(store: Store, org: str, *, network: str | None, app: str | None) -> list[MachineFacts]:

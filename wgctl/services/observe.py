@@ -4,11 +4,11 @@ Takes no revision and is no part of the store's truth: after a restart it fills 
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wgctl.core.health import Record
-from wgctl.core.model import Observation, Role
+from wgctl.core.model import LeaseSight, Observation, Role
 
 __all__ = ["ALIVE_S", "Observations", "RoleFacts"]
 
@@ -49,6 +49,7 @@ class Observations:
         self._peers: dict[int, Observation] = {}
         # By machine, the one that was longest not heard of first.
         self._health: dict[int, tuple[int, Record]] = {}
+        self._leases: Mapping[int, LeaseSight] = {}
 
     def note(
         self, facts: RoleFacts, peers: Iterable[Observation], health: Iterable[Record] = ()
@@ -68,6 +69,16 @@ class Observations:
             if heard_at >= before:
                 return
             del self._health[machine_id]
+
+    def note_leases(self, leases: Mapping[int, LeaseSight]) -> None:
+        """Keep how the leases stand, by machine, in the place of what was kept."""
+        with self._lock:
+            self._leases = leases
+
+    def lease_of(self, machine_id: int) -> LeaseSight | None:
+        """Return how a machine's lease stood at last, or None."""
+        with self._lock:
+            return self._leases.get(machine_id)
 
     def roles(self) -> list[RoleFacts]:
         """Return the last report of each role, by role."""

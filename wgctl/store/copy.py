@@ -266,6 +266,15 @@ class Copy:
         )
         return row if isinstance(row, Machine) else None
 
+    def leased_machines(self) -> list[Machine]:
+        """Return the machines that have a lease."""
+        found = self._many(
+            "SELECT kind, body FROM rows "
+            "WHERE kind = 'machine' AND json_extract(body, '$.lease_s') IS NOT NULL",
+            (),
+        )
+        return [row for row in found if isinstance(row, Machine)]
+
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""
         row = self._one("SELECT kind, body FROM rows WHERE kind = 'org' AND id = ?", (org_id,))

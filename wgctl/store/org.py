@@ -68,7 +68,7 @@ class NewPeerRow:
 
 @dataclass(frozen=True, slots=True)
 class NewMachineRow:
-    """A machine before it has an id."""
+    """A machine before it has an id; `lease_s` None: it has no lease."""
 
     name: Label
     region: Label
@@ -76,6 +76,7 @@ class NewMachineRow:
     ports: tuple[Port, ...]
     metadata: dict[str, str]
     created_at: int
+    lease_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +317,49 @@ class OrgDoor:
                     metadata=new.metadata,
                     state=MachineState.STARTED,
                     created_at=new.created_at,
+                    lease_s=new.lease_s,
                 )
             )[0]
         machine = rows.machine_of(row)
         self._record.put(Kind.MACHINE, machine)
         return machine
+
+    def find_machine(self, network: Network, name: str) -> Machine | None:
+        """Return the machine `name` of `network`, or None."""
+        try:
+            return self.machine(network, name)
+        except NotFound:
+            return None
+
+    def machine_with_id(self, machine_id: int) -> Machine | None:
+        """Return the machine `machine_id` of the org, or None."""
+        found = self._rows(self._select(tables.machines, tables.machines.c.id == machine_id))
+        return rows.machine_of(found[0]) if found else None
+
+    def count_leases(self, peer: Peer) -> int:
+        """Count the machines on `peer` that have a lease."""
+        machines = tables.machines.c
+        return self._count(
+            tables.machines, machines.peer_id == peer.id, machines.lease_s.is_not(None)
+        )
+
+    def rewrite_machine(self, machine: Machine, new: NewMachineRow) -> Machine:
+        """Give `machine` what `new` says but its name, state and age; the same changes nothing."""
+        row = self._rows(
+            self._update(
+                tables.machines,
+                machine.id,
+                region=new.region,
+                process_group=new.process_group,
+                ports=rows.ports_as_json(new.ports),
+                metadata=new.metadata,
+                lease_s=new.lease_s,
+            )
+        )[0]
+        written = rows.machine_of(row)
+        if written != machine:
+            self._record.put(Kind.MACHINE, written)
+        return written
 
     def set_machine_state(self, machine: Machine, state: MachineState) -> Machine:
         """Start or stop `machine`; nothing changes when it is so already."""
@@ -470,8 +509,8 @@ class OrgDoor:
     def _execute(self, statement: Insert | Delete) -> None:
         self._connection.execute(statement)
 
-    def _count(self, table: Table) -> int:
+    def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
         found: int = self._connection.execute(
-            select(func.count()).select_from(table).where(table.c.org_id == self.org.id)
+            select(func.count()).select_from(table).where(table.c.org_id == self.org.id, *where)
         ).scalar_one()
         return found

@@ -127,6 +127,7 @@ def machine_of(row: RowMapping) -> Machine:
         metadata=MappingProxyType(row["metadata"]),
         state=MachineState(row["state"]),
         created_at=row["created_at"],
+        lease_s=row["lease_s"],
     )
 
 

@@ -205,6 +205,7 @@ machines = Table(
     Column("metadata", JSON, nullable=False),
     Column("state", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("lease_s", Integer, nullable=True),
     UniqueConstraint("network_id", "name"),
     sqlite_autoincrement=True,
 )

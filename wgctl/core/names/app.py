@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from peers.names import Label
 from wgctl.core.model import Machine, MachineState
-from wgctl.core.names.record_set import MOST, Entry, RecordSet, listing, service, target
+from wgctl.core.names.record_set import MOST, TTL_S, Entry, RecordSet, listing, service, target
 from wgctl.core.wire import Labels, Qtype
 
 __all__ = ["NEAREST", "Instance", "app_names", "nearest", "top"]
@@ -61,10 +61,11 @@ class Instance:
         return self.machine.state is MachineState.STARTED
 
 
-def app_names(name: Labels, instances: Sequence[Instance]) -> Names:
+def app_names(name: Labels, instances: Sequence[Instance], *, ttl_s: int = TTL_S) -> Names:
     """Yield every name of the app at `name`, itself first, with its records.
 
-    `instances` are its machines, in order of address. Names that only lead to others are left out.
+    `instances` are its machines, in order of address; their entries may be kept for `ttl_s`, as
+    the other records may. Names that only lead to others are left out.
     """
     every = _addresses(instances)
     yield name, every
@@ -76,8 +77,8 @@ def app_names(name: Labels, instances: Sequence[Instance]) -> Names:
     for one in instances:
         yield _machine_name(one, name), _records(Qtype.AAAA, [one.entry] if one.started else [])
     yield from _metadata(name, instances)
-    yield from _services(name, instances)
-    yield from _lists(name, instances)
+    yield from _services(name, instances, ttl_s)
+    yield from _lists(name, instances, ttl_s)
 
 
 def nearest(instances: Iterable[Instance], distance_km: Callable[[Label], float]) -> RecordSet:
@@ -141,12 +142,12 @@ def _metadata(name: Labels, instances: Iterable[Instance]) -> Names:
         yield (value.encode(), key.encode(), *stem), _addresses(found)
 
 
-def _services(name: Labels, instances: Iterable[Instance]) -> Names:
+def _services(name: Labels, instances: Iterable[Instance], ttl_s: int) -> Names:
     served: dict[tuple[str, str], list[tuple[Instance, Entry]]] = {}
     for one in instances:
-        at = target(_machine_name(one, name), one.address)
+        at = target(_machine_name(one, name), one.address, ttl_s=ttl_s)
         for port in one.machine.ports:
-            pair = (one, service(at, port.number))
+            pair = (one, service(at, port.number, ttl_s=ttl_s))
             served.setdefault((port.name, port.protocol), []).append(pair)
     for (word, protocol), pairs in served.items():
         chosen, note = _answering(one for one, _ in pairs)
@@ -156,14 +157,14 @@ def _services(name: Labels, instances: Iterable[Instance]) -> Names:
         yield labels, _records(Qtype.SRV, entries, note)
 
 
-def _lists(name: Labels, instances: Iterable[Instance]) -> Names:
+def _lists(name: Labels, instances: Iterable[Instance], ttl_s: int) -> Names:
     machines = sorted((one.machine for one in instances), key=lambda machine: machine.name)
     started = [machine for machine in machines if machine.state is MachineState.STARTED]
     for prefix, found in (((), started), ((b"all",), machines)):
         regions = sorted({machine.region for machine in found})
-        yield (*prefix, b"regions", *name), listing(regions)
+        yield (*prefix, b"regions", *name), listing(regions, ttl_s=ttl_s)
         vms = (f"{machine.name} {machine.region}" for machine in found)
-        yield (*prefix, b"vms", *name), listing(vms)
+        yield (*prefix, b"vms", *name), listing(vms, ttl_s=ttl_s)
 
 
 def _grouped(

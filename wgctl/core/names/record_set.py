@@ -77,14 +77,14 @@ class RecordSet(NamedTuple):
         return picked
 
 
-def single(type_: Qtype, data: bytes, *, note: bytes = b"") -> RecordSet:
+def single(type_: Qtype, data: bytes, *, note: bytes = b"", ttl_s: int = TTL_S) -> RecordSet:
     """Return the set of one record."""
-    return RecordSet(((Entry(record(type_, data, ttl_s=TTL_S)),),), note=note)
+    return RecordSet(((Entry(record(type_, data, ttl_s=ttl_s)),),), note=note)
 
 
-def address(of: IPv6Address) -> Entry:
+def address(of: IPv6Address, *, ttl_s: int = TTL_S) -> Entry:
     """Return an AAAA record."""
-    return Entry(record(Qtype.AAAA, of.packed, ttl_s=TTL_S))
+    return Entry(record(Qtype.AAAA, of.packed, ttl_s=ttl_s))
 
 
 def pointer(target: Labels) -> RecordSet:
@@ -92,22 +92,24 @@ def pointer(target: Labels) -> RecordSet:
     return single(Qtype.PTR, encode_name(target))
 
 
-def target(name: Labels, at: IPv6Address) -> Target:
+def target(name: Labels, at: IPv6Address, *, ttl_s: int = TTL_S) -> Target:
     """Return `name`, which has the address `at`, as what SRV records point to."""
     packed = encode_name(name)
-    return Target(packed, record(Qtype.AAAA, at.packed, ttl_s=TTL_S, owner=packed))
+    return Target(packed, record(Qtype.AAAA, at.packed, ttl_s=ttl_s, owner=packed))
 
 
-def service(at: Target, port: int) -> Entry:
+def service(at: Target, port: int, *, ttl_s: int = TTL_S) -> Entry:
     """Return an SRV record, with its target's AAAA beside it.
 
     All have priority 0 and weight 1: with weight 0 everywhere, clients that follow RFC 2782 to
     the letter would always choose the first.
     """
-    return Entry(record(Qtype.SRV, service_data(port, at.name), ttl_s=TTL_S), at.glue)
+    return Entry(record(Qtype.SRV, service_data(port, at.name), ttl_s=ttl_s), at.glue)
 
 
-def listing(words: Iterable[str], *, separator: str = ",") -> dict[int, RecordSet]:
+def listing(
+    words: Iterable[str], *, separator: str = ",", ttl_s: int = TTL_S
+) -> dict[int, RecordSet]:
     """Return one TXT record of `words` in their order, separators between; none for no words.
 
     Fly's format: strings of 255 octets that readers join without a separator. Words from the first
@@ -122,4 +124,4 @@ def listing(words: Iterable[str], *, separator: str = ",") -> dict[int, RecordSe
             break
         taken.append(word)
     text = separator.join(taken).encode("ascii")
-    return {Qtype.TXT: single(Qtype.TXT, text_data(text), note=note)} if text else {}
+    return {Qtype.TXT: single(Qtype.TXT, text_data(text), note=note, ttl_s=ttl_s)} if text else {}

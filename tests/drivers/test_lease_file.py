@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from wgctl.core.errors import Invalid
+from wgctl.core.lease import Standing
+from wgctl.drivers.lease_file import LeaseReader, read, write
+
+_ONE = {7: Standing(15.5, healthy=True, holder="a")}
+_TWO = {**_ONE, 8: Standing(16.0, healthy=False, holder="")}
+
+
+def test_what_is_written_is_read_by_whoever_has_the_group(tmp_path: Path) -> None:
+    path = tmp_path / "leases" / "standings"
+    write(path, _ONE)
+    write(path, _TWO)
+
+    assert read(path) == _TWO
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.parent.stat().st_mode & 0o777 == 0o750
+    assert [found.name for found in path.parent.iterdir()] == ["standings"]
+
+
+def test_no_file_says_nothing_and_another_is_invalid(tmp_path: Path) -> None:
+    assert read(tmp_path / "none") == {}
+    (tmp_path / "other").write_text("[leases]")
+    with pytest.raises(Invalid):
+        read(tmp_path / "other")
+
+
+def test_each_file_is_news_once(tmp_path: Path) -> None:
+    path = tmp_path / "standings"
+    reader = LeaseReader(path)
+    assert reader.news() is None
+    write(path, _ONE)
+    assert [reader.news(), reader.news()] == [_ONE, None]
+    write(path, _TWO)
+    assert [reader.news(), reader.news()] == [_TWO, None]
+
+    path.write_text("damaged")
+    with pytest.raises(Invalid):
+        reader.news()
+    assert reader.news() is None

@@ -1,0 +1,65 @@
+"""The file that carries how leases stand from the internal API to the resolver.
+
+Each side sees whole files alone. It lies where nothing outlives a boot, as the monotonic clock
+that it counts on does not; what it says is `wgctl.core.lease`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from wgctl.core.lease import Standing, parse, render
+
+__all__ = ["LeaseReader", "read", "write"]
+
+_MODE = 0o640
+_FOLDER_MODE = 0o750
+
+
+def write(path: Path, standings: Mapping[int, Standing]) -> None:
+    """Put `standings` in the place of what the file at `path` says; raises OSError.
+
+    The folder is made if it is not there. Its group may read, which under systemd is the roles'.
+    """
+    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.new")
+    # One that another user left half written could not be written to.
+    beside.unlink(missing_ok=True)
+    beside.write_text(render(standings), encoding="ascii")
+    beside.chmod(_MODE)
+    # Not synced: a boot leaves none of it.
+    beside.replace(path)
+
+
+def read(path: Path) -> dict[int, Standing]:
+    """Return what the file at `path` says; nothing where there is none.
+
+    Raises Invalid for a file of something else, OSError for one that may not be read.
+    """
+    try:
+        return parse(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+
+
+class LeaseReader:
+    """Reads the file again whenever it was written."""
+
+    def __init__(self, path: Path) -> None:
+        """Read nothing yet."""
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def news(self) -> dict[int, Standing] | None:
+        """Return what the file says if it was written since the last time; else None.
+
+        Raises as `read` does, once for each file.
+        """
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        seen = (found.st_ino, found.st_mtime_ns)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        return read(self._path)
