@@ -23,7 +23,7 @@ def test_an_announced_machine_is_shown_with_its_lease(
     nodes: Door, operators: Door, said: dict[str, object]
 ) -> None:
     announced = nodes.post("/v1/announcements", json=said)
-    unheard = operators.get("/v1/orgs/acme/machines/one").json()
+    (unheard,) = operators.get("/v1/orgs/acme/machines").json()["items"]
     id_ = announced.json()["machine_id"]
     report = {"leases": [{"machine_id": id_, "left_s": 12.7, "healthy": False}]}
 

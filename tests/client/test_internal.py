@@ -27,6 +27,8 @@ MACHINE = {
     "ports": [],
     "metadata": {},
     "state": "started",
+    "check": None,
+    "health": None,
     "lease": {"ttl_s": 15, "ends_at": None, "healthy": None},
     "created_at": "2027-01-15T08:00:00Z",
 }

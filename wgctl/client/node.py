@@ -45,6 +45,7 @@ class Node:
         """Leave a report."""
         async with self._asked("POST", "/v1/reports", said=report) as answer:
             await self._require_good(answer)
+            await answer.body()
 
     async def announce(self, said: Announcement) -> Announced:
         """Relay what a peer announces; raises also what the controller refuses it with."""
@@ -58,6 +59,7 @@ class Node:
         """Tell how leases stand, and which have ended."""
         async with self._asked("POST", "/v1/leases", said=report) as answer:
             await self._require_good(answer)
+            await answer.body()
 
     async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[Event]:
         """Yield the events of the feed after `since`, for as long as the connection lives."""
