@@ -237,7 +237,7 @@ def _changed_after_a_backup(settings: Settings, backup: Path) -> None:
         add_peer(store, "acme", number)
     snapshot.take(store.path, backup)
     peer.remove(store, "acme", "default", "peer-1")
-    peer.rekey(store, "acme", "default", "peer-2", NewKey(key(22), needs_forwarding=False))
+    peer.rekey(store, "acme", "default", "peer-2", NewKey(key(22), needs_forwarding=False), now=NOW)
     add_peer(store, "acme", 3)
     store.close()
 

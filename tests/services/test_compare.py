@@ -48,7 +48,7 @@ def test_what_came_after_goes_and_what_was_removed_comes_back(store: Store, earl
 
 def test_a_key_that_was_replaced_changes_back(store: Store, earlier: Store) -> None:
     """The old one may have been replaced because it was stolen."""
-    peer.rekey(store, "acme", "default", "peer-1", NewKey(key(9), needs_forwarding=False))
+    peer.rekey(store, "acme", "default", "peer-1", NewKey(key(9), needs_forwarding=False), now=NOW)
 
     assert _found(store, earlier) == [Difference(Kind.PEER, (), (), ("acme/default/peer-1",))]
 

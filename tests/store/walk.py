@@ -105,7 +105,7 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
         s, _org(w), _network(w), f"web-{n}", list(MachineState)[w // 4 % 2]
     ),
     lambda s, w, n: peer.rekey(
-        s, _org(w), _network(w), f"peer-{n}", NewKey(key(100 + n), needs_forwarding=False)
+        s, _org(w), _network(w), f"peer-{n}", NewKey(key(100 + n), needs_forwarding=False), now=NOW
     ),
     lambda s, w, n: peer.remove(s, _org(w), _network(w), f"peer-{n}"),
     lambda s, w, n: machine.remove(s, _org(w), _network(w), f"web-{n}"),
@@ -115,7 +115,7 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: register(s, number=n % 2, forwards=bool(w % 2)),
     lambda s, w, n: peer.add(s, _org(w), new_peer(n), now=NOW + n),
     lambda s, w, n: peer.add(s, _org(w), _sealed_peer(s, n), now=NOW),
-    lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n)),
+    lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n), now=NOW),
 )
 
 

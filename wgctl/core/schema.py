@@ -102,6 +102,7 @@ _Endpoint = Annotated[
 ]
 # Seconds since 1970 up to the last that a datetime can hold, the end of the year 9999.
 _Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
+_Span = Annotated[int, Field(ge=1, le=100 * 366 * 86400, strict=True)]
 
 
 # Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
@@ -219,17 +220,18 @@ class NewPeer(_Shape):
     name: _LabelText
     network: _LabelText = "default"
     public_key: _Key
-    expires_in_s: int | None = Field(default=None, ge=1, le=100 * 366 * 86400, strict=True)
+    expires_in_s: _Span | None = None
     needs_forwarding: StrictBool = False
     preshared_key: SealedTo | None = None
 
 
 class NewKey(_Shape):
-    """The keys that a peer is to have from now on; None: no preshared one."""
+    """The keys that a peer is to have from now on; None: no preshared one, and its time stays."""
 
     public_key: _Key
     needs_forwarding: StrictBool = False
     preshared_key: SealedTo | None = None
+    expires_in_s: _Span | None = None
 
 
 class Peer(_Shape):

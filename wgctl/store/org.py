@@ -183,7 +183,14 @@ class OrgDoor:
     def rekey_peer(self, network: Network, peer: Peer, key: PublicKey) -> Peer:
         """Give `peer` the public key `key`; raises Conflict when it is another's."""
         with taken(peers_public_key="this public key belongs to another peer"):
-            row = self._rows(self._update(tables.peers, peer.id, public_key=key.raw))[0]
+            return self._change_peer(network, peer, public_key=key.raw)
+
+    def renew_peer(self, network: Network, peer: Peer, *, expires_at: int) -> Peer:
+        """Let the time of `peer` be over at `expires_at`."""
+        return self._change_peer(network, peer, expires_at=expires_at)
+
+    def _change_peer(self, network: Network, peer: Peer, **values: object) -> Peer:
+        row = self._rows(self._update(tables.peers, peer.id, **values))[0]
         changed = rows.peer_of(row, prefix=network.prefix)
         self._record.put(Kind.PEER, changed)
         return changed
