@@ -217,6 +217,7 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
     (reverse("fd12:3456:789a::1"), "PTR", NX, [], ULA_SOA),
     ("web.flycast", "AAAA", NX, [], f"flycast. 5 IN SOA {ELSEWHERE}"),
     ("flycast", "AAAA", OK, [], f"flycast. 5 IN SOA {ELSEWHERE}"),
+    ("flycast", "NS", OK, ["flycast. 5 IN NS _api.internal."], ""),
     ("printer.local", "AAAA", NX, [], f"local. 5 IN SOA {ELSEWHERE}"),
     ("localhost", "A", OK, [], f"localhost. 5 IN SOA {ELSEWHERE}"),
     ("a.b.onion", "A", NX, [], f"onion. 5 IN SOA {ELSEWHERE}"),

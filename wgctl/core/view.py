@@ -16,14 +16,22 @@ Beside these two zones stand the empty ones of `wgctl.core.names.special`. Where
 name above it does too, and holds nothing if nothing else gives it records (RFC 8020).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wgctl.core.model import App, Machine, Network, Peer
-from wgctl.core.names.app import NEAREST, Instance, app_names, nearest, top
-from wgctl.core.names.record_set import Entry, RecordSet, address, listing
+from wgctl.core.names.app import (
+    METADATA,
+    NEAREST,
+    Instance,
+    app_names,
+    described,
+    nearest,
+    top,
+)
+from wgctl.core.names.record_set import Entry, RecordSet, address, listing, target
 from wgctl.core.names.reverse import Reverse
 from wgctl.core.names.special import special_zones
 from wgctl.core.names.zone import API, INTERNAL, Node, Zone, zone_at
@@ -44,21 +52,24 @@ class View:
     """All names of one network at one moment.
 
     `expires_at` is when the view is wrong without any change, because a peer's time is over; None:
-    never. `names` are those under `internal` that are written down; the others are `reverse`, and
-    `top<N>` above each name of `nearest`.
+    never. `server` is the AAAA record of the one server of all zones, under its name. `names` are
+    those under `internal` that are written down; the others are `reverse`, `top<N>` above each name
+    of `nearest`, and what describes the machines of `metadata` above each of its names.
     """
 
     network: Network
     expires_at: int | None
     zone: Zone
+    server: bytes
     names: Mapping[Labels, Node]
     nearest: Mapping[Labels, RecordSet]
+    metadata: Mapping[Labels, Sequence[Instance]]
     reverse: Reverse
 
     def find(self, labels: Labels) -> Node | None:
         """Return what stands at `labels`; None where there is no such name here."""
         node = self.names.get(labels) or self.reverse.find(labels)
-        return node or self._top(labels) or self._special(labels)
+        return node or self._top(labels) or self._described(labels) or self._special(labels)
 
     def zone_of(self, labels: Labels) -> Zone | None:
         """Return the zone that `labels` are in, the innermost one; None for names of others."""
@@ -77,6 +88,14 @@ class View:
         of = self.nearest.get(labels[1:])
         records = None if of is None else top(labels[0], of)
         return None if records is None else Node(self.zone, records)
+
+    def _described(self, labels: Labels) -> Node | None:
+        for length in (1, 2):
+            instances = self.metadata.get(labels[length:])
+            if instances is not None:
+                records = described(labels[:length], instances)
+                return None if records is None else Node(self.zone, records)
+        return None
 
     def _special(self, labels: Labels) -> Node | None:
         """Return the apex of an empty zone, or a name between one and the reverse zone in it.
@@ -118,7 +137,12 @@ def build(
     for labels, records in _forward(network, living, homes):
         _add(names, labels, Node(zone, records))
     near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
-    for labels in near:
+    facts = {
+        (*METADATA, *home.name): home.instances
+        for home in homes
+        if any(one.machine.metadata for one in home.instances)
+    }
+    for labels in (*near, *facts):
         _add(names, labels, Node(zone, {}))
     targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living)]
     ends = [one.peer.expires_at for one in living if one.peer.expires_at is not None]
@@ -126,8 +150,10 @@ def build(
         network,
         min(ends, default=None),
         zone,
+        target(API, network.resolver).glue,
         MappingProxyType(names),
         MappingProxyType(near),
+        MappingProxyType(facts),
         Reverse.of(network.prefix, targets, serial=now),
     )
 
