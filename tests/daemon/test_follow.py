@@ -188,9 +188,28 @@ def test_thousands_of_rows_arrive_whole_as_a_snapshot_and_as_changes(settings: S
     path = settings.role_dir(_ROLE) / "copy.sqlite"
     path.unlink()
     copy = Copy(path)
-    copy.write([], epoch="epoch-a", revision=0)
+    with copy.replacing() as empty:
+        empty.commit(epoch="epoch-a", revision=0, held=NEEDS[_ROLE])
     copy.close()
     asyncio.run(follow(replaced=False))
+
+
+def test_a_copy_that_lacks_a_kind_is_fetched_anew_and_read_meanwhile(settings: Settings) -> None:
+    """A newer version may need more: changes alone would never bring what there was."""
+    with Copy(settings.role_dir(_ROLE) / "copy.sqlite").replacing() as replacement:
+        replacement.commit(epoch="epoch-a", revision=3, held=NEEDS[_ROLE] - {Kind.PEER})
+
+    async def follow() -> None:
+        async with _served(settings), _following(settings) as followed:
+            async with asyncio.timeout(PATIENCE_S):
+                while not followed.told:  # noqa: ASYNC110  # a file has no event
+                    await asyncio.sleep(0.02)
+            assert followed.told[0].replaced
+            assert followed.copy.held == NEEDS[_ROLE]
+            assert _held(followed.copy) == _rows(settings)
+            assert recent_setback(followed.copy) is None
+
+    asyncio.run(follow())
 
 
 def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None:

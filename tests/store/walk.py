@@ -116,11 +116,12 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: peer.add(s, _org(w), new_peer(n), now=NOW + n),
     lambda s, w, n: peer.add(s, _org(w), _sealed_peer(s, n), now=NOW),
     lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n), now=NOW),
+    lambda s, w, n: app.set_flycast(s, _org(w), _network(w), "web", flycast=n > 0),
 )
 
 
 def steps(*, most: int) -> st.SearchStrategy[list[Step]]:
     """Return walks of up to `most` steps, after a start that gives them something to walk on."""
     start: list[Step] = [(13, 0, 0), (3, 0, 1), (3, 1, 1), (5, 0, 0), (4, 2, 0), (5, 2, 0)]
-    step = st.tuples(st.integers(0, 16), st.integers(0, 7), st.integers(0, 3))
+    step = st.tuples(st.integers(0, 17), st.integers(0, 7), st.integers(0, 3))
     return st.lists(step, max_size=most).map(lambda walked: start + walked)

@@ -69,7 +69,9 @@ class Kind(StrEnum):
 
 NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
     {
-        Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL}),
+        Role.GATEWAY: frozenset(
+            {Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL, Kind.APP, Kind.MACHINE}
+        ),
         Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE}),
         Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER}),
     }
@@ -175,6 +177,7 @@ _READ: Mapping[str, Callable[..., object]] = {
     "state": MachineState,
     "ports": _ports,
     "metadata": _metadata,
+    "service_address": lambda value: None if value is None else IPv6Address(_text(value)),
     "expires_at": lambda value: None if value is None else _number(value),
     "forwards": _flag,
     **dict.fromkeys(("name", "slug", "owner", "region", "process_group"), _text),
@@ -187,6 +190,7 @@ _WRITE: Mapping[str, Callable[..., object]] = {
     "public_key": str,
     "endpoint": str,
     "sealed": str,
+    "service_address": lambda value: None if value is None else str(value),
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
 }

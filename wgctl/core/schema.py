@@ -33,6 +33,7 @@ from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
 
 __all__ = [
     "App",
+    "AppChange",
     "Enrolment",
     "Gateway",
     "Machine",
@@ -276,20 +277,31 @@ class Enrolment(_Shape):
 
 
 class NewApp(_Shape):
-    """An app to add."""
+    """An app to add; `flycast`: with a service address."""
 
     name: _LabelText
     network: _LabelText = "default"
+    flycast: StrictBool = False
+
+
+class AppChange(_Shape):
+    """What an app is to have from now on."""
+
+    flycast: StrictBool
 
 
 class App(_Shape):
-    """An app; `started` counts the machines that its name answers with."""
+    """An app; `started` counts the machines that its name answers with.
+
+    `service_address` is `NAME.flycast`, None without one.
+    """
 
     name: str
     org: str
     network: str
     machines: int
     started: int
+    service_address: IPv6Address | None
     created_at: datetime
 
 

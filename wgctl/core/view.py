@@ -9,15 +9,17 @@ out of it is `wgctl.core.responder`.
     _apps, _peer.internal     TXT: the names, sorted, with commas between
     _instances, all._instances.internal
                               TXT: instance=<machine>,app=<app>,ip=<address>,region=<region>;...
-    <nibbles>.ip6.arpa        PTR of each peer and of <net>::3
-    the two zones' apexes     SOA, NS
+    <app>.flycast             AAAA of the app's service address, for those that have one
+    <nibbles>.ip6.arpa        PTR of each peer, of each service address and of <net>::3
+    the three zones' apexes   SOA, NS
 
-Beside these two zones stand the empty ones of `wgctl.core.names.special`. Where a name exists every
+Beside these zones stand the empty ones of `wgctl.core.names.special`. Where a name exists every
 name above it does too, and holds nothing if nothing else gives it records (RFC 8020).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -34,7 +36,7 @@ from wgctl.core.names.app import (
 from wgctl.core.names.record_set import Entry, RecordSet, address, listing, target
 from wgctl.core.names.reverse import Reverse
 from wgctl.core.names.special import special_zones
-from wgctl.core.names.zone import API, INTERNAL, Node, Zone, zone_at
+from wgctl.core.names.zone import API, FLYCAST, INTERNAL, Node, Zone, zone_at
 from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.wire import Labels, Qtype
 
@@ -53,13 +55,15 @@ class View:
 
     `expires_at` is when the view is wrong without any change, because a peer's time is over; None:
     never. `server` is the AAAA record of the one server of all zones, under its name. `names` are
-    those under `internal` that are written down; the others are `reverse`, `top<N>` above each name
-    of `nearest`, and what describes the machines of `metadata` above each of its names.
+    those under `internal` and `flycast` that are written down; the others are `reverse`,
+    `top<N>` above each name of `nearest`, and what describes the machines of `metadata` above each
+    of its names.
     """
 
     network: Network
     expires_at: int | None
     zone: Zone
+    flycast: Zone
     server: bytes
     names: Mapping[Labels, Node]
     nearest: Mapping[Labels, RecordSet]
@@ -76,12 +80,11 @@ class View:
         special = special_zones()
         for start in range(len(labels)):
             suffix = labels[start:]
-            if suffix == self.zone.apex:
-                return self.zone
-            if suffix == self.reverse.zone.apex:
-                return self.reverse.zone
-            if zone := special.get(suffix):
-                return zone
+            for zone in (self.zone, self.flycast, self.reverse.zone):
+                if suffix == zone.apex:
+                    return zone
+            if suffix in special:
+                return special[suffix]
         return None
 
     def _top(self, labels: Labels) -> Node | None:
@@ -132,24 +135,23 @@ def build(
     ]
     homes = [_Home(app, (app.name.encode(), *INTERNAL), []) for app in apps]
     _settle(homes, living, machines=machines, failing=failing)
-    zone = zone_at(INTERNAL, serial=now)
-    names = {INTERNAL: Node(zone, zone.records)}
+    zone, flycast = zone_at(INTERNAL, serial=now), zone_at(FLYCAST, serial=now)
+    names = {each.apex: Node(each, each.records) for each in (zone, flycast)}
+    near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
+    facts, served = _facts(homes), list(_served(homes))
     for labels, records in _forward(network, living, homes):
         _add(names, labels, Node(zone, records))
-    near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
-    facts = {
-        (*METADATA, *home.name): home.instances
-        for home in homes
-        if any(one.machine.metadata for one in home.instances)
-    }
     for labels in (*near, *facts):
         _add(names, labels, Node(zone, {}))
-    targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living)]
+    for at, labels in served:
+        _add(names, labels, Node(flycast, _alone(address(at))))
+    targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living), *served]
     ends = [one.peer.expires_at for one in living if one.peer.expires_at is not None]
     return View(
         network,
         min(ends, default=None),
         zone,
+        flycast,
         target(API, network.resolver).glue,
         MappingProxyType(names),
         MappingProxyType(near),
@@ -208,6 +210,22 @@ def _forward(network: Network, members: Iterable[_Member], homes: Iterable[_Home
     yield (b"all", *_INSTANCES), listing(deployed, separator=";")
     for home in homes:
         yield from app_names(home.name, home.instances)
+
+
+def _facts(homes: Iterable[_Home]) -> Mapping[Labels, Sequence[Instance]]:
+    """Return the machines of the apps that have metadata, by the name below the keys."""
+    return {
+        (*METADATA, *home.name): home.instances
+        for home in homes
+        if any(one.machine.metadata for one in home.instances)
+    }
+
+
+def _served(homes: Iterable[_Home]) -> Iterator[tuple[IPv6Address, Labels]]:
+    """Yield the service addresses that there are, with their names."""
+    for home in homes:
+        if home.app.service_address is not None:
+            yield home.app.service_address, (home.app.name.encode(), *FLYCAST)
 
 
 def _add(names: dict[Labels, Node], labels: Labels, node: Node) -> None:

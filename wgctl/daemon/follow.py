@@ -15,7 +15,7 @@ import structlog
 
 from wgctl.client.node import Node
 from wgctl.core.errors import Invalid, Unavailable
-from wgctl.core.feed import Beat, Commit, Delete, Event, Put, Snapshot
+from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Put, Snapshot
 from wgctl.core.model import Role
 from wgctl.core.setback import SHOWN_S, told
 from wgctl.store.copy import Copy
@@ -85,6 +85,9 @@ class Follower:
 
     async def _follow(self) -> None:
         epoch, since = self._copy.position
+        if self._copy.held != NEEDS[self._role]:
+            # What an older version did not need is asked for: changes alone would not bring it.
+            epoch = ""
         self._unwritten.clear()  # The feed brings what came after the position again.
         events = self._node.follow(self._role, epoch=epoch, since=since)
         async for event in events:
@@ -112,6 +115,7 @@ class Follower:
                         replacement.commit(
                             epoch=snapshot.epoch,
                             revision=revision,
+                            held=NEEDS[self._role],
                             setback=None if setback is None else (int(time.time()), setback),
                         )
                         if setback is not None:

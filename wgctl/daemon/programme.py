@@ -74,7 +74,10 @@ class Programme:
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
         self._taken_revision = self._copy.position[1]
-        self._roster.replace(self._copy.networks(), self._copy.peers(), self._copy.seals())
+        copy = self._copy
+        self._roster.replace(
+            copy.networks(), copy.peers(), copy.seals(), copy.apps(), copy.machines()
+        )
         self._tell_locked()
         self.settled = False
 

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS position (
 CREATE TABLE IF NOT EXISTS setback (
     one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL, told TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS held (kind TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
     kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, address TEXT,
     body TEXT NOT NULL,
@@ -93,6 +94,12 @@ class Copy:
         with self._lock:
             found = self._connection.execute("SELECT epoch, revision FROM position").fetchone()
         return (found[0], found[1]) if found else ("", 0)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The kinds of rows that the last snapshot was of."""
+        with self._lock:
+            return frozenset(kind for (kind,) in self._connection.execute("SELECT kind FROM held"))
 
     @property
     def setback(self) -> tuple[int, str] | None:
@@ -177,16 +184,25 @@ class Copy:
             ),
         )
 
-    def replace(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
+    def replace(
+        self,
+        *,
+        epoch: str,
+        revision: int,
+        held: frozenset[Kind] = frozenset(),
+        setback: tuple[int, str] | None = None,
+    ) -> None:
         """Make what was put aside all that there is, at its position, all or nothing.
 
-        `setback`, if it is one, is kept with it.
+        `held` are the kinds that it has every row of. `setback`, if it is one, is kept with it.
         """
         with self._lock, self._transaction():
             if setback is not None:
                 self._connection.execute("INSERT OR REPLACE INTO setback VALUES (1, ?, ?)", setback)
             self._connection.execute("DELETE FROM rows")
             self._connection.execute("INSERT INTO rows SELECT * FROM staged")
+            self._connection.execute("DELETE FROM held")
+            self._connection.executemany("INSERT INTO held VALUES (?)", [(kind,) for kind in held])
             self._write_position(epoch, revision)
 
     def orgs(self) -> Iterator[Org]:
@@ -208,6 +224,14 @@ class Copy:
     def seals(self) -> Iterator[Seal]:
         """Return the sealed preshared keys, by id."""
         return (row for row in self._all(Kind.SEAL) if isinstance(row, Seal))
+
+    def apps(self) -> Iterator[App]:
+        """Return every app, by id."""
+        return (row for row in self._all(Kind.APP) if isinstance(row, App))
+
+    def machines(self) -> Iterator[Machine]:
+        """Return every machine, by id."""
+        return (row for row in self._all(Kind.MACHINE) if isinstance(row, Machine))
 
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""
@@ -348,13 +372,20 @@ class Replacement:
         self._flush()
         return self._copy.undone()
 
-    def commit(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
-        """Make the rows all that there is, and `revision` of `epoch` the position.
+    def commit(
+        self,
+        *,
+        epoch: str,
+        revision: int,
+        held: frozenset[Kind] = frozenset(),
+        setback: tuple[int, str] | None = None,
+    ) -> None:
+        """Make the rows, all of the kinds `held`, all that there is: `revision` of `epoch`.
 
         `setback` is when and how that is an earlier state than the one before, if it is.
         """
         self._flush()
-        self._copy.replace(epoch=epoch, revision=revision, setback=setback)
+        self._copy.replace(epoch=epoch, revision=revision, held=held, setback=setback)
 
     def _flush(self) -> None:
         self._copy.stage(self._batch)
