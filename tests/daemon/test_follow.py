@@ -188,16 +188,18 @@ def test_thousands_of_rows_arrive_whole_as_a_snapshot_and_as_changes(settings: S
     path = settings.role_dir(_ROLE) / "copy.sqlite"
     path.unlink()
     copy = Copy(path)
-    with copy.replacing() as empty:
-        empty.commit(epoch="epoch-a", revision=0, held=NEEDS[_ROLE])
+    with copy.replacing(NEEDS[_ROLE]) as empty:
+        empty.commit(epoch="epoch-a", revision=0)
     copy.close()
     asyncio.run(follow(replaced=False))
 
 
 def test_a_copy_that_lacks_a_kind_is_fetched_anew_and_read_meanwhile(settings: Settings) -> None:
     """A newer version may need more: changes alone would never bring what there was."""
-    with Copy(settings.role_dir(_ROLE) / "copy.sqlite").replacing() as replacement:
-        replacement.commit(epoch="epoch-a", revision=3, held=NEEDS[_ROLE] - {Kind.PEER})
+    copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+    with copy.replacing(NEEDS[_ROLE] - {Kind.PEER}) as replacement:
+        replacement.commit(epoch="epoch-a", revision=3)
+    copy.close()
 
     async def follow() -> None:
         async with _served(settings), _following(settings) as followed:
@@ -310,7 +312,9 @@ def test_after_a_week_it_is_told_no_more(settings: Settings) -> None:
     copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
     told = []
     for age_s in (0, SHOWN_S - 60, SHOWN_S + 1):
-        copy.replace(epoch="e", revision=1, setback=(int(time.time()) - age_s, "back"))
+        copy.replace(
+            epoch="e", revision=1, held=NEEDS[_ROLE], setback=(int(time.time()) - age_s, "back")
+        )
         told.append(recent_setback(copy))
     copy.close()
 

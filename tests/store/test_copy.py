@@ -152,8 +152,8 @@ def test_a_replacement_shows_nothing_until_it_is_committed(copy: Copy, path: Pat
 def test_a_copy_knows_of_which_kinds_it_has_every_row(copy: Copy) -> None:
     before = copy.held
     for held in ({Kind.ORG, Kind.PEER}, {Kind.ORG}):
-        with copy.replacing() as replacement:
-            replacement.commit(epoch="e", revision=1, held=frozenset(held))
+        with copy.replacing(frozenset(held)) as replacement:
+            replacement.commit(epoch="e", revision=1)
 
         assert copy.held == held
     assert before == set()

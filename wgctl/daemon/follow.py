@@ -104,7 +104,7 @@ class Follower:
 
     async def _take_snapshot(self, events: AsyncIterator[Event], snapshot: Snapshot) -> Changes:
         """Write rows as they come, so that memory does not grow with the snapshot."""
-        with self._copy.replacing() as replacement:
+        with self._copy.replacing(NEEDS[self._role]) as replacement:
             async for event in events:
                 match event:
                     case Put():
@@ -115,7 +115,6 @@ class Follower:
                         replacement.commit(
                             epoch=snapshot.epoch,
                             revision=revision,
-                            held=NEEDS[self._role],
                             setback=None if setback is None else (int(time.time()), setback),
                         )
                         if setback is not None:

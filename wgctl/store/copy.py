@@ -116,15 +116,15 @@ class Copy:
             self._write_position(epoch, revision)
 
     @contextmanager
-    def replacing(self) -> Iterator["Replacement"]:
-        """Replace every row by those that are added, once they are committed.
+    def replacing(self, held: frozenset[Kind] = frozenset()) -> Iterator["Replacement"]:
+        """Replace every row by those that are added, all of the kinds `held`, once committed.
 
         Without a commit, at the end of the block, nothing has changed. Others may read
         meanwhile: they see what was there before.
         """
         self.unstage()
         try:
-            yield Replacement(self)
+            yield Replacement(self, held)
         finally:
             self.unstage()
 
@@ -189,8 +189,8 @@ class Copy:
         *,
         epoch: str,
         revision: int,
-        held: frozenset[Kind] = frozenset(),
-        setback: tuple[int, str] | None = None,
+        held: frozenset[Kind],
+        setback: tuple[int, str] | None,
     ) -> None:
         """Make what was put aside all that there is, at its position, all or nothing.
 
@@ -356,9 +356,10 @@ def _prepare(connection: "sqlite3.Connection") -> None:
 class Replacement:
     """Rows on their way to be all that a copy holds; memory does not grow with them."""
 
-    def __init__(self, copy: Copy) -> None:
-        """Collect for `copy`; made by `Copy.replacing` only."""
+    def __init__(self, copy: Copy, held: frozenset[Kind]) -> None:
+        """Collect for `copy` all rows of the kinds `held`; made by `Copy.replacing` only."""
         self._copy = copy
+        self._held = held
         self._batch: list[Put] = []
 
     def add(self, event: Put) -> None:
@@ -372,20 +373,13 @@ class Replacement:
         self._flush()
         return self._copy.undone()
 
-    def commit(
-        self,
-        *,
-        epoch: str,
-        revision: int,
-        held: frozenset[Kind] = frozenset(),
-        setback: tuple[int, str] | None = None,
-    ) -> None:
-        """Make the rows, all of the kinds `held`, all that there is: `revision` of `epoch`.
+    def commit(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
+        """Make the rows all that there is, and `revision` of `epoch` the position.
 
         `setback` is when and how that is an earlier state than the one before, if it is.
         """
         self._flush()
-        self._copy.replace(epoch=epoch, revision=revision, held=held, setback=setback)
+        self._copy.replace(epoch=epoch, revision=revision, held=self._held, setback=setback)
 
     def _flush(self) -> None:
         self._copy.stage(self._batch)
