@@ -14,7 +14,6 @@ from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Ruleset
-from wgctl.core.service import Service
 from wgctl.core.tunnel import ChangeFirewall, ReplaceFirewall
 from wgctl.drivers.nft import Nft
 
@@ -35,31 +34,6 @@ def test_the_kernel_lists_what_was_written(namespace: Namespace, uids: set[int])
     namespace.run(writer.apply, ReplaceFirewall(wanted))
 
     assert namespace.run(reader.read) == wanted
-
-
-def _service(number: int, *machines: int) -> Service:
-    prefix = NETWORKS[0]
-    return Service(prefix[1 << 64 | number], tuple(prefix[16 << 64 | n] for n in machines))
-
-
-@pytest.mark.network
-def test_a_service_s_machines_change_in_their_place(namespace: Namespace) -> None:
-    """The same slot leads elsewhere, in one transaction; what is not as it was said is refused."""
-    table = Nft(namespace.interface)
-    before, after = (
-        firewall.ruleset(NETWORKS, services, interface=namespace.interface, own_uids=frozenset({0}))
-        for services in ([_service(2, 2, 3), _service(3, 2)], [_service(2, 4, 3), _service(4, 5)])
-    )
-    namespace.run(table.apply, ReplaceFirewall(before))
-    written = namespace.run(table.read)
-    change = ChangeFirewall(after.elements - before.elements, before.elements - after.elements)
-    namespace.run(table.apply, change)
-
-    assert written == before
-    assert namespace.run(table.read) == after
-    with pytest.raises(Unavailable, match="File exists"):
-        namespace.run(table.apply, change)
-    assert namespace.run(table.read) == after
 
 
 @pytest.mark.network
