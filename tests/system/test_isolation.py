@@ -220,7 +220,7 @@ def fetch(member: Member, address: str, pages: int) -> int:
     """Fetch so many pages from `address`, a connection each; return curl's exit code."""
     url = f"http://[{address}]:{TCP_PORT}/page-[1-{pages}]"
     return member.host.run(
-        "curl", "-sS", "-o", "/dev/null", "-m", "10", url, check=False
+        "curl", "-sS", "-o", "/dev/null", "--connect-timeout", "5", url, check=False
     ).returncode
 
 
@@ -239,6 +239,7 @@ def test_a_service_address_leads_to_the_machines_of_its_app_alone(matrix: Matrix
     assert fetch(amber, service, 24) == 0
     assert set(served(matrix, "amber", 0)) == {amber.resolver}
     assert set(served(matrix, "amber", 1)) == {amber.address}
+    assert amber.host.pings(service)
     assert fetch(birch, service, 1) != 0
 
     wgctl("machine", "stop", "web-0", "--org", "amber")
