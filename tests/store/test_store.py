@@ -112,6 +112,8 @@ def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) 
     path = tmp_path / "store.sqlite"
     for table in ("seals", "network_ids", "ancestors"):
         _sql(path, f"DROP TABLE {table}")
+    _sql(path, "DROP INDEX ix_apps_network_id_service_number")
+    _sql(path, "ALTER TABLE apps DROP COLUMN service_number")
     _sql(path, "UPDATE alembic_version SET version_num = '0001'")
 
     opened = Store(path)
