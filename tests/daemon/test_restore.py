@@ -12,7 +12,7 @@ from peers.errors import Invalid
 from peers.keys import PrivateKey
 from peers.names import Label
 from tests.daemon.running import folder_of_a_socket, listening, running, until
-from tests.store.samples import add_peer, key
+from tests.store.samples import TO_FIRST_SCHEMA, add_peer, key
 from wgctl.client.api import Client
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Unavailable
@@ -270,7 +270,7 @@ def test_a_back_up_of_an_older_schema_is_brought_up_to_date(
     config: Path, elsewhere: Path, tmp_path: Path
 ) -> None:
     """The first tables, as the first version has left them."""
-    _to_first_schema(_path(config))
+    _execute(_path(config), *TO_FIRST_SCHEMA)
     before = _path(config).read_bytes()
     file = _backed_up(config)
     _restore(elsewhere, file)
@@ -426,13 +426,3 @@ def _execute(path: Path, *statements: str) -> None:
         connection.execute(statement)
     connection.commit()
     connection.close()
-
-
-def _to_first_schema(path: Path) -> None:
-    _execute(
-        path,
-        "DROP TABLE seals",
-        "DROP TABLE ancestors",
-        "DROP TABLE network_ids",
-        "UPDATE alembic_version SET version_num = '0001'",
-    )

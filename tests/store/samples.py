@@ -20,6 +20,14 @@ from wgctl.store.store import Store
 
 NOW = 1_800_000_000
 
+TO_FIRST_SCHEMA = (
+    *(f"DROP TABLE {table}" for table in ("seals", "network_ids", "ancestors")),
+    "DROP INDEX ix_apps_network_id_service_number",
+    "ALTER TABLE apps DROP COLUMN service_number",
+    "UPDATE alembic_version SET version_num = '0001'",
+)
+"""What makes a store one of the first version's, all that came after being gone."""
+
 # The smallest numbers are points of low order.
 _FIRST_KEY = 1_000
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 from peers.addresses import DEFAULT_POOL
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, create, register
+from tests.store.samples import NOW, TO_FIRST_SCHEMA, add_peer, create, register
 from tests.store.walk import EVERYTHING
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.feed import Kind
@@ -110,11 +110,8 @@ def test_a_folder_is_no_store(tmp_path: Path) -> None:
 def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) -> None:
     create(tmp_path).close()
     path = tmp_path / "store.sqlite"
-    for table in ("seals", "network_ids", "ancestors"):
-        _sql(path, f"DROP TABLE {table}")
-    _sql(path, "DROP INDEX ix_apps_network_id_service_number")
-    _sql(path, "ALTER TABLE apps DROP COLUMN service_number")
-    _sql(path, "UPDATE alembic_version SET version_num = '0001'")
+    for statement in TO_FIRST_SCHEMA:
+        _sql(path, statement)
 
     opened = Store(path)
     with opened.reading() as deployment:
