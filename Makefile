@@ -13,7 +13,7 @@ DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
 test test-host test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
                                      busybox-static cpio kmod e2fsprogs dmsetup
 
-.PHONY: help venv demo test test-host test-guest test-server check bench format lock \
+.PHONY: help venv demo test test-host test-guest test-server check bench fuzz format lock \
         install uninstall packages clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
@@ -31,6 +31,7 @@ help:
 	@echo "make bench   the figures"
 	@echo "make install   as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
 	@echo "make uninstall takes that away, and leaves state and config"
+	@echo "make fuzz    messages that are made up, RUNS of them, against the resolver's answers"
 	@echo "make format  mend what the formatter can"
 	@echo "make lock    write the lock file anew"
 
@@ -62,6 +63,12 @@ check: packages $(READY)
 bench: packages $(READY)
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
+
+# What reaches new code is kept, and is where the next run begins.
+RUNS ?= 1000000
+fuzz: packages $(READY)
+	@mkdir -p .cache/fuzz
+	$(BIN)/python -m tests.fuzz -runs=$(RUNS) -max_len=512 -artifact_prefix=.cache/fuzz/ .cache/fuzz
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_POOL",
     "FIRST_GATEWAY",
     "FIRST_PEER",
+    "FIRST_SERVICE",
     "GATEWAY_SELF",
     "LAST_GATEWAY",
     "RESOLVER_NUMBER",
@@ -31,6 +32,7 @@ __all__ = [
     "resolver_address",
     "reverse_name",
     "reverse_zone",
+    "service_address",
 ]
 
 DEFAULT_POOL = IPv6Network("fdaa::/16")
@@ -41,6 +43,7 @@ FIRST_GATEWAY = 16
 LAST_GATEWAY = 65535
 GATEWAY_SELF = 1
 FIRST_PEER = 2
+FIRST_SERVICE = 2
 
 _ADDRESS_BITS = 128
 _NETWORK_LENGTH = 48
@@ -121,6 +124,15 @@ def peer_address(prefix: IPv6Network, gateway_number: int, number: int) -> IPv6A
     """
     _within("peer number", number, range(FIRST_PEER, 2**64))
     return IPv6Address(_gateway(prefix, gateway_number) + number)
+
+
+def service_address(prefix: IPv6Network, number: int) -> IPv6Address:
+    """Return service address `number` of the network of `prefix`: no host has it.
+
+    Raises InvalidAddress unless FIRST_SERVICE <= number < 2**64 and `prefix` is a /48.
+    """
+    _within("service number", number, range(FIRST_SERVICE, 2**64))
+    return IPv6Address(_network(prefix) | SERVICE_HOST << _GATEWAY_LENGTH | number)
 
 
 def prefix_of(address: IPv6Address) -> IPv6Network:

@@ -10,7 +10,7 @@ _MOST_LINES = 500
 _LONGEST_FUNCTION = 40
 
 # Floors of tests that mirror no module.
-_OWN_FLOORS = {"system", "bench", "kernel", "examples", "systemd"}
+_OWN_FLOORS = {"system", "bench", "kernel", "examples", "systemd", "fuzz"}
 
 
 def _modules() -> list[Path]:

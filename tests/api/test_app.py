@@ -15,6 +15,7 @@ def test_an_app_is_added_shown_listed_and_removed(operators: Door) -> None:
         "network": "default",
         "machines": 0,
         "started": 0,
+        "service_address": None,
         "created_at": "2027-01-15T08:00:00Z",
     }
 
@@ -23,6 +24,18 @@ def test_an_app_is_added_shown_listed_and_removed(operators: Door) -> None:
     assert operators.get(_APPS).json() == {"items": [expected], "next": None}
     assert operators.delete(f"{_APPS}/web").status_code == 204
     refusal(operators.get(f"{_APPS}/web"), 404, "not-found")
+
+
+def test_an_app_is_given_a_service_address_and_loses_it(operators: Door) -> None:
+    added = operators.post(_APPS, json={"name": "web", "flycast": True}).json()
+    given = operators.patch(f"{_APPS}/web", json={"flycast": True})
+    taken = operators.patch(f"{_APPS}/web", json={"flycast": False})
+
+    assert added["service_address"].endswith(":1::2")
+    assert (given.status_code, given.json()) == (200, added)
+    assert taken.json()["service_address"] is None
+    refusal(operators.patch(f"{_APPS}/web", json={}), 400, "invalid")
+    refusal(operators.patch(f"{_APPS}/none", json={"flycast": True}), 404, "not-found")
 
 
 def test_an_app_counts_its_machines(operators: Door, store: Store) -> None:

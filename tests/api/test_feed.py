@@ -174,7 +174,7 @@ def test_a_commit_that_holds_nothing_for_a_role_moves_it_on(store: Store, folder
         door = deployment.owned_by("third")
         door.add_app(door.network("default"), Label("web"), now=NOW)
 
-    assert _read(store.path, folder, Role.GATEWAY, since=since) == [Commit(since + 1)]
+    assert _read(store.path, folder, Role.INTERNAL_API, since=since) == [Commit(since + 1)]
 
 
 def test_a_large_snapshot_is_whole(store: Store, folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 import pytest
-from dnslib import AAAA, QTYPE, RCODE, RR, TXT, DNSRecord
+from dnslib import AAAA, EDNS0, QTYPE, RCODE, RR, TXT, DNSRecord, EDNSOption
 
 from tests.cli.conftest import Deployment, Wgctl
 
@@ -15,6 +15,7 @@ class Resolver:
     """What stands at the operators' socket: it notes who asked what, and says what it is told."""
 
     rcode: str = "NOERROR"
+    extended_error: bytes = b""
     asked: list[tuple[IPv6Address, str, str]] = field(default_factory=list)
 
     def answer(self, asker: IPv6Address, message: bytes) -> bytes:
@@ -27,6 +28,8 @@ class Resolver:
             reply.add_answer(RR(name, QTYPE.AAAA, ttl=5, rdata=AAAA("fdaa::2")))
         if self.rcode == "NOERROR" and type_ == "TXT":
             reply.add_answer(RR(name, QTYPE.TXT, ttl=5, rdata=TXT([b"web,\x1b", b"db"])))
+        if self.extended_error:
+            reply.add_ar(EDNS0(opts=[EDNSOption(15, b"\0\x03" + self.extended_error)]))
         return bytes(reply.pack())
 
 
@@ -90,7 +93,22 @@ def test_json_has_the_answers(acme: Wgctl, resolver: Resolver) -> None:
     assert acme("dns", "web.internal", "--json").document == {
         "rcode": "NOERROR",
         "answers": [{"name": "web.internal.", "ttl_s": 5, "type": "AAAA", "data": "fdaa::2"}],
+        "extended_errors": [],
     }
+
+
+def test_what_is_out_of_the_ordinary_is_said_beside_the_answer(
+    acme: Wgctl, resolver: Resolver
+) -> None:
+    resolver.extended_error = b"of yesterday"
+    plain, as_json = acme("dns", "web.internal"), acme("dns", "web.internal", "--json")
+    resolver.rcode = "SERVFAIL"
+    failed = acme("dns", "web.internal")
+
+    assert plain.stdout == "web.internal. 5 IN AAAA fdaa::2\n"
+    assert "stale answer: of yesterday" in plain.stderr
+    assert as_json.document["extended_errors"] == [{"code": 3, "text": "of yesterday"}]
+    assert "SERVFAIL, stale answer: of yesterday" in failed.stderr
 
 
 @pytest.mark.parametrize(

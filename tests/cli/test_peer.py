@@ -313,6 +313,14 @@ def test_rekey_gives_a_new_key_and_keeps_the_address(acme: Wgctl, out: Path) -> 
     assert config.interface.private_key.public().text() == after["public_key"]
 
 
+def test_rekey_with_expires_gives_the_peer_another_time(acme: Wgctl) -> None:
+    acme("peer", "add", "alice")
+    acme("peer", "rekey", "alice", "--expires", "12h")
+
+    assert _peer(acme, "alice")["expires_at"] is not None
+    assert acme("peer", "rekey", "alice", "--expires", "soon").exit_code == 2
+
+
 def test_rekey_of_nobody_is_not_found_and_leaves_no_file(acme: Wgctl, out: Path) -> None:
     assert acme("peer", "rekey", "nobody", "-o", str(out)).exit_code == 4
     assert not out.exists()

@@ -15,7 +15,7 @@ from wgctl.core.lease_schema import NewLease, Renewal
 
 HOLDER = "0123456789abcdef" * 2
 NEW = NewLease(app="web", name="one", holder=HOLDER)
-MACHINE = {
+MACHINE: dict[str, object] = {
     "name": "one",
     "app": "web",
     "org": "acme",

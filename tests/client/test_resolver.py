@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from ipaddress import IPv6Address
 from pathlib import Path
 
+import dns.edns
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -115,6 +116,34 @@ def test_an_rcode_comes_in_words(tmp_path: Path, value: dns.rcode.Rcode) -> None
         reply = ask(running.path, asker=ASKER, name="n.internal")
 
         assert reply == Reply(dns.rcode.to_text(value), ())
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "shown"),
+    [
+        (0, "all are given", "all are given"),
+        (0, "", "other"),
+        (3, "", "stale answer"),
+        (24, "no CNAME", "invalid data: no CNAME"),
+        (4000, "x\x1b[31m", r"code 4000: x\027[31m"),
+    ],
+)
+def test_extended_errors_come_in_words(tmp_path: Path, code: int, text: str, shown: str) -> None:
+    def script(query: dns.message.Message) -> bytes:
+        reply = dns.message.make_response(query)
+        kind = dns.edns.OptionType
+        unknown = dns.edns.GenericOption(kind.make(65001), b"x")
+        short = dns.edns.GenericOption(kind.EDE, b"\0")
+        found = dns.edns.GenericOption(kind.EDE, code.to_bytes(2, "big") + text.encode())
+        reply.use_edns(0, options=[unknown, short, found])
+        return framed(reply.to_wire())
+
+    with resolver(tmp_path, script) as running:
+        reply = ask(running.path, asker=ASKER, name="n.internal")
+
+        assert [str(error) for error in reply.extended_errors] == [shown]
+        assert [error.code for error in reply.extended_errors] == [code]
+        assert running.heard[0][1].payload == 1232
 
 
 @pytest.mark.parametrize(

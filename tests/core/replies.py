@@ -47,7 +47,8 @@ def machine(number: int, app_id: int, peer_id: int, state: MachineState) -> Mach
 
 NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:18::/48"), 0)
 PEERS = [peer(2, "alice"), peer(3, "bob"), peer(4, "gone", expires_at=NOW)]
-APPS = [App(1, 1, 1, Label("web"), 0), App(2, 1, 1, Label("idle"), 0)]
+SERVED = IPv6Address("fdaa:0:18:1::2")
+APPS = [App(1, 1, 1, Label("web"), 0, SERVED), App(2, 1, 1, Label("idle"), 0)]
 MACHINES = [
     machine(1, 1, 3, MachineState.STARTED),
     machine(2, 1, 2, MachineState.STARTED),
@@ -67,6 +68,7 @@ CROWD = build(
 NET = "8.1.0.0.0.0.0.0.a.a.d.f.ip6.arpa"
 NUMBERS = f"_api.internal. hostmaster.internal. {NOW} 3600 600 86400 5"
 ELSEWHERE = "_api.internal. hostmaster.internal. 1 3600 600 86400 5"
+FLYCAST_SOA = f"flycast. 5 IN SOA {NUMBERS}"
 INTERNAL_SOA = f"internal. 5 IN SOA {NUMBERS}"
 REVERSE_SOA = f"{NET}. 5 IN SOA {NUMBERS}"
 ULA_SOA = f"d.f.ip6.arpa. 5 IN SOA {ELSEWHERE}"
@@ -76,6 +78,7 @@ def reverse(address: str) -> str:
     return dns.reversename.from_address(address).to_text(omit_final_dot=True)
 
 
+SERVICE = reverse("fdaa:0:18:1::2")
 ALICE, API = reverse("fdaa:0:18:10::2"), reverse("fdaa:0:18::3")
 GONE, FOREIGN = reverse("fdaa:0:18:10::4"), reverse("fdaa:0:19:10::2")
 WEB = ["web.internal. 5 IN AAAA fdaa:0:18:10::2", "web.internal. 5 IN AAAA fdaa:0:18:10::3"]
@@ -151,6 +154,14 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
         "",
     ),
     (ALICE.upper(), "PTR", OK, [f"{ALICE.upper()}. 5 IN PTR alice._peer.internal."], ""),
+    # The app's service address: for what it leads to, see `wgctl.core.firewall`.
+    ("web.flycast", "AAAA", OK, ["web.flycast. 5 IN AAAA fdaa:0:18:1::2"], ""),
+    (SERVICE, "PTR", OK, [f"{SERVICE}. 5 IN PTR web.flycast."], ""),
+    ("flycast", "SOA", OK, [f"flycast. 5 IN SOA {NUMBERS}"], ""),
+    ("web.flycast", "A", OK, [], FLYCAST_SOA),
+    ("flycast", "AAAA", OK, [], FLYCAST_SOA),
+    ("idle.flycast", "AAAA", NX, [], FLYCAST_SOA),
+    ("x.web.flycast", "AAAA", NX, [], FLYCAST_SOA),
     # The name exists, the type does not (RFC 4074: an A query must not hide the AAAA).
     ("web.internal", "A", OK, [], INTERNAL_SOA),
     ("web.internal", "TXT", OK, [], INTERNAL_SOA),
@@ -215,8 +226,8 @@ NAMES: list[tuple[str, str, str, list[str], str]] = [
     (FOREIGN, "PTR", NX, [], ULA_SOA),
     (reverse("fdaa:0:19::3"), "PTR", NX, [], ULA_SOA),
     (reverse("fd12:3456:789a::1"), "PTR", NX, [], ULA_SOA),
-    ("web.flycast", "AAAA", NX, [], f"flycast. 5 IN SOA {ELSEWHERE}"),
-    ("flycast", "AAAA", OK, [], f"flycast. 5 IN SOA {ELSEWHERE}"),
+    ("shop.flycast", "AAAA", NX, [], FLYCAST_SOA),
+    ("flycast", "NS", OK, ["flycast. 5 IN NS _api.internal."], ""),
     ("printer.local", "AAAA", NX, [], f"local. 5 IN SOA {ELSEWHERE}"),
     ("localhost", "A", OK, [], f"localhost. 5 IN SOA {ELSEWHERE}"),
     ("a.b.onion", "A", NX, [], f"onion. 5 IN SOA {ELSEWHERE}"),

@@ -1,4 +1,6 @@
 import json
+from collections import Counter
+from collections.abc import Sequence
 from ipaddress import IPv6Network
 
 import pytest
@@ -8,13 +10,27 @@ from hypothesis import strategies as st
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Element, Ruleset
+from wgctl.core.service import Service
 
 ONE, OTHER = IPv6Network("fdaa:0:1::/48"), IPv6Network("fdaa:0:2::/48")
 prefixes = st.integers(0, 2**32 - 1).map(lambda id_: IPv6Network(((0xFDAA << 112) | id_ << 80, 48)))
 
 
-def made(*networks: IPv6Network, uids: frozenset[int] = frozenset({0})) -> Ruleset:
-    return firewall.ruleset(networks, interface="wgctl0", own_uids=uids)
+addresses = st.builds(lambda net, number: net[number], prefixes, st.integers(2, 2**40))
+services = st.builds(Service, addresses, st.lists(addresses, max_size=3).map(tuple))
+
+
+def made(
+    *networks: IPv6Network,
+    services: Sequence[Service] = (),
+    uids: frozenset[int] = frozenset({0}),
+) -> Ruleset:
+    return firewall.ruleset(networks, services, interface="wgctl0", own_uids=uids)
+
+
+def service(*machines: int) -> Service:
+    """Return service address 2 of the network ONE, with its machines' numbers at gateway 16."""
+    return Service(ONE[(1 << 64) + 2], tuple(ONE[(16 << 64) + number] for number in machines))
 
 
 def listing(ruleset: Ruleset, *, packets: int = 0) -> dict[str, object]:
@@ -25,11 +41,18 @@ def listing(ruleset: Ruleset, *, packets: int = 0) -> dict[str, object]:
     ]
     for handle, rule in enumerate(ruleset.rules, 2):
         ((kind, body),) = json.loads(rule).items()
-        if kind == "set":
+        if kind in {"set", "map"}:
             members = sorted(e for e in ruleset.elements if e.set_name == body["name"])
-            body["elem"] = [
-                {"concat": list(values)} if len(values) > 1 else values[0] for _, values in members
+            keys = [
+                {"concat": [int(value) if value.isdecimal() else value for value in values]}
+                if len(values) > 1
+                else values[0]
+                for _, values, _ in members
             ]
+            data = [each.data for each in members]
+            body["elem"] = (
+                [list(pair) for pair in zip(keys, data, strict=True)] if kind == "map" else keys
+            )
         for expression in body.get("expr", []):
             if "counter" in expression:
                 expression["counter"] = {"packets": packets, "bytes": packets * 80}
@@ -41,11 +64,15 @@ def commands(document: firewall.Document) -> list[dict[str, dict[str, dict[str, 
     return json.loads(json.dumps(document))["nftables"]  # type: ignore[no-any-return]  # JSON
 
 
-@given(st.lists(prefixes, max_size=5), st.frozensets(st.integers(0, 2**31), min_size=1, max_size=4))
+@given(
+    st.lists(prefixes, max_size=5),
+    st.lists(services, max_size=2, unique_by=lambda one: one.address),
+    st.frozensets(st.integers(0, 2**31), min_size=1, max_size=4),
+)
 def test_what_is_listed_reads_back_as_what_was_made(
-    networks: list[IPv6Network], uids: frozenset[int]
+    networks: list[IPv6Network], served: list[Service], uids: frozenset[int]
 ) -> None:
-    wanted = made(*networks, uids=uids)
+    wanted = made(*networks, services=served, uids=uids)
 
     assert firewall.parse_listing(listing(wanted)) == wanted
 
@@ -121,6 +148,42 @@ def test_a_removed_element_is_added_first_so_that_its_absence_is_no_fault() -> N
         ("delete", "element"),
         ("delete", "element"),
     ]
+
+
+def test_a_map_loses_what_it_had_at_a_key_before_it_gets_another() -> None:
+    before, after = made(services=[service(2)]).elements, made(services=[service(3)]).elements
+
+    done = commands(
+        firewall.change("wgctl0", added=after - before, removed=before - after),
+    )
+
+    assert [verb for command in done for verb in command] == ["add"] * 2 + ["delete"] * 2 + [
+        "add"
+    ] * 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40, 64, 65])
+def test_machines_of_a_service_have_as_many_slots_as_any_other(count: int) -> None:
+    found = made(services=[service(*range(2, 2 + count))]).elements
+    slots = [element for element in found if element.set_name == "slots"]
+    shares = Counter(element.data for element in slots)
+
+    assert {int(element.values[1]) for element in slots} == set(range(0, 128, 2))
+    assert len(shares) == min(count, 64)
+    assert max(shares.values()) - min(shares.values()) <= 1
+
+
+def test_a_service_without_machines_leads_nowhere() -> None:
+    assert made(services=[service()]).elements == frozenset()
+
+
+def test_a_machine_that_reaches_itself_hears_its_own_network_s_resolver() -> None:
+    hairpins = {one for one in made(services=[service(2, 3)]).elements if one.set_name != "slots"}
+
+    assert hairpins == {
+        Element("hairpins", (address, address), "fdaa:0:1::3")
+        for address in ("fdaa:0:1:10::2", "fdaa:0:1:10::3")
+    }
 
 
 def test_every_drop_is_counted() -> None:

@@ -9,7 +9,7 @@ from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
 from peers.seal import SealedKey, seal
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import LostSeal, Network, Peer, Seal
+from wgctl.core.model import App, LostSeal, Machine, MachineState, Network, Peer, Seal
 from wgctl.core.plan import diff
 from wgctl.core.roster import Change, Roster
 from wgctl.core.tunnel import Host, RemovePeer, SetPeer, Step, Tunnel
@@ -54,8 +54,29 @@ def seal_of(id_: int, *, of: int, sealed: SealedKey | None = None) -> Seal:
     return Seal(id_, 1, 1, of, sealed or SEALS[of])
 
 
-def put(row: Network | Peer | Seal) -> Put:
-    return Put({Network: Kind.NETWORK, Peer: Kind.PEER, Seal: Kind.SEAL}[type(row)], row)
+def app(id_: int, *, of: int = 1, served: bool = True) -> App:
+    address = network(of).prefix[(1 << 64) + 2 + id_] if served else None
+    return App(id_, 1, of, Label(f"a{id_}"), 0, address)
+
+
+def machine(id_: int, *, of: int = 1, on: int = 0, started: bool = True) -> Machine:
+    """Return a machine of app `of`, on peer `on`."""
+    state = MachineState.STARTED if started else MachineState.STOPPED
+    words = Label(f"m{id_}"), Label("ams"), Label("app")
+    return Machine(id_, 1, 1, of, on, *words, (), {}, state, 0)
+
+
+_KINDS = {
+    Network: Kind.NETWORK,
+    Peer: Kind.PEER,
+    Seal: Kind.SEAL,
+    App: Kind.APP,
+    Machine: Kind.MACHINE,
+}
+
+
+def put(row: Network | Peer | Seal | App | Machine) -> Put:
+    return Put(_KINDS[type(row)], row)
 
 
 def settled(tunnel: Tunnel) -> Parts:
@@ -80,6 +101,16 @@ events = st.one_of(
     ),
     st.integers(0, 5).map(lambda id_: Delete(Kind.SEAL, id_)),
     st.just(Delete(Kind.ORG, 1)),
+    st.builds(
+        lambda id_, of, served: put(app(id_, of=of, served=served)),
+        *(st.integers(1, 2), network_ids, st.booleans()),
+    ),
+    st.builds(
+        lambda id_, of, on, started: put(machine(id_, of=of, on=on, started=started)),
+        *(st.integers(1, 3), st.integers(1, 2), peer_ids, st.booleans()),
+    ),
+    st.integers(1, 2).map(lambda id_: Delete(Kind.APP, id_)),
+    st.integers(1, 3).map(lambda id_: Delete(Kind.MACHINE, id_)),
 )
 
 
@@ -251,6 +282,52 @@ def test_of_peers_whose_time_is_over_the_keys_are_told() -> None:
 
     assert not roster.is_empty()
     assert roster.expired_keys(now=10) == {KEYS[0].raw}
+
+
+def _served(tunnel: Tunnel) -> dict[str, set[str]]:
+    """Return the machines that each service address leads to."""
+    assert tunnel.firewall is not None
+    found: dict[str, set[str]] = {}
+    for element in tunnel.firewall.elements:
+        if element.set_name == "slots":
+            found.setdefault(element.values[0], set()).add(element.data)
+    return found
+
+
+def _at(*ids: int) -> set[str]:
+    return {str(peer(id_).address) for id_ in ids}
+
+
+def test_a_service_leads_to_the_started_machines_on_peers_that_are_let_in() -> None:
+    here = network(1)
+    roster, address = Roster(HOST), str(app(1).service_address)
+    peers = [peer(0), peer(1), peer(2, expires_at=10), peer(3, of=2)]
+    machines = [
+        *(machine(id_, on=id_) for id_ in range(4)),
+        machine(5, on=1, started=False),
+        machine(6, of=9),
+    ]
+    roster.replace([here, network(2)], peers, [], [app(1), app(2, served=False)], machines)
+
+    assert _served(roster.whole(now=0)) == {address: _at(0, 1, 2)}
+    roster.expire(now=10)
+    assert _served(roster.whole(now=10)) == {address: _at(0, 1)}
+    roster.change([put(machine(1, on=1, started=False))], now=10)
+    assert _served(roster.whole(now=10)) == {address: _at(0)}
+    roster.change([put(seal_of(7, of=0, sealed=SEALS[2]))], now=10)
+    assert _served(roster.whole(now=10)) == {}
+
+
+def test_a_service_that_goes_leaves_what_another_needs_of_the_same_machine() -> None:
+    apps, machines = [app(1), app(2)], [machine(1, of=1), machine(2, of=2)]
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0)], [], apps, machines)
+    parts = settled(roster.whole(now=0))
+
+    take(parts, steps(roster.change([Delete(Kind.APP, 1), Delete(Kind.MACHINE, 1)], now=0)))
+
+    assert read(parts) == roster.whole(now=0)
+    assert _served(read(parts)) == {str(app(2).service_address): _at(0)}
 
 
 def test_a_replacement_forgets_what_was_there() -> None:

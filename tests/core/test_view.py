@@ -97,7 +97,15 @@ def test_every_name_between_a_name_and_its_zone_exists(drawn: Rows, count: int) 
     tops = [(b"top%d" % count, *name) for name in view.nearest]
     reverse = [labels(reverse_name(address)) for address, _ in pointers(view)]
 
-    for name in [*view.names, *tops, *reverse]:
+    facts = [
+        above + name
+        for name, instances in view.metadata.items()
+        for one in instances
+        for key, value in one.machine.metadata.items()
+        for above in ((key.encode(),), (value.encode(), key.encode()))
+    ]
+
+    for name in [*view.names, *tops, *facts, *reverse]:
         node = view.find(name)
         assert node is not None
         assert node.zone == view.zone_of(name)
@@ -177,6 +185,38 @@ def test_the_nearest_are_near_to_where_one_is() -> None:
         nearest[region] = aaaa(found(view, "top1.nearest.of.web.internal").records)
 
     assert nearest == {"ams": [address_of(2)], "ord": [address_of(3)]}
+
+
+@pytest.mark.parametrize(
+    ("name", "exists"),
+    [
+        ("_metadata.web.internal", True),
+        ("kv._metadata.web.internal", True),
+        ("kv.kv._metadata.web.internal", True),
+        ("role.kv.kv._metadata.web.internal", True),
+        ("kv.role.kv._metadata.web.internal", False),
+        ("x.role.kv.kv._metadata.web.internal", False),
+        ("kv.kv._metadata.db.internal", False),
+        ("_metadata.db.internal", False),
+    ],
+)
+def test_metadata_is_found_above_its_app_alone(name: str, *, exists: bool) -> None:
+    described = machine(1, 1, 2, metadata={"kv": "role"})
+    view = built([peer(2)], [app(1, "web"), app(2, "db")], [described, machine(2, 2, 2)])
+
+    assert (view.find(labels(name)) is not None) is exists
+
+
+def test_what_describes_machines_makes_a_view_no_larger() -> None:
+    """A machine may have 64 facts, each of which is found by two names."""
+    facts = {f"key-{number}": f"value-{number}" for number in range(64)}
+    peers = [peer(number) for number in range(2, 12)]
+    plain, described = (
+        built(peers, [app(1, "web")], [machine(one.id, 1, one.id, metadata=m) for one in peers])
+        for m in ({}, facts)
+    )
+
+    assert len(described.names) == len(plain.names) + 2
 
 
 @pytest.mark.parametrize(

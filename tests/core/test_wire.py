@@ -235,6 +235,12 @@ def test_nobody_here_vouches_for_signatures() -> None:
     assert relayed_to(client_query(), reply).flags == dns.flags.QR | dns.flags.RD | dns.flags.RA
 
 
+def test_who_disabled_checking_is_told_so() -> None:
+    reply = relayed_to(client_query(flags=0x0110), GOOD)
+
+    assert reply.flags == dns.flags.QR | dns.flags.RD | dns.flags.RA | dns.flags.CD
+
+
 def test_a_reply_that_is_too_long_for_the_asker_is_truncated() -> None:
     many = [f"www.example.com. 60 IN AAAA 2001:db8::{number:x}" for number in range(1, 31)]
     reply = upstream_reply(ASKED, answers=many).to_wire()

@@ -195,9 +195,30 @@ def test_thousands_of_rows_arrive_whole_as_a_snapshot_and_as_changes(settings: S
     path = settings.role_dir(_ROLE) / "copy.sqlite"
     path.unlink()
     copy = Copy(path)
-    copy.write([], epoch="epoch-a", revision=0)
+    with copy.replacing(NEEDS[_ROLE]) as empty:
+        empty.commit(epoch="epoch-a", revision=0)
     copy.close()
     asyncio.run(follow(replaced=False))
+
+
+def test_a_copy_that_lacks_a_kind_is_fetched_anew_and_read_meanwhile(settings: Settings) -> None:
+    """A newer version may need more: changes alone would never bring what there was."""
+    copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+    with copy.replacing(NEEDS[_ROLE] - {Kind.PEER}) as replacement:
+        replacement.commit(epoch="epoch-a", revision=3)
+    copy.close()
+
+    async def follow() -> None:
+        async with _served(settings), _following(settings) as followed:
+            async with asyncio.timeout(PATIENCE_S):
+                while not followed.told:  # noqa: ASYNC110  # a file has no event
+                    await asyncio.sleep(0.02)
+            assert followed.told[0].replaced
+            assert followed.copy.held == NEEDS[_ROLE]
+            assert _held(followed.copy) == _rows(settings)
+            assert recent_setback(followed.copy) is None
+
+    asyncio.run(follow())
 
 
 def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None:
@@ -244,7 +265,7 @@ def _changed_after_a_backup(settings: Settings, backup: Path) -> None:
         add_peer(store, "acme", number)
     snapshot.take(store.path, backup)
     peer.remove(store, "acme", "default", "peer-1")
-    peer.rekey(store, "acme", "default", "peer-2", NewKey(key(22), needs_forwarding=False))
+    peer.rekey(store, "acme", "default", "peer-2", NewKey(key(22), needs_forwarding=False), now=NOW)
     add_peer(store, "acme", 3)
     store.close()
 
@@ -298,7 +319,9 @@ def test_after_a_week_it_is_told_no_more(settings: Settings) -> None:
     copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
     told = []
     for age_s in (0, SHOWN_S - 60, SHOWN_S + 1):
-        copy.replace(epoch="e", revision=1, setback=(int(time.time()) - age_s, "back"))
+        copy.replace(
+            epoch="e", revision=1, held=NEEDS[_ROLE], setback=(int(time.time()) - age_s, "back")
+        )
         told.append(recent_setback(copy))
     copy.close()
 

@@ -104,7 +104,10 @@ class Followed:
         }
 
 
-FIXED = {"internal", "_api.internal", "_apps.internal", "_peer.internal", "_instances.internal"}
+FIXED = {
+    *("internal", "flycast"),
+    *("_api.internal", "_apps.internal", "_peer.internal", "_instances.internal"),
+}
 
 
 def test_a_network_s_view_holds_its_own_rows(copy: Copy) -> None:

@@ -14,6 +14,7 @@ from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Element
 from wgctl.core.ports import Firewall, Links, Seen, WireGuard
+from wgctl.core.service import Service
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
@@ -316,6 +317,31 @@ def test_elements_come_and_go_and_twice_is_once(place: Place) -> None:
         place.run(place.firewall.apply, ChangeFirewall(none, removed))
 
     assert place.run(place.firewall.read) == second
+
+
+def _service(number: int, *machines: int) -> Service:
+    prefix = NETWORKS[0]
+    return Service(prefix[1 << 64 | number], tuple(prefix[16 << 64 | n] for n in machines))
+
+
+def test_a_service_s_machines_change_in_their_place_and_what_is_not_as_told_is_refused(
+    place: Place,
+) -> None:
+    """The same slot leads elsewhere, in one step."""
+    before, after = (
+        firewall.ruleset(NETWORKS, services, interface=place.interface, own_uids=frozenset({0}))
+        for services in ([_service(2, 2, 3), _service(3, 2)], [_service(2, 4, 3), _service(4, 5)])
+    )
+    place.run(place.firewall.apply, ReplaceFirewall(before))
+    written = place.run(place.firewall.read)
+    change = ChangeFirewall(after.elements - before.elements, before.elements - after.elements)
+    place.run(place.firewall.apply, change)
+
+    assert written == before
+    assert place.run(place.firewall.read) == after
+    with pytest.raises(Unavailable, match="File exists"):
+        place.run(place.firewall.apply, change)
+    assert place.run(place.firewall.read) == after
 
 
 def test_elements_without_their_table_are_refused_and_a_removed_table_is_gone(place: Place) -> None:

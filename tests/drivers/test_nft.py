@@ -1,5 +1,6 @@
 import ctypes
 import json
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -42,6 +43,7 @@ def test_the_kernel_lists_what_was_written(namespace: Namespace, uids: set[int])
         ["flush", "chain", "prerouting"],
         ["add", "rule", "forward", "accept"],
         ["flush", "set", "networks"],
+        ["flush", "chain", "services"],
         ["insert", "rule", "input", "accept"],
     ],
 )
@@ -306,4 +308,5 @@ def test_what_is_dropped_is_counted(walled: Wire) -> None:
         "nft", "list", "chain", "inet", walled.gateway.interface, "prerouting"
     )
 
-    assert "!= @networks counter packets 1 " in listed
+    # A busy kernel's own neighbour discovery may be dropped, and counted, beside it.
+    assert re.search(r"!= @networks counter packets [1-9]", listed)

@@ -20,6 +20,7 @@ from peers.addresses import (
     resolver_address,
     reverse_name,
     reverse_zone,
+    service_address,
 )
 from peers.errors import InvalidAddress
 
@@ -87,6 +88,8 @@ def test_the_network_id_fills_the_bits_up_to_48(pool: str, network_id: int, pref
 
 def test_addresses_have_the_layout_of_the_drawing() -> None:
     assert str(resolver_address(ACME)) == "fdaa:1234:5678::3"
+    assert str(service_address(ACME, 2)) == "fdaa:1234:5678:1::2"
+    assert str(service_address(ACME, 2**64 - 1)) == "fdaa:1234:5678:1:ffff:ffff:ffff:ffff"
     assert str(gateway_prefix(ACME, 0xABCD)) == "fdaa:1234:5678:abcd::/64"
     assert str(gateway_address(ACME, 16)) == "fdaa:1234:5678:10::1"
     assert peer_address(ACME, 16, 2).exploded == "fdaa:1234:5678:0010:0000:0000:0000:0002"
@@ -117,6 +120,7 @@ def test_a_peer_lies_in_its_gateway_and_its_network(
     assert address in gateway_prefix(prefix, gateway)
     assert prefix_of(address) == prefix
     assert address not in {resolver_address(prefix), gateway_address(prefix, gateway)}
+    assert address != service_address(prefix, number)
 
 
 @given(*[st.tuples(prefixes(), gateways, peer_numbers)] * 2)
@@ -139,6 +143,8 @@ def test_only_16_to_65535_number_a_gateway(number: int) -> None:
 def test_a_peer_is_never_the_gateway_nor_outside_of_it(number: int) -> None:
     with pytest.raises(InvalidAddress, match=f"peer number {number}, expected 2 to"):
         peer_address(ACME, 16, number)
+    with pytest.raises(InvalidAddress, match=f"service number {number}, expected 2 to"):
+        service_address(ACME, number)
 
 
 @pytest.mark.parametrize("prefix", ["fdaa::/16", "fdaa:1:2:3::/64", "fdaa::/47"])
@@ -150,6 +156,7 @@ def test_only_a_48_is_a_network(prefix: str) -> None:
         lambda: gateway_prefix(network, 16),
         lambda: gateway_address(network, 16),
         lambda: peer_address(network, 16, 2),
+        lambda: service_address(network, 2),
     ):
         with pytest.raises(InvalidAddress, match="expected a /48"):
             refused()

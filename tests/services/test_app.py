@@ -60,6 +60,43 @@ def test_a_removed_app_takes_its_machines_along(store: Store) -> None:
         app.shown(store, "acme", "default", "web")
 
 
+def _address(facts: app.AppFacts) -> int | None:
+    """Return the part of the service address behind its network's prefix."""
+    found = facts.app.service_address
+    return None if found is None else int(found) - int(facts.network.prefix[0])
+
+
+def test_service_addresses_are_counted_in_each_network_and_never_given_out_again(
+    store: Store,
+) -> None:
+    network.add(store, "acme", Label("lab"), now=NOW)
+    given = []
+    for place, name in (("default", "web"), ("default", "db"), ("lab", "web")):
+        facts = app.add(store, "acme", place, Label(name), now=NOW, flycast=True)
+        assert facts == app.shown(store, "acme", place, name)
+        given.append(_address(facts))
+    app.remove(store, "acme", "default", "db")
+    given += [
+        _address(app.set_flycast(store, "acme", "default", "web", flycast=flycast))
+        for flycast in (False, True, True)
+    ]
+
+    assert given == [1 << 64 | 2, 1 << 64 | 3, 1 << 64 | 2, None, 1 << 64 | 4, 1 << 64 | 4]
+    assert _address(app.add(store, "acme", "default", Label("cache"), now=NOW)) is None
+
+
+def test_a_service_address_that_is_as_it_was_is_no_change(store: Store) -> None:
+    app.add(store, "acme", "default", Label("web"), now=NOW, flycast=True)
+    with store.reading() as deployment:
+        before = deployment.revision
+    app.set_flycast(store, "acme", "default", "web", flycast=True)
+
+    with store.reading() as deployment:
+        assert deployment.revision == before
+    with pytest.raises(NotFound):
+        app.set_flycast(store, "acme", "default", "none", flycast=True)
+
+
 @pytest.mark.parametrize("slug", ["globex", "none"])
 def test_an_app_of_another_org_is_not_found(store: Store, slug: str) -> None:
     app.add(store, "acme", "default", Label("web"), now=NOW)

@@ -74,7 +74,7 @@ def test_a_check_that_was_changed_changes_back(store: Store, tmp_path: Path) -> 
 
 def test_a_key_that_was_replaced_changes_back(store: Store, earlier: Store) -> None:
     """The old one may have been replaced because it was stolen."""
-    peer.rekey(store, "acme", "default", "peer-1", NewKey(key(9), needs_forwarding=False))
+    peer.rekey(store, "acme", "default", "peer-1", NewKey(key(9), needs_forwarding=False), now=NOW)
 
     assert _found(store, earlier) == [Difference(Kind.PEER, (), (), ("acme/default/peer-1",))]
 

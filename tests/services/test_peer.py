@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_a_preshared_key_for_another_gateway_than_the_chosen_is_a_conflict(store
             "default",
             "peer-2",
             NewKey(key(3), needs_forwarding=False, preshared_key=stale),
+            now=NOW,
         )
     with pytest.raises(NotFound):
         peer.shown(store, "acme", "default", "peer-1")
@@ -112,7 +114,7 @@ def test_a_new_key_comes_with_a_new_preshared_key_or_with_none(store: Store) -> 
 
     def rekey(number: int, preshared_key: SealedTo | None) -> SealedKey | None:
         new = NewKey(key(number), needs_forwarding=False, preshared_key=preshared_key)
-        peer.rekey(store, "acme", "default", "peer-1", new)
+        peer.rekey(store, "acme", "default", "peer-1", new, now=NOW)
         return _seal(store, "peer-1")
 
     assert rekey(50, second) == second.sealed
@@ -212,7 +214,7 @@ def test_a_refused_peer_spends_no_number(store: Store) -> None:
 def test_a_new_key_keeps_the_address_and_frees_the_old_key(store: Store) -> None:
     before = add_peer(store, "acme", 1).peer
     after = peer.rekey(
-        store, "acme", "default", "peer-1", NewKey(key(50), needs_forwarding=False)
+        store, "acme", "default", "peer-1", NewKey(key(50), needs_forwarding=False), now=NOW
     ).peer
     reused = NewPeer(Label("default"), Label("other"), key(1), None, needs_forwarding=False)
 
@@ -223,10 +225,10 @@ def test_a_new_key_keeps_the_address_and_frees_the_old_key(store: Store) -> None
 def test_the_same_new_key_again_is_no_change(store: Store) -> None:
     add_peer(store, "acme", 1)
     new = NewKey(key(50), needs_forwarding=False)
-    first = peer.rekey(store, "acme", "default", "peer-1", new)
+    first = peer.rekey(store, "acme", "default", "peer-1", new, now=NOW)
     revision = _revision(store)
 
-    assert peer.rekey(store, "acme", "default", "peer-1", new) == first
+    assert peer.rekey(store, "acme", "default", "peer-1", new, now=NOW) == first
     assert _revision(store) == revision
 
 
@@ -235,15 +237,43 @@ def test_a_new_key_that_is_in_use_is_refused(store: Store) -> None:
     add_peer(store, "globex", 2)
 
     with pytest.raises(Invalid, match="already in use"):
-        peer.rekey(store, "acme", "default", "peer-1", NewKey(key(2), needs_forwarding=False))
+        peer.rekey(
+            store, "acme", "default", "peer-1", NewKey(key(2), needs_forwarding=False), now=NOW
+        )
 
 
 def test_a_new_key_for_full_dns_needs_a_gateway_that_forwards(store: Store) -> None:
     add_peer(store, "acme", 1)
 
     with pytest.raises(Invalid, match="no upstreams"):
-        peer.rekey(store, "acme", "default", "peer-1", NewKey(key(3), needs_forwarding=True))
+        peer.rekey(
+            store, "acme", "default", "peer-1", NewKey(key(3), needs_forwarding=True), now=NOW
+        )
     assert peer.shown(store, "acme", "default", "peer-1").peer.public_key == key(1)
+
+
+def test_what_is_asked_of_a_peer_whose_time_is_over_is_no_success(store: Store) -> None:
+    """The tunnel would be handed over, and stay dead."""
+    first, _ = peer.add(store, "acme", new_peer(1, expires_in_s=60), now=NOW)
+    revision, over = _revision(store), NOW + 60
+    again = NewKey(key(50), needs_forwarding=False)
+
+    with pytest.raises(Conflict, match=r"expired at 2027-01-15T08:01:00Z: remove it, or .*--expir"):
+        peer.add(store, "acme", new_peer(1), now=over)
+    with pytest.raises(Conflict, match="expired at"):
+        peer.rekey(store, "acme", "default", "peer-1", again, now=over)
+    assert peer.add(store, "acme", new_peer(1), now=over - 1) == (first, False)
+    assert _revision(store) == revision
+
+
+def test_a_new_time_brings_an_expired_peer_back_as_it_was(store: Store) -> None:
+    first = peer.add(store, "acme", new_peer(1, expires_in_s=60), now=NOW)[0].peer
+    again = peer.add(store, "acme", new_peer(1, expires_in_s=60), now=NOW + 60)[0].peer
+    new = NewKey(key(50), needs_forwarding=False, expires_in_s=30)
+    rekeyed = peer.rekey(store, "acme", "default", "peer-1", new, now=NOW + 120).peer
+
+    assert again == replace(first, expires_at=NOW + 120)
+    assert rekeyed == replace(first, expires_at=NOW + 150, public_key=key(50))
 
 
 def test_peers_are_listed_by_name_over_all_networks(store: Store) -> None:

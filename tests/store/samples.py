@@ -76,7 +76,12 @@ def to_first_schema(path: Path) -> None:
     connection = pysqlite3.dbapi2.connect(path)
     for table in ("checks", "seals", "ancestors", "network_ids"):
         connection.execute(f"DROP TABLE {table}")
-    connection.execute("ALTER TABLE machines DROP COLUMN lease_s")
+    for statement in (
+        "ALTER TABLE machines DROP COLUMN lease_s",
+        "DROP INDEX ix_apps_network_id_service_number",
+        "ALTER TABLE apps DROP COLUMN service_number",
+    ):
+        connection.execute(statement)
     connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.commit()
     connection.close()

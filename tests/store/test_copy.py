@@ -170,6 +170,16 @@ def test_a_replacement_shows_nothing_until_it_is_committed(copy: Copy, path: Pat
     assert position == ("f", 9)
 
 
+def test_a_copy_knows_of_which_kinds_it_has_every_row(copy: Copy) -> None:
+    before = copy.held
+    for held in ({Kind.ORG, Kind.PEER}, {Kind.ORG}):
+        with copy.replacing(frozenset(held)) as replacement:
+            replacement.commit(epoch="e", revision=1)
+
+        assert copy.held == held
+    assert before == set()
+
+
 @pytest.mark.parametrize("failing", [False, True])
 def test_a_replacement_without_a_commit_changes_nothing(copy: Copy, *, failing: bool) -> None:
     def replace() -> None:

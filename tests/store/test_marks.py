@@ -10,8 +10,8 @@ from tests.store.samples import NOW, add_peer, register
 from tests.store.walk import Step, steps, take
 from wgctl.core.feed import Kind
 from wgctl.core.marks import GATEWAYS_GAP, gap, joined, networks_gap, raised
-from wgctl.core.model import Network, Peer
-from wgctl.services import network, org
+from wgctl.core.model import App, Network, Peer
+from wgctl.services import app, network, org
 from wgctl.store import snapshot
 from wgctl.store.marks import Lineage, begin_anew, read_lineage
 from wgctl.store.store import Store
@@ -35,12 +35,12 @@ def _given_out(store: Store) -> dict[str, set[object]]:
     found: dict[str, set[object]] = {"networks": set(), "addresses": set(), "ids": set()}
     with store.reading() as deployment:
         found["gateways"] = {gateway.number for gateway in deployment.gateways()}
-        for put in deployment.snapshot(frozenset({Kind.NETWORK, Kind.PEER})):
+        for put in deployment.snapshot(frozenset({Kind.NETWORK, Kind.PEER, Kind.APP})):
             found["ids"].add((put.kind, put.row.id))
             match put.row:
                 case Network(prefix=prefix):
                     found["networks"].add(prefix)
-                case Peer(address=address):
+                case Peer(address=address) | App(service_address=address):
                     found["addresses"].add(address)
                 case _:
                     pass
@@ -53,6 +53,7 @@ def _grow(store: Store, first: int, count: int) -> None:
         network.add(store, "acme", Label(f"net-{number}"), now=NOW)
         add_peer(store, "acme", number, network=f"net-{number}")
         add_peer(store, "globex", 1_000 + number)
+        app.add(store, "globex", "default", Label(f"app-{number}"), now=NOW, flycast=True)
 
 
 @pytest.mark.parametrize("knows_the_old", [True, False])

@@ -111,7 +111,7 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
         s, _org(w), _network(w), f"web-{n}", list(MachineState)[w // 4 % 2]
     ),
     lambda s, w, n: peer.rekey(
-        s, _org(w), _network(w), f"peer-{n}", NewKey(key(100 + n), needs_forwarding=False)
+        s, _org(w), _network(w), f"peer-{n}", NewKey(key(100 + n), needs_forwarding=False), now=NOW
     ),
     lambda s, w, n: peer.remove(s, _org(w), _network(w), f"peer-{n}"),
     lambda s, w, n: machine.remove(s, _org(w), _network(w), f"web-{n}"),
@@ -121,13 +121,14 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: register(s, number=n % 2, forwards=bool(w % 2)),
     lambda s, w, n: peer.add(s, _org(w), new_peer(n), now=NOW + n),
     lambda s, w, n: peer.add(s, _org(w), _sealed_peer(s, n), now=NOW),
-    lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n)),
+    lambda s, w, n: peer.rekey(s, _org(w), _network(w), f"peer-{n}", _sealed_key(s, n), now=NOW),
     lambda s, w, n: machine.set_check(
         s, _org(w), _network(w), f"web-{n}", replace(CHECK, rise=1 + w // 4)
     ),
     lambda s, w, n: machine.set_check(s, _org(w), _network(w), f"web-{n}", None),
     lambda s, w, n: _announce(s, _org(w), _machine(w, n)),
     lambda s, w, n: lease.end(s, [(_org(w), n), (_org(w), n + 4)]),
+    lambda s, w, n: app.set_flycast(s, _org(w), _network(w), "web", flycast=n > 0),
 )
 
 

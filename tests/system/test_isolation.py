@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
 ORGS = ("amber", "birch", "cedar", "dunes", "ember", "fjord")
 TCP_PORT = 8080
+CURL_COULD_NOT_CONNECT = 7
 PROBER = str(Path(__file__).parent / "prober.py")
 
 
@@ -207,6 +208,53 @@ def assert_open(results: list[tuple[str, str, bool]]) -> None:
 def test_networks_are_open_inside_and_closed_across(matrix: Matrix) -> None:
     assert_open(matrix.inside())
     assert_blocked(matrix.across())
+
+
+def served(matrix: Matrix, org: str, number: int) -> list[str]:
+    """Return who has asked a member's server for a page, by what the server saw of them."""
+    log = (matrix.lab.folder / f"{org}-{number}.log").read_text()
+    return [line.split()[0] for line in log.splitlines() if '"GET /page-' in line]
+
+
+def fetch(member: Member, address: str, pages: int) -> int:
+    """Fetch so many pages from `address`, a connection each; return curl's exit code."""
+    url = f"http://[{address}]:{TCP_PORT}/page-[1-{pages}]"
+    return member.host.run(
+        "curl", "-sS", "-o", "/dev/null", "--connect-timeout", "5", url, check=False
+    ).returncode
+
+
+def test_a_service_address_leads_to_the_machines_of_its_app_alone(matrix: Matrix) -> None:
+    """Its own client is one of them: what comes back to it has another source."""
+    wgctl, amber, birch = matrix.lab.gateway.json, matrix.first["amber"], matrix.first["birch"]
+    service = wgctl("app", "add", "web", "--org", "amber", "--flycast")["service_address"]
+    reaches_no_machine = fetch(amber, service, 1)
+    for number in range(2):
+        words = ("web", f"web-{number}", "--peer", f"amber-{number}", "--org", "amber")
+        wgctl("machine", "add", *words)
+    eventually(lambda: fetch(amber, service, 1) == 0, what="the service answers")
+    eventually(lambda: amber.host.dig("web.flycast", "AAAA", at=amber.resolver) == service)
+
+    assert reaches_no_machine == CURL_COULD_NOT_CONNECT
+    assert fetch(amber, service, 24) == 0
+    assert set(served(matrix, "amber", 0)) == {amber.resolver}
+    assert set(served(matrix, "amber", 1)) == {amber.address}
+    assert amber.host.pings(service)
+    assert fetch(birch, service, 1) != 0
+
+    wgctl("machine", "stop", "web-0", "--org", "amber")
+    before = len(served(matrix, "amber", 1))
+    eventually(lambda: len(slots(matrix, service)) == 1, what="one machine is left")
+    assert fetch(amber, service, 8) == 0
+    assert len(served(matrix, "amber", 1)) == before + 8
+
+
+def slots(matrix: Matrix, service: str) -> set[str]:
+    """Return the machines that the gateway sends a service's connections to."""
+    gateway = matrix.lab.gateway
+    listed = gateway.host.run("nft", "-j", "list", "map", "inet", gateway.interface, "slots").stdout
+    (body,) = [each["map"] for each in json.loads(listed)["nftables"] if "map" in each]
+    return {machine for key, machine in body.get("elem", []) if key["concat"][0] == service}
 
 
 def test_routes_alone_hold(matrix: Matrix) -> None:

@@ -7,7 +7,7 @@ from wgctl.api.context import Now, StoreOf
 from wgctl.api.door import needs
 from wgctl.api.shapes import app_shape
 from wgctl.core.access import Scope
-from wgctl.core.schema import App, NewApp, Page
+from wgctl.core.schema import App, AppChange, NewApp, Page
 from wgctl.services import app as apps
 from wgctl.services.org import FIRST_NETWORK
 
@@ -26,13 +26,22 @@ def list_apps(store: StoreOf, org: str, network: str | None = None) -> Page[App]
 @router.post("/orgs/{org}/apps", dependencies=[needs(Scope.APP_WRITE)], status_code=201)
 def add_app(store: StoreOf, now: Now, org: str, new: NewApp) -> App:
     """Add an app."""
-    return app_shape(org, apps.add(store, org, new.network, Label(new.name), now=now))
+    facts = apps.add(store, org, new.network, Label(new.name), now=now, flycast=new.flycast)
+    return app_shape(org, facts)
 
 
 @router.get("/orgs/{org}/apps/{app}", dependencies=[needs(Scope.APP_READ)])
 def show_app(store: StoreOf, org: str, app: str, network: str = FIRST_NETWORK) -> App:
     """Return one app."""
     return app_shape(org, apps.shown(store, org, network, app))
+
+
+@router.patch("/orgs/{org}/apps/{app}", dependencies=[needs(Scope.APP_WRITE)])
+def change_app(
+    store: StoreOf, org: str, app: str, new: AppChange, network: str = FIRST_NETWORK
+) -> App:
+    """Give an app a service address, or take it away."""
+    return app_shape(org, apps.set_flycast(store, org, network, app, flycast=new.flycast))
 
 
 @router.delete("/orgs/{org}/apps/{app}", dependencies=[needs(Scope.APP_WRITE)], status_code=204)

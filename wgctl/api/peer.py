@@ -106,8 +106,9 @@ def rekey_peer(  # each is a part of the request
         public_key=new.public_key,
         needs_forwarding=new.needs_forwarding,
         preshared_key=_sealed_to(new.preshared_key),
+        expires_in_s=new.expires_in_s,
     )
-    facts = peers.rekey(store, org, network, peer, key)
+    facts = peers.rekey(store, org, network, peer, key, now=now)
     return enrolment_shape(org, facts, seen, now=now)
 
 

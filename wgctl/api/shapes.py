@@ -116,6 +116,7 @@ def app_shape(org: str, facts: AppFacts) -> schema.App:
         network=facts.network.name,
         machines=facts.machines,
         started=facts.started,
+        service_address=facts.app.service_address,
         created_at=_moment(facts.app.created_at),
     )
 

@@ -5,6 +5,8 @@ What runs them is the business of `wgctl machine`.
 
 from typing import TYPE_CHECKING
 
+import click
+
 from peers.names import Label
 from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
@@ -23,23 +25,28 @@ _COLUMNS: Columns["schema.App"] = {
     "network": lambda app: app.network,
     "machines": lambda app: str(app.machines),
     "started": lambda app: str(app.started),
+    "service address": lambda app: str(app.service_address or wording.ABSENT),
     "created": lambda app: wording.date(app.created_at),
 }
 
 app = Noun("app", help="Apps: services with a name in a network; `web` is web.internal.")
 
 
-@app.command(examples=["wgctl app add web --org acme"])
+@app.command(examples=["wgctl app add web --org acme", "wgctl app add db --org acme --flycast"])
 @name_argument("app")
 @org_option
 @network_option
+@click.option(
+    "--flycast", is_flag=True, help="With a service address, APP.flycast: any of its machines."
+)
 @pass_session
-def add(session: Session, name: Label, org: Label, network: Label) -> None:
+def add(session: Session, name: Label, org: Label, network: Label, *, flycast: bool) -> None:
     """Add an app."""
     from wgctl.core import schema
 
-    added = session.client().add_app(org, schema.NewApp(name=name, network=network))
-    note(f"app {name} added: {name}.internal")
+    new = schema.NewApp(name=name, network=network, flycast=flycast)
+    added = session.client().add_app(org, new)
+    note(f"app {name} added: {name}.internal{_flycast(added)}")
     print_one(added, _COLUMNS, as_json=session.as_json)
 
 
@@ -64,6 +71,31 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
     print_one(found, _COLUMNS, as_json=session.as_json)
 
 
+@app.command(
+    name="set",
+    examples=[
+        "wgctl app set web --org acme --flycast",
+        "wgctl app set web --org acme --no-flycast",
+    ],
+)
+@name_argument("app")
+@org_option
+@network_option
+@click.option(
+    "--flycast/--no-flycast",
+    required=True,
+    help="Give it a service address, APP.flycast, or take it away for good.",
+)
+@pass_session
+def set_(session: Session, name: Label, org: Label, network: Label, *, flycast: bool) -> None:
+    """Change what an app has."""
+    from wgctl.core import schema
+
+    changed = session.client().change_app(org, network, name, schema.AppChange(flycast=flycast))
+    note(f"app {name}: {name}.internal{_flycast(changed)}")
+    print_one(changed, _COLUMNS, as_json=session.as_json)
+
+
 @app.command(examples=["wgctl app remove web --org acme"])
 @name_argument("app")
 @org_option
@@ -80,3 +112,7 @@ def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bo
     note(f"app {name} of {org}/{network} removed")
     if session.as_json:
         print_json({"removed": name})
+
+
+def _flycast(app: "schema.App") -> str:
+    return f", {app.name}.flycast" if app.service_address else ""

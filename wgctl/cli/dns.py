@@ -55,7 +55,8 @@ def dns(session: Session, name: str, type_: str | None, org: Label, network: Lab
     )
     if reply.rcode != "NOERROR":
         refusal = _REFUSED.get(reply.rcode, Refusal)
-        raise refusal(f"{name!a} in network {network!a} of org {org!a}: {reply.rcode}")
+        said = ", ".join([reply.rcode, *map(str, reply.extended_errors)])
+        raise refusal(f"{name!a} in network {network!a} of org {org!a}: {said}")
     _print(session, reply)
 
 
@@ -66,6 +67,8 @@ def _print(session: Session, reply: "Reply") -> None:
     for answer in reply.answers:
         data = f'"{answer.data}"' if answer.type == "TXT" else answer.data
         click.echo(escaped(f"{answer.name} {answer.ttl_s} IN {answer.type} {data}"))
+    for error in reply.extended_errors:
+        note(str(error))
     if not reply.answers:
         note("no record of this type: the name exists")
 

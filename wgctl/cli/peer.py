@@ -184,6 +184,7 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
     default=None,
     help="With a new preshared key, or with none; else with one if it had one.",
 )
+@_expires_option
 @_handout_options
 @pass_session
 def rekey(
@@ -192,11 +193,13 @@ def rekey(
     name: Label,
     org: Label,
     network: Label,
+    expires: str | None,
     *,
     psk: bool | None,
     **options: Any,
 ) -> None:
     """Give a peer new keys, and hand over its tunnel again; its address stays."""
+    expires_in_s = _expires(expires)
     if psk is None:
         psk = session.client().peer(org, network, name).preshared_key
     handout, keys = _asked_for(session, name, psk=psk, **options)
@@ -212,6 +215,7 @@ def rekey(
             public_key=keys.public_key,
             needs_forwarding=handout.needs_forwarding,
             preshared_key=sealed,
+            expires_in_s=expires_in_s,
         )
         return client.rekey_peer(org, network, name, new)
 

@@ -20,6 +20,7 @@ from wgctl.core.health_shape import Check
 from wgctl.core.model import MachineState
 from wgctl.core.schema import (
     App,
+    AppChange,
     Enrolment,
     Gateway,
     Machine,
@@ -166,6 +167,11 @@ class Client:
     def app(self, org: str, network: str, name: str) -> App:
         """Return one app."""
         return self._shape(App, "GET", _path("orgs", org, "apps", name), query={"network": network})
+
+    def change_app(self, org: str, network: str, name: str, new: AppChange) -> App:
+        """Give an app a service address, or take it away."""
+        path = _path("orgs", org, "apps", name)
+        return self._shape(App, "PATCH", path, query={"network": network}, body=new)
 
     def remove_app(self, org: str, network: str, name: str) -> None:
         """Remove an app and its machines."""

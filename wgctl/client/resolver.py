@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
@@ -19,7 +20,7 @@ from wgctl.core.errors import Invalid, Unavailable
 if TYPE_CHECKING:
     from dnslib import RR
 
-__all__ = ["Answer", "Reply", "ask"]
+__all__ = ["Answer", "ExtendedError", "Reply", "ask"]
 
 _TIMEOUT_S = 5.0
 _LENGTH_BYTES = 2
@@ -28,6 +29,20 @@ _LABEL = re.compile(r"[!-\-/-\[\]-~]{1,63}")
 _MAX_LABELS = 254  # RFC 1035, section 2.3.4, less the root's label.
 _MAX_TYPE = 65535
 _CURE = "start it with: wgctl run resolver"
+# The root's name, type OPT, 1,232 octets of room, no flags and no options (RFC 6891): without it
+# no extended error comes back.
+_OPT = b"\0\0\x29\x04\xd0" + bytes(6)
+_EXTENDED_ERROR = 15
+_CODE_BYTES = 2
+# RFC 8914, section 4, in order.
+_MEANINGS = (
+    *("other", "unsupported DNSKEY algorithm", "unsupported DS digest type", "stale answer"),
+    *("forged answer", "DNSSEC indeterminate", "DNSSEC bogus", "signature expired"),
+    *("signature not yet valid", "DNSKEY missing", "RRSIGs missing", "no zone key bit set"),
+    *("NSEC missing", "cached error", "not ready", "blocked", "censored", "filtered"),
+    *("prohibited", "stale NXDOMAIN answer", "not authoritative", "not supported"),
+    *("no reachable authority", "network error", "invalid data"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +60,26 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendedError:
+    """What is out of the ordinary with a reply (RFC 8914); `text` may be empty."""
+
+    code: int
+    text: str
+
+    def __str__(self) -> str:
+        meaning = _MEANINGS[self.code] if self.code < len(_MEANINGS) else f"code {self.code}"
+        # Of the code without a meaning the text alone says something.
+        said = [meaning if self.code or not self.text else "", self.text]
+        return ": ".join(part for part in said if part)
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What the resolver said: `rcode` in words, as NOERROR or NXDOMAIN, and its answer section."""
 
     rcode: str
     answers: tuple[Answer, ...]
+    extended_errors: tuple[ExtendedError, ...] = ()
 
 
 def ask(
@@ -104,8 +134,8 @@ def _type_number(type_: str) -> int:
 
 def _query(name: bytes, type_: int) -> bytes:
     """Return a query that desires recursion, as a stub resolver's does."""
-    header = secrets.token_bytes(2) + b"\1\0" + b"\0\1" + bytes(6)
-    return header + name + type_.to_bytes(2, "big") + b"\0\1"
+    header = secrets.token_bytes(2) + b"\1\0" + b"\0\1" + bytes(5) + b"\1"
+    return header + name + type_.to_bytes(2, "big") + b"\0\1" + _OPT
 
 
 def _exchange(path: Path, request: bytes, deadline: float) -> bytes:
@@ -134,9 +164,10 @@ def _read(message: bytes) -> Reply:
     try:
         record: DNSRecord = DNSRecord.parse(message)
         answers = tuple(_answer(rr) for rr in record.rr)
+        errors = tuple(found for rr in record.ar for found in _extended_errors(rr))
     except (DNSError, UnicodeError) as error:
         raise Unavailable(f"the resolver sent what cannot be read: {error}") from error
-    return Reply(str(RCODE.get(record.header.rcode)), answers)
+    return Reply(str(RCODE.get(record.header.rcode)), answers, errors)
 
 
 def _answer(rr: "RR") -> Answer:
@@ -150,6 +181,16 @@ def _answer(rr: "RR") -> Answer:
     else:
         data = str(rr.rdata)
     return Answer(_escaped(str(rr.rname)), int(rr.ttl), type_, _escaped(data))
+
+
+def _extended_errors(rr: "RR") -> Iterator[ExtendedError]:
+    from dnslib import QTYPE
+
+    for option in rr.rdata if rr.rtype == QTYPE.OPT else ():
+        data = bytes(option.data)
+        if option.code == _EXTENDED_ERROR and len(data) >= _CODE_BYTES:
+            text = data[_CODE_BYTES:].decode("utf-8", "replace")
+            yield ExtendedError(int.from_bytes(data[:_CODE_BYTES], "big"), _escaped(text))
 
 
 def _escaped(text: str) -> str:

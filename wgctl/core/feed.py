@@ -72,7 +72,9 @@ class Kind(StrEnum):
 
 NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
     {
-        Role.GATEWAY: frozenset({Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL}),
+        Role.GATEWAY: frozenset(
+            {Kind.NETWORK, Kind.GATEWAY, Kind.PEER, Kind.SEAL, Kind.APP, Kind.MACHINE}
+        ),
         Role.RESOLVER: frozenset({Kind.NETWORK, Kind.PEER, Kind.APP, Kind.MACHINE, Kind.CHECK}),
         Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER, Kind.MACHINE}),
     }
@@ -179,6 +181,7 @@ _READ: Mapping[str, Callable[..., object]] = {
     "state": MachineState,
     "ports": _ports,
     "metadata": _metadata,
+    "service_address": lambda value: None if value is None else IPv6Address(_text(value)),
     **dict.fromkeys(
         ("expires_at", "lease_s"), lambda value: None if value is None else _number(value)
     ),
@@ -196,6 +199,7 @@ _WRITE: Mapping[str, Callable[..., object]] = {
     "endpoint": str,
     "sealed": str,
     "target": str,
+    "service_address": lambda value: None if value is None else str(value),
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
 }

@@ -4,9 +4,16 @@ Says which rules there are and reads a listing back into the same form, so that 
 compared; who runs nft is `wgctl.drivers.nft`. libnftables-json(5) describes the documents.
 
     prerouting   from the tunnel: inside one network only; elsewhere: nothing of our networks
+    services     a new connection to a service address goes to one of its machines
     input        from the tunnel: resolver, API and echo at a network's ::3
     output       to the tunnel or to a ::3: only what our own users send
-    forward      between the tunnel and other interfaces: nothing
+    forward      between the tunnel and other interfaces: nothing; to a service without machines:
+                 refused
+    hairpin      a machine that was sent to itself hears its network's ::3, not itself
+
+A service's machines fill 64 slots in turn, and bits 1 to 6 of a connection's source port choose the
+slot: nft takes a random number for no key of a declared map, and the lowest bit is the same in most
+ports that Linux chooses. Conntrack keeps a connection where it began.
 """
 
 import json
@@ -16,8 +23,9 @@ from functools import lru_cache
 from ipaddress import IPv6Network
 from typing import NamedTuple
 
-from peers.addresses import resolver_address
+from peers.addresses import prefix_of, resolver_address
 from wgctl.core.errors import Unavailable
+from wgctl.core.service import Service
 
 __all__ = [
     "API_PORT",
@@ -35,11 +43,16 @@ __all__ = [
 API_PORT = 4280
 _DNS_PORT = 53
 _RAW_PRIORITY = -300
+_DNAT_PRIORITY, _SNAT_PRIORITY = -100, 100
+_SLOTS = 64
+_SLOT_MASK = _SLOTS - 1 << 1
 
 _FAMILY = "inet"
 _NETWORK_MASK = "ffff:ffff:ffff::"
+_HOST_MASK, _SERVICE_HOST = "0:0:0:ffff::", "0:0:0:1::"
 _ERRORS = ["destination-unreachable", "packet-too-big", "parameter-problem", "time-exceeded"]
 _DROP: tuple[object, ...] = ({"counter": None}, {"drop": None})
+_REFUSE = ({"counter": None}, {"reject": {"type": "icmpv6", "expr": "addr-unreachable"}})
 _ACCEPT: tuple[object, ...] = ({"accept": None},)
 _KNOWN: object = {
     "match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}
@@ -50,10 +63,14 @@ Document = Mapping[str, object]
 
 
 class Element(NamedTuple):
-    """A member of one of the table's sets: the set's name and one text for each part."""
+    """A member of one of the table's sets or maps: its name, and one text for each part.
+
+    `data` is what a map has there, empty for a set.
+    """
 
     set_name: str
     values: tuple[str, ...]
+    data: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +83,18 @@ class Ruleset:
 
 
 def ruleset(
-    networks: Iterable[IPv6Network], *, interface: str, own_uids: frozenset[int]
+    networks: Iterable[IPv6Network],
+    services: Iterable[Service] = (),
+    *,
+    interface: str,
+    own_uids: frozenset[int],
 ) -> Ruleset:
     """Return the table of the tunnel `interface`, which is named after it.
 
     `networks` are `/48`s. `own_uids` are the users whose processes may send into the tunnel.
     """
-    return Ruleset(
-        interface,
-        _texts(interface, own_uids),
-        elements(networks),
-    )
+    members = elements(networks).union(*map(_slots, services))
+    return Ruleset(interface, _texts(interface, own_uids), members)
 
 
 def elements(networks: Iterable[IPv6Network]) -> frozenset[Element]:
@@ -100,10 +118,16 @@ def replace(wanted: Ruleset) -> Document:
 def change(table: str, *, added: frozenset[Element], removed: frozenset[Element]) -> Document:
     """Return the commands that add and remove elements of a table, in one step.
 
-    Both are right also where the element is already there, or already gone.
+    Both are right also where the element is already there, or already gone; a map that has other
+    data there than is to be removed refuses.
     """
-    # Deleting what is not there fails, adding what is there does not.
-    return _document(*_members("add", table, added | removed), *_members("delete", table, removed))
+    # Deleting what is not there fails, adding what is there does not; a map takes no second data
+    # for a key that it has.
+    return _document(
+        *_members("add", table, removed),
+        *_members("delete", table, removed),
+        *_members("add", table, added),
+    )
 
 
 def remove(table: str) -> Document:
@@ -126,7 +150,7 @@ def parse_listing(document: object) -> Ruleset:
             case "table":
                 table = str(body["name"])
                 continue
-            case "set":
+            case "set" | "map":
                 elements.update(_set_elements(body))
         rules.append(_canonical(kind, body))
     return Ruleset(table, tuple(rules), frozenset(elements))
@@ -144,12 +168,24 @@ def _objects(interface: str, own_uids: frozenset[int]) -> list[tuple[str, dict[s
     return [
         ("set", {**of_table, "name": "networks", "type": ["ipv6_addr", "ipv6_addr"]}),
         ("set", {**of_table, "name": "resolvers", "type": "ipv6_addr"}),
+        (
+            "map",
+            {
+                **of_table,
+                "name": "slots",
+                "type": ["ipv6_addr", "inet_service"],
+                "map": "ipv6_addr",
+            },
+        ),
+        ("map", {**of_table, "name": "hairpins", "type": ["ipv6_addr"] * 2, "map": "ipv6_addr"}),
         ("chain", {**of_table, **_hook("prerouting", _RAW_PRIORITY)}),
         ("chain", {**of_table, **_hook("input", 0)}),
         ("chain", {**of_table, "name": "from_tunnel"}),
         ("chain", {**of_table, **_hook("output", 0)}),
         ("chain", {**of_table, "name": "to_tunnel"}),
         ("chain", {**of_table, **_hook("forward", 0)}),
+        ("chain", {**of_table, **_nat("services", "prerouting", _DNAT_PRIORITY)}),
+        ("chain", {**of_table, **_nat("hairpin", "postrouting", _SNAT_PRIORITY)}),
         *(
             ("rule", {**of_table, "chain": chain, "expr": list(expressions)})
             for chain, expressions in _rules(interface, own_uids)
@@ -192,6 +228,17 @@ def _rules(interface: str, own_uids: frozenset[int]) -> list[tuple[str, tuple[ob
         ("to_tunnel", _DROP),
         ("forward", (from_tunnel, not_to_tunnel, *_DROP)),
         ("forward", (not_from_tunnel, to_tunnel, *_DROP)),
+        *_service_rules(from_tunnel, to_tunnel),
+    ]
+
+
+def _service_rules(from_tunnel: object, to_tunnel: object) -> list[tuple[str, tuple[object, ...]]]:
+    slot = {"&": [_field("th", "sport"), _SLOT_MASK]}
+    to_service = _match("==", {"&": [_ip6("daddr"), _HOST_MASK]}, _SERVICE_HOST)
+    return [
+        ("forward", (from_tunnel, to_service, *_REFUSE)),
+        ("services", (from_tunnel, _translate("dnat", "slots", _ip6("daddr"), slot))),
+        ("hairpin", (to_tunnel, _translate("snat", "hairpins", _ip6("saddr"), _ip6("daddr")))),
     ]
 
 
@@ -217,12 +264,22 @@ def _pair(op: str, first: str, second: str) -> object:
     return _match(op, {"concat": masked}, "@networks")
 
 
+def _translate(kind: str, map_name: str, *key: object) -> object:
+    """Give a packet the address that a map has for the parts of `key`; none: leave it."""
+    looked_up = {"map": {"key": {"concat": list(key)}, "data": f"@{map_name}"}}
+    return {kind: {"family": "ip6", "addr": looked_up}}
+
+
 def _jump(chain: str) -> object:
     return {"jump": {"target": chain}}
 
 
 def _hook(name: str, priority: int) -> dict[str, object]:
     return {"name": name, "type": "filter", "hook": name, "prio": priority, "policy": "accept"}
+
+
+def _nat(name: str, hook: str, priority: int) -> dict[str, object]:
+    return {**_hook(hook, priority), "name": name, "type": "nat"}
 
 
 def _elements(network: IPv6Network) -> tuple[Element, Element]:
@@ -233,12 +290,23 @@ def _elements(network: IPv6Network) -> tuple[Element, Element]:
     )
 
 
+def _slots(service: Service) -> Iterator[Element]:
+    """Yield which machine each slot leads to, and what a machine that reaches itself hears."""
+    address, machines = str(service.address), service.machines
+    for slot in range(_SLOTS if machines else 0):
+        machine = str(machines[slot % len(machines)])
+        yield Element("slots", (address, str(slot << 1)), machine)
+    for machine in map(str, machines):
+        resolver = str(resolver_address(prefix_of(service.address)))
+        yield Element("hairpins", (machine, machine), resolver)
+
+
 def _members(command: str, table: str, elements: frozenset[Element]) -> list[object]:
     """Return one command a set, elements in order."""
     by_set: dict[str, list[object]] = {}
-    for set_name, values in sorted(elements):
-        member = values[0] if len(values) == 1 else {"concat": list(values)}
-        by_set.setdefault(set_name, []).append(member)
+    for set_name, values, data in sorted(elements):
+        key = values[0] if len(values) == 1 else {"concat": list(values)}
+        by_set.setdefault(set_name, []).append([key, data] if data else key)
     return [
         {command: {"element": {"family": _FAMILY, "table": table, "name": name, "elem": members}}}
         for name, members in by_set.items()
@@ -273,8 +341,10 @@ def _set_elements(body: Mapping[str, object]) -> Iterator[Element]:
     members = body.get("elem", [])
     for member in members if isinstance(members, list) else []:
         match member:
+            case [{"concat": list(values)}, data]:
+                yield Element(str(body["name"]), tuple(map(str, values)), str(data))
             case {"concat": list(values)}:
-                yield Element(str(body["name"]), tuple(str(value) for value in values))
+                yield Element(str(body["name"]), tuple(map(str, values)))
             case _:
                 yield Element(str(body["name"]), (str(member),))
 

@@ -30,7 +30,7 @@ class Marks:
     """The next number of each count; none of them, and none beyond, was given out.
 
     `networks` counts network ids in the order of `wgctl.core.allocate.network_id`; `addresses` has
-    the next number of each pair of a network's id and a gateway's number.
+    the next number of each pair of a network's id and a gateway's number, or that of services.
     """
 
     revision: int

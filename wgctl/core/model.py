@@ -162,13 +162,17 @@ class LostSeal:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A named service in a network: `web` is `web.internal`."""
+    """A named service in a network: `web` is `web.internal`.
+
+    `service_address` None: it has none; else it is `web.flycast`, and leads to any of its machines.
+    """
 
     id: int
     org_id: int
     network_id: int
     name: Label
     created_at: int
+    service_address: IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

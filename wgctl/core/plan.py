@@ -20,6 +20,7 @@ from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
 from wgctl.core.firewall import Ruleset
 from wgctl.core.model import Network, Peer
+from wgctl.core.service import Service
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
@@ -54,6 +55,7 @@ def desired(
     host: Host,
     now: int,
     preshared_keys: Mapping[int, PresharedKey] = _NO_KEYS,
+    services: Iterable[Service] = (),
 ) -> Tunnel:
     """Return what the host's tunnel is to be at `now`; preshared keys are by the id of their peer.
 
@@ -72,7 +74,9 @@ def desired(
         and peer.public_key != own_key
     ]
     return Tunnel(
-        firewall.ruleset(prefixes.values(), interface=host.interface, own_uids=host.own_uids),
+        firewall.ruleset(
+            prefixes.values(), services, interface=host.interface, own_uids=host.own_uids
+        ),
         frozenset(
             {
                 Route(host.pool, None, metric, unreachable=True),

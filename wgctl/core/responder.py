@@ -81,14 +81,14 @@ def _ours(query: Query, view: View, turn: int) -> Reply | None:
     """Return what the network's own names say; None for a name in none of its zones."""
     node = view.find(query.labels)
     if node is not None:
-        return _found(query, node, turn)
+        return _found(query, node, turn, view=view)
     zone = view.zone_of(query.labels)
     if zone is None:
         return None
     return _denied(query, Rcode.NXDOMAIN, zone)
 
 
-def _found(query: Query, node: Node, turn: int) -> Reply:
+def _found(query: Query, node: Node, turn: int, *, view: View) -> Reply:
     found = node.records.get(query.type)
     if found is None and query.type == Qtype.ANY:
         # One set of records is answer enough (RFC 8482, section 4.1).
@@ -96,11 +96,12 @@ def _found(query: Query, node: Node, turn: int) -> Reply:
     if found is None:
         return _denied(query, Rcode.NOERROR, node.zone)
     entries = found.pick(turn)
+    beside = [entry.glue for entry in entries if entry.glue]
     return Reply(
         Rcode.NOERROR,
         authoritative=True,
         answers=Records(len(entries), b"".join([entry.record for entry in entries])),
-        additional=tuple([entry.glue for entry in entries if entry.glue]),
+        additional=(view.server,) if query.type == Qtype.NS else tuple(beside),
         note=found.note,
     )
 

@@ -16,8 +16,9 @@ from peers.errors import InvalidSeal
 from peers.keys import PresharedKey
 from peers.seal import SealedKey, unseal
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import LostSeal, Network, Peer, Seal
+from wgctl.core.model import App, LostSeal, Machine, Network, Peer, Seal
 from wgctl.core.plan import desired
+from wgctl.core.service import Service, Services
 from wgctl.core.tunnel import Host, Tunnel
 
 __all__ = ["Change", "Roster"]
@@ -48,6 +49,7 @@ class Roster:
         self._keys: dict[int, PresharedKey] = {}
         self._members: defaultdict[int, set[int]] = defaultdict(set)
         self._expiries: list[tuple[int, int]] = []
+        self._services = Services()
         self._now = 0
 
     def replace(
@@ -55,8 +57,11 @@ class Roster:
         networks: Iterable[Network],
         peers: Iterable[Peer],
         seals: Iterable[Seal | LostSeal] = (),
+        apps: Iterable[App] = (),
+        machines: Iterable[Machine] = (),
     ) -> None:
         """Forget every row and take these; a seal that is lost locks its peer out."""
+        self._services.replace(apps, machines)
         self._networks = {network.id: network for network in networks}
         for kept in (self._peers, self._members, self._seals, self._sealed_peers, self._keys):
             kept.clear()
@@ -70,7 +75,8 @@ class Roster:
     def whole(self, *, now: int) -> Tunnel:
         """Return all that the tunnel is to be at `now`."""
         self._now = now
-        return self._part(self._rows(self._networks, self._peers), [], now=now)
+        rows = self._rows(self._networks, self._peers, self._services.every(), now=now)
+        return self._part(rows, [], now=now)
 
     def change(self, events: Iterable[Put | Delete], *, now: int) -> Change:
         """Take the rows of `events`, in order, and return what they touched.
@@ -81,11 +87,13 @@ class Roster:
         networks = _ids(events, Kind.NETWORK)
         written = _ids(events, Kind.PEER) | self._ids_of_sealed(events)
         peers = written.union(self._due(now), *(self._members[id_] for id_ in networks))
-        old = self._rows(networks, peers)
+        apps = self._services.touched(events, peers)
+        old = self._rows(networks, peers, apps, now=self._now)
         for event in events:
             self._write(event)
+            self._services.write(event)
         self._open(written)
-        new = self._rows(networks, peers)
+        new = self._rows(networks, peers, apps, now=now)
         # A peer counts for nothing without its network: those that stay as they are belong to
         # both sides.
         around = {peer.network_id for peer in (*old.peers, *new.peers)} - networks
@@ -126,14 +134,24 @@ class Roster:
         while self._expiries and self._expiries[0][0] <= now:
             yield heapq.heappop(self._expiries)[1]
 
-    def _rows(self, networks: Iterable[int], peers: Iterable[int]) -> "_Rows":
-        found = [
-            peer
-            for peer in _of(self._peers, peers)
-            if peer.id in self._keys or peer.id not in self._seals
-        ]
+    def _rows(
+        self, networks: Iterable[int], peers: Iterable[int], apps: Iterable[int], *, now: int
+    ) -> "_Rows":
+        found = [peer for peer in _of(self._peers, peers) if self._opened(peer)]
         keys = {peer.id: self._keys[peer.id] for peer in found if peer.id in self._keys}
-        return _Rows(_of(self._networks, networks), found, keys)
+
+        def reach(peer_id: int) -> Peer | None:
+            peer = self._peers.get(peer_id)
+            if peer is None or peer.network_id not in self._networks or peer.expired(now=now):
+                return None
+            return peer if self._opened(peer) else None
+
+        services = self._services.list(apps, reach)
+        return _Rows(_of(self._networks, networks), found, keys, services)
+
+    def _opened(self, peer: Peer) -> bool:
+        """Whether the peer has no preshared key, or one that could be opened."""
+        return peer.id in self._keys or peer.id not in self._seals
 
     def _part(self, rows: "_Rows", unchanged: list[Network], *, now: int) -> Tunnel:
         return desired(
@@ -142,6 +160,7 @@ class Roster:
             host=self._host,
             now=now,
             preshared_keys=rows.keys,
+            services=rows.services,
         )
 
     def _ids_of_sealed(self, events: Iterable[Put | Delete]) -> set[int]:
@@ -215,6 +234,7 @@ class _Rows(NamedTuple):
     networks: list[Network]
     peers: list[Peer]
     keys: Mapping[int, PresharedKey]
+    services: list[Service]
 
 
 def _of(rows: Mapping[int, _Row], ids: Iterable[int]) -> list[_Row]:

@@ -34,6 +34,7 @@ from wgctl.core.shape import Shape as _Shape
 
 __all__ = [
     "App",
+    "AppChange",
     "Enrolment",
     "Gateway",
     "Lease",
@@ -103,6 +104,9 @@ _Endpoint = Annotated[
     PlainSerializer(str),
     _string("^.+:[0-9]{1,5}$", "203.0.113.7:51820"),
 ]
+_Span = Annotated[int, Field(ge=1, le=100 * 366 * 86400, strict=True)]
+
+
 # Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
 _SETBACK_LENGTH = 8_000
 
@@ -191,17 +195,18 @@ class NewPeer(_Shape):
     name: _LabelText
     network: _LabelText = "default"
     public_key: _Key
-    expires_in_s: int | None = Field(default=None, ge=1, le=100 * 366 * 86400, strict=True)
+    expires_in_s: _Span | None = None
     needs_forwarding: StrictBool = False
     preshared_key: SealedTo | None = None
 
 
 class NewKey(_Shape):
-    """The keys that a peer is to have from now on; None: no preshared one."""
+    """The keys that a peer is to have from now on; None: no preshared one, and its time stays."""
 
     public_key: _Key
     needs_forwarding: StrictBool = False
     preshared_key: SealedTo | None = None
+    expires_in_s: _Span | None = None
 
 
 class Peer(_Shape):
@@ -246,20 +251,31 @@ class Enrolment(_Shape):
 
 
 class NewApp(_Shape):
-    """An app to add."""
+    """An app to add; `flycast`: with a service address."""
 
     name: _LabelText
     network: _LabelText = "default"
+    flycast: StrictBool = False
+
+
+class AppChange(_Shape):
+    """What an app is to have from now on."""
+
+    flycast: StrictBool
 
 
 class App(_Shape):
-    """An app; `started` counts those of its machines that are started, healthy or not."""
+    """An app; `started` counts those of its machines that are started, healthy or not.
+
+    `service_address` is `NAME.flycast`, None without one.
+    """
 
     name: str
     org: str
     network: str
     machines: int
     started: int
+    service_address: IPv6Address | None
     created_at: datetime
 
 

@@ -9,24 +9,34 @@ out of it is `wgctl.core.responder`.
     _apps, _peer.internal     TXT: the names, sorted, with commas between
     _instances, all._instances.internal
                               TXT: instance=<machine>,app=<app>,ip=<address>,region=<region>;...
-    <nibbles>.ip6.arpa        PTR of each peer and of <net>::3
-    the two zones' apexes     SOA, NS
+    <app>.flycast             AAAA of the app's service address, for those that have one
+    <nibbles>.ip6.arpa        PTR of each peer, of each service address and of <net>::3
+    the three zones' apexes   SOA, NS
 
-Beside these two zones stand the empty ones of `wgctl.core.names.special`. Where a name exists every
+Beside these zones stand the empty ones of `wgctl.core.names.special`. Where a name exists every
 name above it does too, and holds nothing if nothing else gives it records (RFC 8020).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from types import MappingProxyType
 from typing import NamedTuple
 
 from wgctl.core.model import App, Machine, Network, Peer
-from wgctl.core.names.app import NEAREST, Instance, app_names, nearest, top
-from wgctl.core.names.record_set import TTL_S, Entry, RecordSet, address, listing
+from wgctl.core.names.app import (
+    METADATA,
+    NEAREST,
+    Instance,
+    app_names,
+    described,
+    nearest,
+    top,
+)
+from wgctl.core.names.record_set import TTL_S, Entry, RecordSet, address, listing, target
 from wgctl.core.names.reverse import Reverse
 from wgctl.core.names.special import special_zones
-from wgctl.core.names.zone import API, INTERNAL, Node, Zone, zone_at
+from wgctl.core.names.zone import API, FLYCAST, INTERNAL, Node, Zone, zone_at
 from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.wire import Labels, Qtype
 
@@ -50,9 +60,10 @@ class View:
 
     `expires_at` is when the view is wrong without any change, because a peer's time is over or a
     lease is about to end; None: never. `ends_at` is the first of these of a peer. `leased` are the
-    machines whose leases the view counts on, None where one of them is about to end. `names` are
-    those under `internal` that are written down; the others are `reverse`, and `top<N>` above each
-    name of `nearest`.
+    machines whose leases the view counts on, None where one of them is about to end. `server` is
+    the AAAA record of the one server of all zones, under its name. `names` are those under
+    `internal` and `flycast` that are written down; the others are `reverse`, `top<N>` above each
+    name of `nearest`, and what describes the machines of `metadata` above each of its names.
     """
 
     network: Network
@@ -60,32 +71,42 @@ class View:
     ends_at: int | None
     leased: frozenset[int] | None
     zone: Zone
+    flycast: Zone
+    server: bytes
     names: Mapping[Labels, Node]
     nearest: Mapping[Labels, RecordSet]
+    metadata: Mapping[Labels, Sequence[Instance]]
     reverse: Reverse
 
     def find(self, labels: Labels) -> Node | None:
         """Return what stands at `labels`; None where there is no such name here."""
         node = self.names.get(labels) or self.reverse.find(labels)
-        return node or self._top(labels) or self._special(labels)
+        return node or self._top(labels) or self._described(labels) or self._special(labels)
 
     def zone_of(self, labels: Labels) -> Zone | None:
         """Return the zone that `labels` are in, the innermost one; None for names of others."""
         special = special_zones()
         for start in range(len(labels)):
             suffix = labels[start:]
-            if suffix == self.zone.apex:
-                return self.zone
-            if suffix == self.reverse.zone.apex:
-                return self.reverse.zone
-            if zone := special.get(suffix):
-                return zone
+            for zone in (self.zone, self.flycast, self.reverse.zone):
+                if suffix == zone.apex:
+                    return zone
+            if suffix in special:
+                return special[suffix]
         return None
 
     def _top(self, labels: Labels) -> Node | None:
         of = self.nearest.get(labels[1:])
         records = None if of is None else top(labels[0], of)
         return None if records is None else Node(self.zone, records)
+
+    def _described(self, labels: Labels) -> Node | None:
+        for length in (1, 2):
+            instances = self.metadata.get(labels[length:])
+            if instances is not None:
+                records = described(labels[:length], instances)
+                return None if records is None else Node(self.zone, records)
+        return None
 
     def _special(self, labels: Labels) -> Node | None:
         """Return the apex of an empty zone, or a name between one and the reverse zone in it.
@@ -127,14 +148,17 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     there = [machine for machine in machines if leases.get(machine.id, 1) > 0]
     _settle(homes, living, machines=there, failing=failing)
     kept = _shorten(homes, leases)
-    zone = zone_at(INTERNAL, serial=now)
-    names = {INTERNAL: Node(zone, zone.records)}
+    zone, flycast = zone_at(INTERNAL, serial=now), zone_at(FLYCAST, serial=now)
+    names = {each.apex: Node(each, each.records) for each in (zone, flycast)}
+    near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
+    facts, served = _facts(homes), list(_served(homes))
     for labels, records in _forward(network, living, homes, kept):
         _add(names, labels, Node(zone, records))
-    near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
-    for labels in near:
+    for labels in (*near, *facts):
         _add(names, labels, Node(zone, {}))
-    targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living)]
+    for at, labels in served:
+        _add(names, labels, Node(flycast, _alone(address(at))))
+    targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living), *served]
     ends = [one.peer.expires_at for one in living if one.peer.expires_at is not None]
     ends_at = min(ends, default=None)
     return View(
@@ -143,8 +167,11 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
         ends_at,
         None if _any_short(leases) else _lasting(leases),
         zone,
+        flycast,
+        target(API, network.resolver).glue,
         MappingProxyType(names),
         MappingProxyType(near),
+        MappingProxyType(facts),
         Reverse.of(network.prefix, targets, serial=now),
     )
 
@@ -258,6 +285,22 @@ def _forward(
     yield (b"all", *_INSTANCES), listing(deployed, separator=";", ttl_s=shortest_s)
     for home in homes:
         yield from app_names(home.name, home.instances, ttl_s=kept[home.app.id])
+
+
+def _facts(homes: Iterable[_Home]) -> Mapping[Labels, Sequence[Instance]]:
+    """Return the machines of the apps that have metadata, by the name below the keys."""
+    return {
+        (*METADATA, *home.name): home.instances
+        for home in homes
+        if any(one.machine.metadata for one in home.instances)
+    }
+
+
+def _served(homes: Iterable[_Home]) -> Iterator[tuple[IPv6Address, Labels]]:
+    """Yield the service addresses that there are, with their names."""
+    for home in homes:
+        if home.app.service_address is not None:
+            yield home.app.service_address, (home.app.name.encode(), *FLYCAST)
 
 
 def _add(names: dict[Labels, Node], labels: Labels, node: Node) -> None:

@@ -411,7 +411,8 @@ def _find_opt(message: bytes, offset: int, counts: list[int]) -> tuple[int, int,
 
 
 def _reply_flags(query: Query, rcode: int, *, forwards: bool) -> int:
-    copied = query.flags & (_OPCODE_MASK | _RD)
+    # RFC 4035, section 3.2.2, wants CD back as it was; all others are ours to say.
+    copied = query.flags & (_OPCODE_MASK | _RD | _CD)
     return _QR | copied | (_RA if forwards else 0) | (rcode & _RCODE_MASK)
 
 

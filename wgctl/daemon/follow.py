@@ -15,7 +15,7 @@ import structlog
 
 from wgctl.client.node import Node
 from wgctl.core.errors import Invalid, Unavailable
-from wgctl.core.feed import Beat, Commit, Delete, Event, Put, Snapshot
+from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Put, Snapshot
 from wgctl.core.model import Role
 from wgctl.core.setback import SHOWN_S, told
 from wgctl.store.copy import Copy
@@ -93,6 +93,9 @@ class Follower:
 
     async def _follow(self) -> None:
         epoch, since = self._copy.reached
+        if self._copy.held != NEEDS[self._role]:
+            # What an older version did not need is asked for: changes alone would not bring it.
+            epoch = ""
         events = self._node.follow(self._role, epoch=epoch, since=since)
         async for event in events:
             match event:
@@ -108,7 +111,7 @@ class Follower:
 
     async def _take_snapshot(self, events: AsyncIterator[Event], snapshot: Snapshot) -> Changes:
         """Write rows as they come, so that memory does not grow with the snapshot."""
-        with self._copy.replacing() as replacement:
+        with self._copy.replacing(NEEDS[self._role]) as replacement:
             async for event in events:
                 match event:
                     case Put():

@@ -81,8 +81,11 @@ class Programme:
 
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
-        epoch, self._taken_revision = self._copy.position
-        self._roster.replace(self._copy.networks(), self._copy.peers(), self._copy.seals())
+        copy = self._copy
+        epoch, self._taken_revision = copy.position
+        self._roster.replace(
+            copy.networks(), copy.peers(), copy.seals(), copy.apps(), copy.machines()
+        )
         self._missing = self._missing_in(epoch)
         if self._missing is not None:
             _log.warning("nothing is taken away", reason=self._missing)

@@ -5,12 +5,12 @@ link that is up, a link takes its addresses and routes with it. The drivers' con
 it to that.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, assert_never
 
 from wgctl.core.errors import Unavailable
-from wgctl.core.firewall import Ruleset
+from wgctl.core.firewall import Element, Ruleset
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import (
     AddAddress,
@@ -166,13 +166,22 @@ class MemoryFirewall:
                 if self._kernel.firewall is None:
                     raise Unavailable("no such table")
                 there = self._kernel.firewall
-                self._kernel.firewall = replace(there, elements=(there.elements | added) - removed)
+                _refuse_second_data(there.elements | removed)
+                _refuse_second_data((there.elements - removed) | added)
+                self._kernel.firewall = replace(there, elements=(there.elements - removed) | added)
             case _:
                 assert_never(step)
 
     def remove(self) -> None:
         """Delete the table; nothing if it is not there."""
         self._kernel.firewall = None
+
+
+def _refuse_second_data(elements: Iterable[Element]) -> None:
+    """Refuse what gives a key of a map two addresses to lead to."""
+    elements = list(elements)
+    if len({(one.set_name, one.values) for one in elements}) < len(elements):
+        raise Unavailable("File exists")
 
 
 def _taken(device: Device, step: DeviceStep) -> Device:

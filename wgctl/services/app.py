@@ -1,4 +1,4 @@
-"""Apps of a network: adding, listing, removing.
+"""Apps of a network: adding, listing, giving a service address, removing.
 
 What runs as an app is `wgctl.services.machine`.
 """
@@ -10,7 +10,7 @@ from wgctl.core.model import App, MachineState, Network
 from wgctl.store.org import OrgDoor
 from wgctl.store.store import Store
 
-__all__ = ["AppFacts", "add", "listed", "remove", "shown"]
+__all__ = ["AppFacts", "add", "listed", "remove", "set_flycast", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,18 @@ class AppFacts:
     started: int
 
 
-def add(store: Store, org: str, network: str, name: Label, *, now: int) -> AppFacts:
-    """Add the app `name` to a network of `org`; raises Conflict when it exists."""
+def add(
+    store: Store, org: str, network: str, name: Label, *, now: int, flycast: bool = False
+) -> AppFacts:
+    """Add the app `name` to a network of `org`; raises Conflict when it exists.
+
+    `flycast`: with a service address, as `set_flycast` gives it.
+    """
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        return AppFacts(door.add_app(found, name, now=now), found, machines=0, started=0)
+        app = door.set_service(found, door.add_app(found, name, now=now), has=flycast)
+        return AppFacts(app, found, machines=0, started=0)
 
 
 def listed(store: Store, org: str, *, network: str | None) -> list[AppFacts]:
@@ -45,6 +51,17 @@ def shown(store: Store, org: str, network: str, name: str) -> AppFacts:
         door = deployment.owned_by(org)
         found = door.network(network)
         return _facts(door, found, door.app(found, name))
+
+
+def set_flycast(store: Store, org: str, network: str, name: str, *, flycast: bool) -> AppFacts:
+    """Give the app `name` a service address, or take it away; raises NotFound.
+
+    An address that was taken away is not given out again, to this app neither.
+    """
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        found = door.network(network)
+        return _facts(door, found, door.set_service(found, door.app(found, name), has=flycast))
 
 
 def remove(store: Store, org: str, network: str, name: str) -> None:

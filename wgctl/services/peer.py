@@ -4,6 +4,7 @@ Never sees a private key: those are made where they are used.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from peers.keys import PublicKey
 from peers.names import Label
@@ -65,7 +66,8 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
     """Add a peer to a network of `org`, and say whether it is new.
 
     The same request again (org, network, name, keys) gives the same peer, so a lost answer can be
-    asked for again. Raises Conflict when the name has other keys or a preshared key is sealed to
+    asked for again; a peer whose time is over gets the time that is asked for. Raises Conflict when
+    it is over and none is asked for, when the name has other keys or a preshared key is sealed to
     another gateway than the peer gets, Invalid for a key in use.
     """
     with store.writing() as deployment:
@@ -75,6 +77,8 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         known = door.find_peer(network, new.name)
         if known is not None:
             _require_same(door, known, new, network=network)
+            if known.expired(now=now):
+                known = _renewed(door, network, known, expires_in_s=new.expires_in_s, now=now)
             return _facts(deployment, door, network, known), False
         _require_shown(gateway, new.preshared_key)
         _refuse_known_key(deployment, new.public_key)
@@ -127,33 +131,38 @@ def shown(store: Store, org: str, network: str, name: str) -> PeerFacts:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The key that a peer is to have; `preshared_key` None: from now on it has none."""
+    """The key that a peer is to have; `preshared_key` None: from now on it has none.
+
+    `expires_in_s` None: its time stays as it is.
+    """
 
     public_key: PublicKey
     needs_forwarding: bool
     preshared_key: SealedTo | None = None
+    expires_in_s: int | None = None
 
 
-def rekey(store: Store, org: str, network: str, name: str, new: NewKey) -> PeerFacts:
+def rekey(store: Store, org: str, network: str, name: str, new: NewKey, *, now: int) -> PeerFacts:
     """Give the peer `name` another public key; its address stays, its old keys are dead.
 
-    The same keys again change nothing. Raises NotFound, Invalid for a key in use, and Conflict
-    when a preshared key is sealed to another gateway than the peer's.
+    The same keys again change nothing but the time. Raises NotFound, Invalid for a key in use, and
+    Conflict when the peer's time is over and it gets no new one, or when a preshared key is sealed
+    to another gateway than the peer's.
     """
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
         peer = door.peer(found, name)
-        facts = _facts(deployment, door, found, peer)
+        gateway = _facts(deployment, door, found, peer).gateway
         if new.needs_forwarding:
-            _require_forwarding(facts.gateway)
-        if _has_keys(door, peer, new):
-            return facts
-        _require_shown(facts.gateway, new.preshared_key)
-        if peer.public_key != new.public_key:
-            _refuse_known_key(deployment, new.public_key)
-            peer = door.rekey_peer(found, peer, new.public_key)
-        door.set_seal(peer, _sealed(new.preshared_key))
+            _require_forwarding(gateway)
+        peer = _renewed(door, found, peer, expires_in_s=new.expires_in_s, now=now)
+        if not _has_keys(door, peer, new):
+            _require_shown(gateway, new.preshared_key)
+            if peer.public_key != new.public_key:
+                _refuse_known_key(deployment, new.public_key)
+                peer = door.rekey_peer(found, peer, new.public_key)
+            door.set_seal(peer, _sealed(new.preshared_key))
         return _facts(deployment, door, found, peer)
 
 
@@ -200,6 +209,21 @@ def _require_same(door: OrgDoor, known: Peer, new: NewPeer, *, network: Network)
             f"peer {new.name!a} exists already in network {network.name!a} of org "
             f"{door.org.slug!a} with another {other}: wgctl peer rekey gives it a new one"
         )
+
+
+def _renewed(
+    door: OrgDoor, network: Network, peer: Peer, *, expires_in_s: int | None, now: int
+) -> Peer:
+    """Return `peer` with the time that is asked for; None leaves it, unless it is over."""
+    if expires_in_s is not None:
+        return door.renew_peer(network, peer, expires_at=now + expires_in_s)
+    if peer.expires_at is not None and peer.expired(now=now):
+        over = datetime.fromtimestamp(peer.expires_at, UTC).isoformat().replace("+00:00", "Z")
+        raise Conflict(
+            f"peer {peer.name!a} of network {network.name!a} expired at {over}: "
+            "remove it, or give it a new --expires"
+        )
+    return peer
 
 
 def _has_keys(door: OrgDoor, peer: Peer, new: NewPeer | NewKey) -> bool:

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS position (
 CREATE TABLE IF NOT EXISTS setback (
     one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL, told TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS held (kind TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (
     kind TEXT NOT NULL, id INTEGER NOT NULL, network_id INTEGER, lookup TEXT, address TEXT,
     body TEXT NOT NULL,
@@ -109,6 +110,12 @@ class Copy:
             return (not self._damaged and self._ahead_at) or self.position
 
     @property
+    def held(self) -> frozenset[str]:
+        """The kinds of rows that the last snapshot was of."""
+        with self._lock:
+            return frozenset(kind for (kind,) in self._connection.execute("SELECT kind FROM held"))
+
+    @property
     def setback(self) -> tuple[int, str] | None:
         """When, in seconds since 1970, the rows last went back to an earlier state, and how."""
         with self._lock:
@@ -134,15 +141,15 @@ class Copy:
             self._drop_ahead()
 
     @contextmanager
-    def replacing(self) -> Iterator["Replacement"]:
-        """Replace every row by those that are added, once they are committed.
+    def replacing(self, held: frozenset[Kind] = frozenset()) -> Iterator["Replacement"]:
+        """Replace every row by those that are added, all of the kinds `held`, once committed.
 
         Without a commit, at the end of the block, nothing has changed. Others may read
         meanwhile: they see what was there before.
         """
         self.unstage()
         try:
-            yield Replacement(self)
+            yield Replacement(self, held)
         finally:
             self.unstage()
 
@@ -212,14 +219,24 @@ class Copy:
             ),
         )
 
-    def replace(self, *, epoch: str, revision: int, setback: tuple[int, str] | None = None) -> None:
+    def replace(
+        self,
+        *,
+        epoch: str,
+        revision: int,
+        held: frozenset[Kind],
+        setback: tuple[int, str] | None,
+    ) -> None:
         """Make what was put aside all that there is, at its position, all or nothing.
 
-        `setback`, if it is one, is kept with it.
+        `held` are the kinds that it has every row of. `setback`, if it is one, is kept with it.
         """
         with self._lock:
             with self._transaction():
                 self._take_staged(setback)
+                self._connection.execute("DELETE FROM held")
+                kinds = [(kind,) for kind in held]
+                self._connection.executemany("INSERT INTO held VALUES (?)", kinds)
                 self._write_position(epoch, revision)
             self._drop_ahead()
             self._damaged = False
@@ -274,6 +291,14 @@ class Copy:
             (),
         )
         return [row for row in found if isinstance(row, Machine)]
+
+    def apps(self) -> Iterator[App]:
+        """Return every app, by id."""
+        return (row for row in self._all(Kind.APP) if isinstance(row, App))
+
+    def machines(self) -> Iterator[Machine]:
+        """Return every machine, by id."""
+        return (row for row in self._all(Kind.MACHINE) if isinstance(row, Machine))
 
     def org(self, org_id: int) -> Org | None:
         """Return the org `org_id`, or None."""
@@ -411,9 +436,10 @@ def _prepare(connection: "sqlite3.Connection") -> None:
 class Replacement:
     """Rows on their way to be all that a copy holds; memory does not grow with them."""
 
-    def __init__(self, copy: Copy) -> None:
-        """Collect for `copy`; made by `Copy.replacing` only."""
+    def __init__(self, copy: Copy, held: frozenset[Kind]) -> None:
+        """Collect for `copy` all rows of the kinds `held`; made by `Copy.replacing` only."""
         self._copy = copy
+        self._held = held
         self._batch: list[Put] = []
 
     def add(self, event: Put) -> None:
@@ -433,7 +459,7 @@ class Replacement:
         `setback` is when and how that is an earlier state than the one before, if it is.
         """
         self._flush()
-        self._copy.replace(epoch=epoch, revision=revision, setback=setback)
+        self._copy.replace(epoch=epoch, revision=revision, held=self._held, setback=setback)
 
     def _flush(self) -> None:
         self._copy.stage(self._batch)

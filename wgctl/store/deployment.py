@@ -226,6 +226,8 @@ class Deployment:
                 return rows.network_of(row, pool=self.pool)
             case Kind.PEER:
                 return rows.peer_of(row, prefix=prefixes[row["network_id"]])
+            case Kind.APP:
+                return rows.app_of(row, prefix=prefixes[row["network_id"]])
             case _:
                 return _ROW_OF[kind](row)
 
@@ -267,7 +269,6 @@ _ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
     Kind.ORG: rows.org_of,
     Kind.GATEWAY: rows.gateway_of,
     Kind.SEAL: rows.seal_of,
-    Kind.APP: rows.app_of,
     Kind.MACHINE: rows.machine_of,
     Kind.CHECK: rows.check_of,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peers.addresses import FIRST_PEER
+from peers.addresses import FIRST_PEER, SERVICE_HOST
 from wgctl.core.errors import Unavailable
 from wgctl.core.marks import Marks
 
@@ -94,10 +94,10 @@ def _read(connection: "sqlite3.Connection") -> Lineage:
     counted = connection.execute(
         """
         SELECT n.number, g.number, coalesce(c.next_number, ?)
-        FROM networks n CROSS JOIN gateways g
+        FROM networks n CROSS JOIN (SELECT number FROM gateways UNION ALL SELECT ?) g
         LEFT JOIN address_counters c ON c.network_id = n.id AND c.gateway_number = g.number
         """,
-        (FIRST_PEER,),
+        (FIRST_PEER, SERVICE_HOST),
     )
     addresses = {(network, gateway): number for network, gateway, number in counted}
     return Lineage(

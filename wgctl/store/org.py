@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from peers.addresses import FIRST_PEER, network_prefix
+from peers.addresses import FIRST_PEER, SERVICE_HOST, network_prefix
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
@@ -180,7 +180,7 @@ class OrgDoor:
 
         Raises Conflict when the name or the key is taken.
         """
-        number = self._next_number(network, gateway)
+        number = self._next_number(network, gateway.number)
         with taken(
             peers_name=f"peer {new.name!a} exists already in network {network.name!a} "
             f"of org {self.org.slug!a}",
@@ -207,7 +207,14 @@ class OrgDoor:
     def rekey_peer(self, network: Network, peer: Peer, key: PublicKey) -> Peer:
         """Give `peer` the public key `key`; raises Conflict when it is another's."""
         with taken(peers_public_key="this public key belongs to another peer"):
-            row = self._rows(self._update(tables.peers, peer.id, public_key=key.raw))[0]
+            return self._change_peer(network, peer, public_key=key.raw)
+
+    def renew_peer(self, network: Network, peer: Peer, *, expires_at: int) -> Peer:
+        """Let the time of `peer` be over at `expires_at`."""
+        return self._change_peer(network, peer, expires_at=expires_at)
+
+    def _change_peer(self, network: Network, peer: Peer, **values: object) -> Peer:
+        row = self._rows(self._update(tables.peers, peer.id, **values))[0]
         changed = rows.peer_of(row, prefix=network.prefix)
         self._record.put(Kind.PEER, changed)
         return changed
@@ -264,11 +271,13 @@ class OrgDoor:
 
     def apps(self, *, network: Network) -> list[App]:
         """Return the apps of `network` by name."""
-        return [rows.app_of(row) for row in self._page(tables.apps, network=network)]
+        found = self._page(tables.apps, network=network)
+        return [rows.app_of(row, prefix=network.prefix) for row in found]
 
     def app(self, network: Network, name: str) -> App:
         """Return the app `name` of `network`; raises NotFound."""
-        return rows.app_of(self._named(tables.apps, name, what="app", within=network))
+        row = self._named(tables.apps, name, what="app", within=network)
+        return rows.app_of(row, prefix=network.prefix)
 
     def add_app(self, network: Network, name: Label, *, now: int) -> App:
         """Add the app `name` to `network`; raises Conflict when the name is taken."""
@@ -279,9 +288,22 @@ class OrgDoor:
             row = self._rows(
                 self._insert(tables.apps, network_id=network.id, name=name, created_at=now)
             )[0]
-        app = rows.app_of(row)
+        app = rows.app_of(row, prefix=network.prefix)
         self._record.put(Kind.APP, app)
         return app
+
+    def set_service(self, network: Network, app: App, *, has: bool) -> App:
+        """Give `app` a service address, or take it away: it is not given out again.
+
+        Nothing changes when it is so already.
+        """
+        if has == (app.service_address is not None):
+            return app
+        number = self._next_number(network, SERVICE_HOST) if has else None
+        row = self._rows(self._update(tables.apps, app.id, service_number=number))[0]
+        changed = rows.app_of(row, prefix=network.prefix)
+        self._record.put(Kind.APP, changed)
+        return changed
 
     def remove_app(self, network: Network, app: App) -> None:
         """Remove `app` and its machines."""
@@ -479,14 +501,18 @@ class OrgDoor:
             return False
         return True
 
-    def _next_number(self, network: Network, gateway: Gateway) -> int:
+    def _next_number(self, network: Network, host: int) -> int:
+        """Return the next number below `host`, a gateway's or that of service addresses.
+
+        Both begin at 2, and none is given out twice.
+        """
         counters = tables.address_counters
         counted = self._connection.execute(
             update(counters)
             .where(
                 counters.c.org_id == self.org.id,
                 counters.c.network_id == network.id,
-                counters.c.gateway_number == gateway.number,
+                counters.c.gateway_number == host,
             )
             .values(next_number=counters.c.next_number + 1)
             .returning(counters.c.next_number)
@@ -497,7 +523,7 @@ class OrgDoor:
             self._insert(
                 counters,
                 network_id=network.id,
-                gateway_number=gateway.number,
+                gateway_number=host,
                 next_number=FIRST_PEER + 1,
             )
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from peers.addresses import network_prefix, peer_address
+from peers.addresses import network_prefix, peer_address, service_address
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
@@ -101,14 +101,16 @@ def seal_of(row: RowMapping) -> Seal:
     )
 
 
-def app_of(row: RowMapping) -> App:
-    """Return the app that `row` of `apps` holds."""
+def app_of(row: RowMapping, *, prefix: IPv6Network) -> App:
+    """Return the app that `row` of `apps` holds; `prefix` is its network's."""
+    number = row["service_number"]
     return App(
         id=row["id"],
         org_id=row["org_id"],
         network_id=row["network_id"],
         name=Label(row["name"]),
         created_at=row["created_at"],
+        service_address=None if number is None else service_address(prefix, number),
     )
 
 

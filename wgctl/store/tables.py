@@ -186,7 +186,9 @@ apps = Table(
     Column("network_id", _owned_by("networks"), nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("service_number", BigInteger, nullable=True),
     UniqueConstraint("network_id", "name"),
+    Index(None, "network_id", "service_number", unique=True),
     sqlite_autoincrement=True,
 )
 

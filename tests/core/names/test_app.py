@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from peers.names import Label
 from tests.core.names.samples import MACHINES, aaaa, address_of, entry, labels, machine, text
 from wgctl.core.model import Machine, MachineState
-from wgctl.core.names.app import Instance, app_names, nearest, top
+from wgctl.core.names.app import Instance, app_names, described, nearest, top
 from wgctl.core.names.record_set import MOST, RecordSet
 from wgctl.core.region import Vantage
 from wgctl.core.wire import Qtype, encode_name
@@ -71,11 +71,6 @@ def services(records: Records) -> list[tuple[bytes, int]]:
         ("iad", []),
         ("app.process", [2, 3]),
         ("worker.process", [3]),
-        ("primary.role.kv._metadata", [2]),
-        ("replica.role.kv._metadata", [3]),
-        ("role.kv._metadata", [2, 3]),
-        ("2.v.kv._metadata", []),
-        ("v.kv._metadata", []),
         ("m1.vm", [2]),
         ("m2.vm", [3]),
         ("m3.vm", [3]),
@@ -84,6 +79,29 @@ def services(records: Records) -> list[tuple[bytes, int]]:
 )
 def test_each_name_has_the_addresses_of_its_started_machines(name: str, peers: list[int]) -> None:
     assert peers_of(names(SAMPLE)[name]) == peers
+
+
+@pytest.mark.parametrize(
+    ("above", "peers"),
+    [
+        ("primary.role", [2]),
+        ("replica.role", [3]),
+        ("role", [2, 3]),
+        ("2.v", []),
+        ("v", []),
+        ("other.role", None),
+        ("role.primary", None),
+        ("nothing", None),
+        ("rolÿ", None),
+    ],
+)
+def test_metadata_finds_the_started_machines_that_have_it(
+    above: str, peers: list[int] | None
+) -> None:
+    """A name exists while a machine is so described, started or not."""
+    records = described(tuple(above.encode("latin-1").split(b".")), instances(SAMPLE))
+
+    assert (records if records is None else peers_of(records)) == peers
 
 
 @pytest.mark.parametrize(
@@ -122,7 +140,6 @@ def test_there_are_no_names_but_these() -> None:
     assert all(records == {} for records in names([]).values())
     assert names(SAMPLE[:1]).keys() == always | {
         *("ams", "app.process", "m1.vm", "_http._tcp", "_dns._udp"),
-        *("role.kv._metadata", "primary.role.kv._metadata"),
     }
 
 
@@ -187,9 +204,11 @@ def test_every_address_is_of_a_started_machine_that_the_name_speaks_of(
         assert peers_of(found[region]) == answering(there)
     for key, value in {item for one in machines for item in one.metadata.items()}:
         having = [one for one in started if key in one.metadata]
-        assert peers_of(found[f"{key}.kv._metadata"]) == answering(having)
+        ours = instances(machines, failing)
+        assert peers_of(described((key.encode(),), ours) or {}) == answering(having)
         equal = [one for one in having if one.metadata[key] == value]
-        assert peers_of(found[f"{value}.{key}.kv._metadata"]) == answering(equal)
+        exact = described((value.encode(), key.encode()), ours)
+        assert peers_of(exact or {}) == answering(equal)
 
 
 @given(MACHINES, st.frozensets(st.integers(0, 9)))

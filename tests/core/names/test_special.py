@@ -19,7 +19,7 @@ def around(name: str) -> str | None:
     ("name", "apex"),
     [
         ("printer.local", "local"),
-        ("web.flycast", "flycast"),
+        ("web.invalid", "invalid"),
         ("a.b.onion", "onion"),
         ("x.home.arpa", "home.arpa"),
         ("1.0.16.172.in-addr.arpa", "16.172.in-addr.arpa"),

@@ -30,10 +30,13 @@ from wgctl.core.model import Machine, MachineState
 from wgctl.core.names.record_set import MOST, TTL_S, Entry, RecordSet, listing, service, target
 from wgctl.core.wire import Labels, Qtype
 
-__all__ = ["NEAREST", "Instance", "app_names", "nearest", "top"]
+__all__ = ["METADATA", "NEAREST", "Instance", "app_names", "described", "nearest", "top"]
 
 NEAREST: Labels = (b"nearest", b"of")
 """What stands between `top<N>` and the app."""
+
+METADATA: Labels = (b"kv", b"_metadata")
+"""What stands between a key and the app."""
 
 _TOP = re.compile(rb"top([1-9][0-9]*)")
 _ALL_FAIL = b"no machine passes its checks: all are given"
@@ -65,7 +68,8 @@ def app_names(name: Labels, instances: Sequence[Instance], *, ttl_s: int = TTL_S
     """Yield every name of the app at `name`, itself first, with its records.
 
     `instances` are its machines, in order of address; their entries may be kept for `ttl_s`, as
-    the other records may. Names that only lead to others are left out.
+    the other records may. Names that only lead to others are left out, and those that are found by
+    rule: see `top` and `described`.
     """
     every = _addresses(instances)
     yield name, every
@@ -76,7 +80,6 @@ def app_names(name: Labels, instances: Sequence[Instance], *, ttl_s: int = TTL_S
         yield (group.encode(), b"process", *name), _addresses(found)
     for one in instances:
         yield _machine_name(one, name), _records(Qtype.AAAA, [one.entry] if one.started else [])
-    yield from _metadata(name, instances)
     yield from _services(name, instances, ttl_s)
     yield from _lists(name, instances, ttl_s)
 
@@ -110,6 +113,22 @@ def top(label: bytes, of: RecordSet) -> Mapping[int, RecordSet] | None:
     return {Qtype.AAAA: of._replace(most=min(int(match[1]), MOST))} if of.groups else {}
 
 
+def described(above: Labels, instances: Iterable[Instance]) -> Mapping[int, RecordSet] | None:
+    """Return what stands `above` METADATA: a key, or a value and its key.
+
+    None if no machine is so described. Each is looked at, in 60 ns: with 64 facts a machine the
+    names would outnumber all others by far, were they written down.
+    """
+    words = [label.decode("latin-1") for label in above]
+    key, wanted = words[-1], words[0] if len(words) > 1 else None
+    found = [
+        one
+        for one in instances
+        if (value := one.machine.metadata.get(key)) is not None and wanted in (None, value)
+    ]
+    return _addresses(found) if found else None
+
+
 def _addresses(instances: Iterable[Instance]) -> Mapping[int, RecordSet]:
     chosen, note = _answering(instances)
     return _records(Qtype.AAAA, _entries(chosen), note)
@@ -132,14 +151,6 @@ def _answering(instances: Iterable[Instance]) -> tuple[list[Instance], bytes]:
 def _entries(instances: Iterable[Instance]) -> Sequence[Entry]:
     """Return each address once, however many machines share it."""
     return tuple(dict.fromkeys(one.entry for one in instances))
-
-
-def _metadata(name: Labels, instances: Iterable[Instance]) -> Names:
-    stem = (b"kv", b"_metadata", *name)
-    for key, found in _grouped(instances, lambda one: one.machine.metadata):
-        yield (key.encode(), *stem), _addresses(found)
-    for (key, value), found in _grouped(instances, lambda one: one.machine.metadata.items()):
-        yield (value.encode(), key.encode(), *stem), _addresses(found)
 
 
 def _services(name: Labels, instances: Iterable[Instance], ttl_s: int) -> Names:

@@ -25,8 +25,14 @@ def special_zones() -> Mapping[Labels, Zone]:
 
 
 def _apexes() -> Iterator[str]:
-    # RFC 6761, 6762, 7686, 9476; `flycast` is for service addresses of ours.
-    yield from ("local", "localhost", "invalid", "test", "onion", "alt", "flycast")
+    yield from (
+        "local",
+        "localhost",
+        "invalid",
+        "test",
+        "onion",
+        "alt",
+    )  # RFC 6761, 6762, 7686, 9476
     yield from ("home.arpa", "resolver.arpa")  # RFC 8375, 9462
     # RFC 6303, section 4, RFC 7793 for 100.64.0.0/10.
     yield from ("10.in-addr.arpa", "168.192.in-addr.arpa", "254.169.in-addr.arpa")

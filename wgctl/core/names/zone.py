@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from wgctl.core.names.record_set import TTL_S, RecordSet, single
 from wgctl.core.wire import Labels, Qtype, Records, encode_name, record
 
-__all__ = ["API", "INTERNAL", "Node", "Zone", "labels_of", "zone_at"]
+__all__ = ["API", "FLYCAST", "INTERNAL", "Node", "Zone", "labels_of", "zone_at"]
 
 INTERNAL: Labels = (b"internal",)
+FLYCAST: Labels = (b"flycast",)
 API: Labels = (b"_api", *INTERNAL)
 """The one server of every zone."""
 
