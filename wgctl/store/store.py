@@ -4,6 +4,7 @@ Says how SQLite is to be held so that nothing acknowledged is lost; what is aske
 said in `deployment` and `org`.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Network
@@ -19,7 +20,6 @@ from wgctl.core.errors import Unavailable
 from wgctl.store.changes import Recorder
 from wgctl.store.deployment import Deployment
 from wgctl.store.tables import deployment
-from wgctl.store.turn import Turn
 from wgctl.store.upgrade import UnknownSchema, upgrade
 
 __all__ = ["Store"]
@@ -54,7 +54,7 @@ class Store:
             raise Unavailable(f"no store at {path}: make one with wgctl init")
         self.path = path
         self._on_commit = on_commit
-        self._writer = Turn()
+        self._writer = threading.Lock()
         self._engine = _engine(path)
         try:
             self.pool = self._open()
@@ -97,7 +97,7 @@ class Store:
     def writing(self) -> Iterator[Deployment]:
         """Give what is stored, to change it: all of the block is kept, or nothing.
 
-        A block that changes nothing takes no revision. Writers have their turn as they came.
+        A block that changes nothing takes no revision.
         """
         with self._writer, self._translated(), self._engine.connect() as connection:
             connection.execution_options(wgctl_writes=True)
