@@ -33,7 +33,7 @@ from wgctl.core.wire import Qtype
 from wgctl.daemon.follow import Changes
 from wgctl.daemon.resolver import Answers, Views
 from wgctl.drivers.dns_server import Asker
-from wgctl.drivers.upstream import Upstreams
+from wgctl.drivers.upstream.forwarder import Upstreams
 from wgctl.store.copy import Copy
 
 KEY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")

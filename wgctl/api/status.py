@@ -7,6 +7,7 @@ from wgctl.api.context import ContextOf, Now, Seen
 from wgctl.api.door import needs
 from wgctl.api.shapes import role_shape
 from wgctl.core.access import Scope
+from wgctl.core.forward.health import Condition
 from wgctl.core.model import Observation, Role
 from wgctl.core.schema import RoleReport, Status
 from wgctl.services.observe import RoleFacts
@@ -52,5 +53,6 @@ def take_report(seen: Seen, now: Now, report: RoleReport) -> None:
         drift_events=tuple(report.drift_events),
         setback=report.setback,
         problem=report.problem,
+        upstreams=tuple(Condition(one.upstream, one.reason) for one in report.upstreams),
     )
     seen.note(facts, [Observation(**peer.model_dump()) for peer in report.peers])

@@ -12,7 +12,7 @@ out of it is `wgctl.core.responder`.
     <nibbles>.ip6.arpa        PTR of each peer and of <net>::3
     the two zones' apexes     SOA, NS
 
-Beside these two zones stand the empty ones of `wgctl.core.names.special`. Where a name exists every
+Beside these two zones stand those of `wgctl.core.names.special`. Where a name exists every
 name above it does too, and holds nothing if nothing else gives it records (RFC 8020).
 """
 
@@ -25,7 +25,7 @@ from wgctl.core.model import App, Machine, Network, Peer
 from wgctl.core.names.app import NEAREST, Instance, app_names, nearest, top
 from wgctl.core.names.record_set import Entry, RecordSet, address, listing
 from wgctl.core.names.reverse import Reverse
-from wgctl.core.names.special import special_zones
+from wgctl.core.names.special import local_node, special_zones
 from wgctl.core.names.zone import API, INTERNAL, Node, Zone, zone_at
 from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.wire import Labels, Qtype
@@ -83,6 +83,8 @@ class View:
 
         A resolver that walks down label by label must not hear that nothing is below it.
         """
+        if node := local_node(labels):
+            return node
         if zone := special_zones().get(labels):
             return Node(zone, zone.records)
         zone = self.zone_of(labels)

@@ -13,7 +13,7 @@ import structlog
 from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import FollowingRole
-from wgctl.core.schema import RoleReport
+from wgctl.core.schema import RoleReport, UpstreamCondition
 from wgctl.daemon.follow import recent_setback
 from wgctl.store.copy import Copy
 
@@ -37,22 +37,30 @@ class Reports:
         self._node = Node(socket)
         self._started_at = int(time.time())
         self._moved = asyncio.Event()
-        self._problem: str | None = None
+        self._problems: dict[str, str] = {}
+        self._upstreams: list[UpstreamCondition] = []
 
     def soon(self) -> None:
         """Report before long; called in the loop."""
         self._moved.set()
 
-    def trouble(self, problem: str | None) -> bool:
+    def trouble(self, problem: str | None, *, of: str = "") -> bool:
         """Tell what keeps the role from its work, None when nothing does; return if it is news.
 
-        Called in the loop.
+        What was said `of` something else stands. Called in the loop.
         """
-        if problem == self._problem:
+        if problem == self._problems.get(of):
             return False
-        self._problem = problem
+        self._problems.pop(of, None)
+        if problem is not None:
+            self._problems[of] = problem
         self.soon()
         return True
+
+    def upstreams(self, conditions: list[UpstreamCondition]) -> None:
+        """Tell how the upstreams do; called in the loop."""
+        self._upstreams = conditions
+        self.soon()
 
     async def run(self) -> Never:
         """Report until cancelled."""
@@ -73,7 +81,8 @@ class Reports:
             revision=self._copy.position[1],
             started_at=self._started_at,
             setback=recent_setback(self._copy),
-            problem=self._problem,
+            problem="; ".join(self._problems.values()) or None,
+            upstreams=self._upstreams,
         )
         try:
             await self._node.report(report)

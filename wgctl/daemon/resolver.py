@@ -23,6 +23,7 @@ from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build
 from wgctl.daemon.follow import Changes, Follower, open_copy
+from wgctl.daemon.forwarding import open_upstreams
 from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
@@ -30,7 +31,7 @@ from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
 from wgctl.drivers.dns_stream import Streams
 from wgctl.drivers.systemd import Service
-from wgctl.drivers.upstream import Upstreams
+from wgctl.drivers.upstream.forwarder import Upstreams
 from wgctl.store.copy import Copy
 
 __all__ = ["Answers", "Views", "run"]
@@ -46,15 +47,14 @@ _log = structlog.get_logger()
 def run(settings: Settings) -> None:
     """Answer until SIGTERM or SIGINT.
 
-    Raises Invalid when an upstream is no address, Unavailable when another resolver has the
+    Raises Invalid when `resolver.tls_ca` is unusable, Unavailable when another resolver has the
     operators' socket.
     """
-    upstreams = Upstreams(settings.resolver.upstreams)
     folder = settings.role_dir(Role.RESOLVER)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     copy = open_copy(folder / _COPY_NAME)
     try:
-        asyncio.run(_serve(settings, copy, upstreams))
+        asyncio.run(_serve(settings, copy))
     finally:
         copy.close()
 
@@ -153,11 +153,11 @@ class Answers:
             _log.exception("query failed", asker=asker.address.hex(), query=message[:512].hex())
             return None
         if isinstance(reply, Forward):
-            return self._upstreams.ask(reply.query, network=network, stream=asker.stream)
+            return self._upstreams.ask(reply.query, asker)
         return reply
 
 
-async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
+async def _serve(settings: Settings, copy: Copy) -> None:
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
     # Whoever asks this host has its tunnel here: what is near to the host is near to the asker.
@@ -166,8 +166,9 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
     # Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
     # AAAA an even number.
     turn = partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
-    answers = Answers(views, upstreams, turn=turn)
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket)
+    upstreams = open_upstreams(settings.resolver, copy, reports)
+    answers = Answers(views, upstreams, turn=turn)
 
     def take(changes: Changes) -> None:
         views.take(changes)
@@ -187,6 +188,7 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
         asyncio.create_task(follower.run()),
         asyncio.create_task(server.run()),
         asyncio.create_task(_serve_operators(operators, answers.to)),
+        asyncio.create_task(upstreams.run()),
         asyncio.create_task(reports.run()),
         asyncio.create_task(pulse(service)),
     ]
@@ -194,6 +196,7 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams) -> None:
     try:
         await until_stopped(tasks, service=service)
     finally:
+        upstreams.close()
         remove(settings.resolver_socket)
     _log.info("resolver stopped")
 

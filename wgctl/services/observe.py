@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from wgctl.core.forward.health import Condition
 from wgctl.core.model import Observation, Role
 
 __all__ = ["ALIVE_S", "Observations", "RoleFacts"]
@@ -29,6 +30,7 @@ class RoleFacts:
     drift_events: tuple[str, ...] = field(default=())
     setback: str | None = None
     problem: str | None = None
+    upstreams: tuple[Condition, ...] = ()
 
     def alive(self, *, now: int) -> bool:
         """Whether the last report is fresh."""
