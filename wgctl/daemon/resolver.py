@@ -163,12 +163,9 @@ async def _serve(settings: Settings, copy: Copy) -> None:
     # Whoever asks this host has its tunnel here: what is near to the host is near to the asker.
     here = Vantage(settings.gateway.region, settings.resolver.distances)
     views = Views(copy, now=lambda: int(time.time()), here=here)
-    # Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
-    # AAAA an even number.
-    turn = partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket)
     upstreams = open_upstreams(settings.resolver, copy, reports)
-    answers = Answers(views, upstreams, turn=turn)
+    answers = Answers(views, upstreams, turn=_turns())
 
     def take(changes: Changes) -> None:
         views.take(changes)
@@ -199,6 +196,15 @@ async def _serve(settings: Settings, copy: Copy) -> None:
         upstreams.close()
         remove(settings.resolver_socket)
     _log.info("resolver stopped")
+
+
+def _turns() -> Callable[[], int]:
+    """Return what draws each query's turn.
+
+    Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
+    AAAA an even number.
+    """
+    return partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
 
 
 async def _serve_operators(listener: socket.socket, handler: Handler) -> None:

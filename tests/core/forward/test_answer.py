@@ -273,7 +273,7 @@ def test_an_upstreams_extended_error_is_passed_on() -> None:
     bogus = dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS, "why")
     options: dict[str, Any] = {
         "edns": 0,
-        "options": [dns.edns.GenericOption(10, b"12345678"), bogus],
+        "options": [dns.edns.GenericOption("COOKIE", b"12345678"), bogus],
     }
 
     failed = read(message(WWW, rcode="SERVFAIL", **options), WWW, asked=asked(WWW), ours=ours)
