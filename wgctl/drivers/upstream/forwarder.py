@@ -31,6 +31,7 @@ from wgctl.core.wire import ExtendedError, Query, Rcode, Reply, pack_reply
 from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_stream import Asker
 from wgctl.drivers.upstream.asking import Asking
+from wgctl.drivers.upstream.turnstile import Turnstile
 
 __all__ = ["Upstreams"]
 
@@ -90,6 +91,7 @@ class Upstreams:
         self._flying = Load(in_all=_FLIGHTS, of_network=_FLIGHTS_OF_NETWORK)
         self._waiting = Load(in_all=_WAITERS, of_network=_WAITERS_OF_NETWORK)
         self._ailing = asyncio.Event()
+        self._turnstile = Turnstile()
 
     def __bool__(self) -> bool:
         """Whether there is anybody to ask."""
@@ -217,6 +219,7 @@ class Upstreams:
         self, upstream: Upstream, flight: _Flight, question: Question, *, wait_s: float
     ) -> Answer | Failure | None:
         """Return what `upstream` says; None for silence."""
+        await self._turnstile.through()
         asking, asked_at = self._asking[upstream], self._clock()
         spelled = asking.spell(question)
         flight.spellings.add(spelled)
