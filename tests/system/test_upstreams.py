@@ -1,7 +1,6 @@
 """A real resolver as upstream: what Unbound says over UDP, TCP and TLS is what members get."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 import time
@@ -16,6 +15,7 @@ import dns.rcode
 import pytest
 
 from tests.drivers.upstream.servers import certified, within_deadline
+from tests.system.unbound import UNBOUND, write_config
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.wire import read_query
 from wgctl.drivers.dns_stream import Asker
@@ -23,27 +23,6 @@ from wgctl.drivers.upstream.forwarder import Upstreams
 
 ASKER = Asker(bytes.fromhex("fdaa0000001800100000000000000002"), stream=True)
 STARTED_WITHIN_S = 20.0
-
-_CONFIG = """
-server:
-  interface: 127.0.0.1@{port}
-  interface: 127.0.0.1@{tls_port}
-  tls-port: {tls_port}
-  tls-service-key: "{certificate}"
-  tls-service-pem: "{certificate}"
-  directory: "{folder}"
-  chroot: ""
-  username: ""
-  pidfile: ""
-  do-daemonize: no
-  use-syslog: no
-  access-control: 127.0.0.0/8 allow
-  local-zone: "example." static
-  local-data: "example. 900 IN SOA ns.example. root.example. 1 2 3 4 60"
-  local-data: "www.example. 300 IN A 192.0.2.1"
-  local-zone: "evil." refuse
-{many}
-"""
 
 
 class Unbound(NamedTuple):
@@ -56,18 +35,14 @@ class Unbound(NamedTuple):
 
 @pytest.fixture(scope="module")
 def unbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
-    program = shutil.which("unbound", path="/usr/sbin:/usr/bin")
-    assert program is not None, "expected Debian's package unbound"
     folder = tmp_path_factory.mktemp("unbound")
     port, tls_port = _free_ports(2)
     served = Unbound(port, tls_port, certified(folder, name="dns.example"))
-    many = "\n".join(f'  local-data: "many.example. 300 IN A 192.0.2.{at}"' for at in range(200))
-    config = folder / "unbound.conf"
-    config.write_text(_CONFIG.format(**served._asdict(), folder=folder, many=many))
+    config = write_config(folder, **served._asdict())
     log = folder / "log"
     with (
         log.open("wb") as output,
-        subprocess.Popen([program, "-c", config], stdout=output, stderr=output) as process,
+        subprocess.Popen([UNBOUND, "-c", config], stdout=output, stderr=output) as process,
     ):
         try:
             _wait_for(served.tls_port, process, log)
