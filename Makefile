@@ -62,6 +62,7 @@ check: packages $(READY)
 bench: packages $(READY)
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
+	$(BIN)/python -m tests.bench.forwarding
 
 format: $(READY)
 	$(BIN)/ruff check --fix

@@ -281,10 +281,20 @@ def test_an_upstreams_extended_error_is_passed_on() -> None:
     assert errors(passed_on(WWW, message(WWW, *CHAIN, **options))) == [6]
 
 
-def test_what_is_left_out_because_it_is_ours_is_told() -> None:
-    put_ = question("x.example", "AAAA")
-    reply = passed_on(put_, message(put_, "x.example. 60 IN AAAA fdaa::1"))
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("AAAA", "fdaa::1"),
+        ("HTTPS", "1 . alpn=h2 ipv6hint=2001:db8::1,fdaa::1"),
+        ("SVCB", "1 y.example. ipv4hint=192.0.2.1 ipv6hint=fdaa::1"),
+    ],
+)
+def test_what_is_left_out_because_it_is_ours_is_told(type_: str, data: str) -> None:
+    put_ = question("x.example", type_)
+    public = message(put_, f"x.example. 60 IN {type_} {data.replace('fdaa', 'fdab')}")
+    reply = passed_on(put_, message(put_, f"x.example. 60 IN {type_} {data}"))
 
+    assert len(passed_on(put_, public).answer) == 1
     assert (reply.rcode(), reply.answer, errors(reply)) == (dns.rcode.NOERROR, [], [15])
 
 

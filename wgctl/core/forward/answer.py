@@ -7,7 +7,7 @@ is kept is `wgctl.core.forward.cache`.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -40,6 +40,8 @@ _COVERED = struct.Struct("!H")
 _SOA_MINIMUM = slice(-4, None)
 _OPTION = struct.Struct("!HH")
 _EDE = 15
+_HINTING = frozenset({64, 65})  # SVCB, HTTPS
+_IPV6_HINT, _PRIORITY_BYTES = 6, 2
 
 
 class Fault(StrEnum):
@@ -203,7 +205,23 @@ class _Reading:
         return kept + self._signatures(records, set(_PROOFS if found else _DENIALS))
 
     def _is_ours(self, record: Record) -> bool:
-        return record.type == Qtype.AAAA and self._ours(record.fixed)
+        if record.type == Qtype.AAAA:
+            return self._ours(record.fixed)
+        return record.type in _HINTING and any(map(self._ours, _hints(record.fixed)))
+
+
+def _hints(data: bytes) -> Iterator[bytes]:
+    """Yield the IPv6 addresses that the data of an SVCB or HTTPS record holds (RFC 9460)."""
+    at = _PRIORITY_BYTES
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    at += 1
+    while at + _OPTION.size <= len(data):
+        key, length = _OPTION.unpack_from(data, at)
+        at += _OPTION.size
+        if key == _IPV6_HINT:
+            yield from (data[one : one + 16] for one in range(at, at + length, 16))
+        at += length
 
 
 def _opt(additional: list[Record]) -> tuple[int, int | None]:

@@ -17,8 +17,7 @@ _ID_BITS = 16
 _CONNECT_S = 4.0
 # RFC 7766, section 6.2.3: a few seconds; servers of public resolvers end theirs after 10 s.
 _IDLE_S = 8.0
-_PIPELINED = 200
-_MAX_FAULTS = 8
+_MAX_STRAYS = 8
 
 
 class Connection:
@@ -36,16 +35,15 @@ class Connection:
     async def exchange(self, make: Callable[[int], bytes]) -> bytes:
         """Send what `make` makes of an id, and return the reply with that id.
 
-        A connection that the upstream has closed meanwhile is made anew, once. Waits for ever for
-        the reply, up to 4 s for the connection; raises OSError.
+        A connection that ends meanwhile is made anew, once: the upstream may have thought it idle.
+        Waits for ever for the reply, up to 4 s for the connection; raises OSError.
         """
-        used_before = self._opening is not None
+        opened = await self._open()
         try:
-            return await (await self._open()).exchange(make)
+            return await opened.exchange(make)
         except ConnectionError:
-            if not used_before:
-                raise
-        return await (await self._open()).exchange(make)
+            opened = await self._open()
+        return await opened.exchange(make)
 
     def close(self) -> None:
         """Close the connection if there is one; what is awaited on it fails."""
@@ -106,22 +104,23 @@ class _Open:
         self._writer = writer
         self._idle_s = idle_s
         self._awaited: dict[int, asyncio.Future[bytes]] = {}
-        self._faults = 0
+        self._heard = self._strays = 0
         self.over = False
         self._task = asyncio.create_task(self._read())
 
     async def exchange(self, make: Callable[[int], bytes]) -> bytes:
-        if self.over or len(self._awaited) >= _PIPELINED:
-            raise ConnectionAbortedError("too much is asked of it" if not self.over else "closed")
+        if self.over:
+            raise ConnectionAbortedError("it closed the connection")
         id_ = self._unused_id()
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._awaited[id_] = reply
-        message = make(id_)
+        message, heard = make(id_), self._heard
         self._writer.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
         try:
             return await reply
         except asyncio.CancelledError:
-            self._abandoned()
+            if self._heard == heard:
+                self.close()  # Whoever says nothing to anybody may have died without a word.
             raise
         finally:
             self._awaited.pop(id_, None)
@@ -139,25 +138,20 @@ class _Open:
             pass
         return id_
 
-    def _abandoned(self) -> None:
-        """Note that somebody lost patience: what stays mute that long may be dead."""
-        self._faults += 1
-        if self._faults >= _MAX_FAULTS:
-            self.close()
-
     async def _read(self) -> None:
         """Hand out replies until the other side is done, idle, or sends what nobody asked for."""
         try:
-            while self._faults < _MAX_FAULTS:
+            while self._strays < _MAX_STRAYS:
                 async with asyncio.timeout(self._idle_s):
                     head = await self._reader.readexactly(_LENGTH_BYTES)
                     length = int.from_bytes(head, "big")
                     message = await self._reader.readexactly(length)
                 reply = self._awaited.get(int.from_bytes(message[:2], "big"))
                 if reply is None or reply.done():
-                    self._faults += 1
+                    self._strays += 1
                 else:
-                    self._faults = 0
+                    self._heard += 1
+                    self._strays = 0  # Late replies to those who lost patience are no fault.
                     reply.set_result(message)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
