@@ -31,7 +31,7 @@ from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, ren
 from wgctl.store.copy import Copy
 
 ROUNDS = 5
-QUERIES = 3000
+QUERIES = 8000
 NETWORKS = 8
 OUTSTANDING = 30
 EVERY_S = NETWORKS / 100

@@ -1,5 +1,6 @@
 """What an upstream's message is worth: dnspython makes it, and reads what is passed on."""
 
+import struct
 from typing import Any
 
 import dns.edns
@@ -315,6 +316,20 @@ def test_no_octets_make_it_raise(octets: bytes, kept: int) -> None:
         found = read(message_, WWW, asked=asked(WWW), ours=ours)
         if isinstance(found, Answer):
             reply_to(WWW, found, age_s=1, stale=False)
+
+
+@given(st.binary(max_size=80))
+def test_no_data_of_a_service_makes_it_raise(data: bytes) -> None:
+    put_ = question("x.example", "HTTPS")
+    record = b"\xc0\x0c" + struct.pack("!HHIH", 65, 1, 60, len(data)) + data
+    head = struct.pack("!6H", 815, 0x8180, 1, 1, 0, 0)
+
+    def whole(address: bytes) -> bool:
+        assert len(address) == 16
+        return False
+
+    octets = head + asked(put_)[12 : 12 + len(put_.name) + 4] + record
+    assert isinstance(read(octets, put_, asked=asked(put_), ours=whole), Answer)
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4))

@@ -41,7 +41,7 @@ _SOA_MINIMUM = slice(-4, None)
 _OPTION = struct.Struct("!HH")
 _EDE = 15
 _HINTING = frozenset({64, 65})  # SVCB, HTTPS
-_IPV6_HINT, _PRIORITY_BYTES = 6, 2
+_IPV6_HINT, _PRIORITY_BYTES, _ADDRESS_BYTES = 6, 2, 16
 
 
 class Fault(StrEnum):
@@ -220,7 +220,10 @@ def _hints(data: bytes) -> Iterator[bytes]:
         key, length = _OPTION.unpack_from(data, at)
         at += _OPTION.size
         if key == _IPV6_HINT:
-            yield from (data[one : one + 16] for one in range(at, at + length, 16))
+            end = min(at + length, len(data)) - _ADDRESS_BYTES
+            yield from (
+                data[one : one + _ADDRESS_BYTES] for one in range(at, end + 1, _ADDRESS_BYTES)
+            )
         at += length
 
 
