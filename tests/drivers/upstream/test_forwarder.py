@@ -421,12 +421,19 @@ def test_an_address_of_ours_in_a_public_name_is_left_out() -> None:
     within_deadline(work)
 
 
-def test_a_resolver_of_ours_is_no_upstream() -> None:
+def test_a_resolver_of_ours_is_no_upstream_and_told_as_such() -> None:
     async def work() -> None:
-        ours = Upstream(Endpoint("fdaa:0:18::3", 53))
-        upstreams = Upstreams([ours], ours=lambda address: address[:2] == b"\xfd\xaa")
-        message = await get(upstreams)
-        assert message.rcode() == dns.rcode.SERVFAIL
+        told = asyncio.Queue[str | None]()
+        upstreams = Upstreams(
+            [Upstream(Endpoint("fdaa:0:18::3", 53))],
+            ours=lambda address: address[:2] == b"\xfd\xaa",
+            notify=lambda: told.put_nowait(upstreams.conditions()[0].reason),
+            pace=PACE,
+        )
+        probes = asyncio.create_task(upstreams.run())
+        assert (await get(upstreams)).rcode() == dns.rcode.SERVFAIL
+        assert await told.get() == "it is this resolver itself"
+        probes.cancel()
 
     within_deadline(work)
 

@@ -198,7 +198,7 @@ class Upstreams:
 
     async def _first_good(self, flight: _Flight, question: Question) -> Answer | Failure:
         """Ask one upstream after the other; one that was only silent has another turn."""
-        turns = deque(one for one in self._health.order() if not self._is_us(one))
+        turns = deque(self._health.order())
         deadline = self._clock() + BUDGET_S * self._pace
         failure = Failure(Fault.FAILED, ExtendedError.NO_REACHABLE_AUTHORITY)
         tries = 0
@@ -221,6 +221,9 @@ class Upstreams:
         """Return what `upstream` says; None for silence."""
         await self._turnstile.through()
         asking, asked_at = self._asking[upstream], self._clock()
+        if self._is_us(upstream):
+            self._failed(upstream, "it is this resolver itself", asked_at)
+            return Failure(Fault.FAILED)
         spelled = asking.spell(question)
         flight.spellings.add(spelled)
         try:
