@@ -96,7 +96,6 @@ _HIDDEN = 'mount -t tmpfs none /var/lib && mount --bind "$0" /etc/resolv.conf &&
         ([], "y", ["192.0.2.1:53", "[2001:db8::1]:53"]),
         ([], "", []),
         (["--upstream", "host"], None, ["192.0.2.1:53", "[2001:db8::1]:53"]),
-        (["--upstream", "tls://9.9.9.9#dns.quad9.net"], None, ["tls://9.9.9.9:853#dns.quad9.net"]),
     ],
 )
 def test_names_are_forwarded_to_the_hosts_resolvers_for_those_who_say_so(
