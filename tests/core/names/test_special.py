@@ -50,6 +50,7 @@ def test_a_private_name_is_in_an_empty_zone(name: str, apex: str | None) -> None
         ("internal", False),
         ("web.internal", False),
         ("printer.local", False),
+        ("web.flycast", False),
         ("8.b.d.0.1.0.0.2.ip6.arpa", False),
         ("example.com", True),
         ("internal.example.com", True),

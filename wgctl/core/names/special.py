@@ -16,6 +16,7 @@ from wgctl.core.wire import Labels, Qtype
 
 __all__ = ["local_node", "never_leaves", "special_zones"]
 
+_OURS: frozenset[Labels] = frozenset({INTERNAL, (b"flycast",)})
 _LOCALHOST: Labels = (b"localhost",)
 
 
@@ -30,9 +31,8 @@ def special_zones() -> Mapping[Labels, Zone]:
 def never_leaves(labels: Labels) -> bool:
     """Whether the name, in lower case, is for no upstream to know of, whoever asks."""
     zones = special_zones()
-    return any(
-        labels[start:] in zones or labels[start:] == INTERNAL for start in range(len(labels))
-    )
+    below = (labels[start:] for start in range(len(labels)))
+    return labels[-1:] in _OURS or any(ending in zones for ending in below)
 
 
 def local_node(labels: Labels) -> Node | None:
