@@ -17,7 +17,7 @@ from wgctl.core.forward.answer import Answer, Failure, Fault, read, reply_to
 from wgctl.core.forward.question import Question, pack, question_of, spell
 from wgctl.core.wire import pack_reply, read_query
 
-BITS = 0b1011001110001
+BITS = int.from_bytes(b"\x20\0\x20" * 7, "big")
 SOA = "example. 900 IN SOA ns.example. root.example. 1 2 3 4 60"
 RRSIG = "8 2 60 20300101000000 20200101000000 1 example. c2ln"
 

@@ -17,6 +17,8 @@ _OPT = struct.Struct("!BHHIH")
 _OPTION = struct.Struct("!HH")
 _RD, _CD, _DO = 0x0100, 0x0010, 0x8000
 _CASE = 0x20
+# The bit that is the case where an octet is a letter, nothing where it is not.
+_LETTERS = bytes(_CASE if ord("a") <= octet <= ord("z") else 0 for octet in range(256))
 _PADDING, _BLOCK_BYTES = 12, 128  # RFC 7830; RFC 8467, section 4.1
 
 
@@ -45,17 +47,18 @@ def question_of(query: Query) -> Question:
 
 def letters(name: bytes) -> int:
     """Return how many letters `name`, in lower case, has: so many bits its spelling can hide."""
-    return sum(map(_is_letter, name))
+    return name.translate(_LETTERS).count(_CASE)
 
 
 def spell(question: Question, *, bits: int) -> bytes:
-    """Return the question section with its letters in the case that `bits` say, from the lowest."""
-    name = bytearray(question.name)
-    for at, octet in enumerate(name):
-        if _is_letter(octet):
-            name[at] = octet ^ (bits & 1) * _CASE
-            bits >>= 1
-    return bytes(name) + _TAIL.pack(question.type, Qclass.IN)
+    """Return the question section, each letter in the case that its octet of `bits` says.
+
+    The name's last octet has the lowest eight bits, of which one counts, 0x20: set for upper case.
+    """
+    name = question.name
+    mask = int.from_bytes(name.translate(_LETTERS), "big") & bits
+    spelled = (int.from_bytes(name, "big") ^ mask).to_bytes(len(name), "big")
+    return spelled + _TAIL.pack(question.type, Qclass.IN)
 
 
 def pack(question: Question, spelled: bytes, *, id_: int, padded: bool = False) -> bytes:
@@ -73,7 +76,3 @@ def pack(question: Question, spelled: bytes, *, id_: int, padded: bool = False) 
     ttl = _DO if question.dnssec_ok else 0
     opt = _OPT.pack(0, Qtype.OPT, UDP_PAYLOAD_BYTES, ttl, len(options))
     return header + spelled + opt + options
-
-
-def _is_letter(octet: int) -> bool:
-    return ord("a") <= octet <= ord("z")

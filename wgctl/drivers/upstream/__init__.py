@@ -6,7 +6,7 @@
     |
     datagram    one question in one datagram
     connection  questions over TCP or TLS, many on one connection
-    turnstile   what comes in a burst, a few at a time
+    turnstile   what comes in a burst, one at a time
 
 Whom to ask and what to believe is decided in `wgctl.core.forward`.
 """

@@ -18,7 +18,7 @@ from wgctl.drivers.upstream.datagram import exchange
 __all__ = ["Asking"]
 
 _ID_BITS = 16
-_CASE_BITS = 253
+_CASE_BITS = 255 * 8  # an octet for each of the longest name
 # How long one that does not give the case back is asked in lower case, until it is tried again.
 _PLAIN_FOR_S = 3600.0
 # What another try over a connection, where ids and ports cannot be guessed, decides.

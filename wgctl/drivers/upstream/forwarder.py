@@ -83,6 +83,8 @@ class Upstreams:
         tls = _tls(upstreams, tls_ca)
         self._asking = {one: Asking(one, ours=ours, tls=tls) for one in upstreams}
         self._addresses = frozenset(one.address for one in upstreams)
+        # The networks' own resolvers have such addresses; which are there changes.
+        self._suspects = {one: one.address for one in upstreams if _like_ours(one)}
         self._ours = ours
         self._notify = notify
         self._health = Health(upstreams, pace=pace)
@@ -257,8 +259,8 @@ class Upstreams:
             self._notify()
 
     def _is_us(self, upstream: Upstream) -> bool:
-        """Whether `upstream` is the `::3` of a network of ours: networks come and go."""
-        return upstream.address[NETWORK_BYTES:] == _RESOLVER and self._ours(upstream.address)
+        """Whether `upstream` is the `::3` of a network of ours."""
+        return upstream in self._suspects and self._ours(self._suspects[upstream])
 
     def _loop_time(self, moment: float) -> float:
         return asyncio.get_running_loop().time() + moment - self._clock()
@@ -293,6 +295,10 @@ class _Outlook:
 
     def _pack(self, reply: Reply) -> bytes:
         return pack_reply(self.query, reply, stream=self.stream, forwards=True)
+
+
+def _like_ours(upstream: Upstream) -> bool:
+    return upstream.address[NETWORK_BYTES:] == _RESOLVER
 
 
 def _tls(upstreams: Sequence[Upstream], tls_ca: Path | None) -> ssl.SSLContext | None:

@@ -1,7 +1,7 @@
-"""A few at a time: what comes in a burst is spread over turns of the event loop.
+"""One at a time: what comes in a burst is spread over turns of the event loop.
 
 Between two turns the loop looks at its sockets, so that queries for names of our own never wait for
-more than a few questions to upstreams; what goes through is for whoever holds one.
+more than one question to upstreams; what goes through is for whoever holds one.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections import deque
 __all__ = ["Turnstile"]
 
 # A question takes 0.2 ms to put: sixty at once would hold up everything else for 12 ms.
-_A_TURN = 3
+_A_TURN = 1
 
 
 class Turnstile:
@@ -30,11 +30,10 @@ class Turnstile:
         await mine
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        let = 0
-        while self._waiting and let < _A_TURN:
+        while self._waiting:
             one = self._waiting.popleft()
             if not one.done():  # Its question may have been given up meanwhile.
                 one.set_result(None)
-                let += 1
+                break
         if self._waiting:
             loop.call_soon(self._turn, loop)
