@@ -87,42 +87,54 @@ def test_upstreams_must_be_those_of_a_config_that_is_there(bare: Wgctl, tmp_path
 
 
 _HIDDEN = 'mount -t tmpfs none /var/lib && mount --bind "$0" /etc/resolv.conf && exec "$@"'
+_HOST = ["192.0.2.1:53", "[2001:db8::1]:53"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="hides the host's own files with mounts")
 @pytest.mark.parametrize(
-    ("more", "typed", "upstreams"),
+    ("more", "ahead", "typed", "upstreams"),
     [
-        ([], "y", ["192.0.2.1:53", "[2001:db8::1]:53"]),
-        ([], "", []),
-        (["--upstream", "host"], None, ["192.0.2.1:53", "[2001:db8::1]:53"]),
+        pytest.param([], "", "y\n", _HOST, id="agreed"),
+        pytest.param([], "", "\n", [], id="not agreed"),
+        pytest.param([], "wgctl doctor\n", "", [], id="the next line was pasted along"),
+        pytest.param(["--upstream", "host"], "", "", _HOST, id="an option"),
     ],
 )
 def test_names_are_forwarded_to_the_hosts_resolvers_for_those_who_say_so(
-    tmp_path: Path, more: list[str], typed: str | None, upstreams: list[str]
+    tmp_path: Path, more: list[str], ahead: str, typed: str, upstreams: list[str]
 ) -> None:
-    """Nothing is forwarded by the default, neither at a terminal nor without one."""
+    """Nothing is forwarded by the default."""
     (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.1\nnameserver 2001:db8::1\n")
     words = ["--config", str(tmp_path / "wgctl.toml"), "init", *more]
     words += ["--region", "ams", "--endpoint", ENDPOINT]
     hidden = ["unshare", "--mount", "sh", "-c", _HIDDEN, str(tmp_path / "resolv.conf")]
     ours, theirs = pty.openpty()
-    end = subprocess.DEVNULL if typed is None else theirs
     try:
-        process = subprocess.Popen(
+        os.write(ours, ahead.encode())
+        with subprocess.Popen(
             [*hidden, sys.executable, "-m", "wgctl", *words],
-            stdin=end,
-            stdout=end,
+            stdin=theirs,
+            stdout=theirs,
             stderr=subprocess.PIPE,
-        )
-        os.write(ours, f"{typed or ''}\n".encode())
-        _, told = process.communicate(timeout=60)
+        ) as process:
+            told = _read_to_question(process) if typed else ""
+            os.write(ours, typed.encode())
+            _, rest = process.communicate(timeout=60)
     finally:
         os.close(ours)
         os.close(theirs)
 
-    assert process.returncode == 0, told
-    asked = b"Forward names beyond .internal to 192.0.2.1:53, [2001:db8::1]:53?" in told
-    assert asked is (typed is not None)
+    assert process.returncode == 0, rest
+    question = "Forward names beyond .internal to 192.0.2.1:53, [2001:db8::1]:53? [y/N]:"
+    assert (question in told) is bool(typed)
+    assert b"Forward" not in rest
     made = tomllib.loads((tmp_path / "wgctl.toml").read_text())
     assert made["resolver"]["upstreams"] == upstreams
+
+
+def _read_to_question(process: "subprocess.Popen[bytes]") -> str:
+    assert process.stderr is not None
+    told = b""
+    while not told.endswith(b"]: ") and (octet := process.stderr.read(1)):
+        told += octet
+    return told.decode()

@@ -3,6 +3,7 @@
 What is made is `wgctl.daemon.initialise`.
 """
 
+import select
 import sys
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,7 @@ def _upstreams(words: tuple[str, ...], *, may_ask: bool) -> "list[Upstream] | No
     from wgctl.core.forward.upstream import Upstream
     from wgctl.drivers.host_resolvers import host_resolvers
 
-    if not words and may_ask and sys.stdin.isatty() and sys.stdout.isatty():
+    if not words and may_ask and _somebody_is_there():
         return _agreed(list(host_resolvers()))
     if not words:
         return None
@@ -99,6 +100,16 @@ def _upstreams(words: tuple[str, ...], *, may_ask: bool) -> "list[Upstream] | No
         elif word != "none":
             found.append(Upstream.parse(word))
     return list(dict.fromkeys(found))
+
+
+def _somebody_is_there() -> bool:
+    """Whether there is a terminal to ask at, and nothing typed ahead.
+
+    That would be the next lines of a guide that was pasted, which no question may swallow.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return not select.select([sys.stdin], [], [], 0)[0]
 
 
 def _of_host(found: "list[Upstream]") -> "list[Upstream]":
