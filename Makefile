@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
 test test-host test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
-                                     busybox-static cpio kmod e2fsprogs dmsetup
+                                     busybox-static cpio kmod e2fsprogs dmsetup unbound
 
 .PHONY: help venv demo test test-host test-guest test-server check bench fuzz format lock \
         install uninstall packages clean
@@ -63,6 +63,7 @@ check: packages $(READY)
 bench: packages $(READY)
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
+	$(BIN)/python -m tests.bench.forwarding
 
 # What reaches new code is kept, and is where the next run begins.
 RUNS ?= 1000000

@@ -16,6 +16,7 @@ _REPORT = {
     "drift_events": ["put a route back"],
     "setback": "the controller was restored",
     "problem": "port 53 is taken",
+    "upstreams": [{"upstream": "9.9.9.9:53", "reason": "no reply in time"}],
 }
 
 
@@ -33,6 +34,7 @@ def _controller(*, revision: int) -> dict[str, object]:
         "drift_events": [],
         "setback": None,
         "problem": None,
+        "upstreams": [],
     }
 
 
@@ -74,6 +76,7 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "drift_events": ["put a route back"],
             "setback": "the controller was restored",
             "problem": "port 53 is taken",
+            "upstreams": [{"upstream": "9.9.9.9:53", "reason": "no reply in time"}],
         },
     ]
 
@@ -113,6 +116,8 @@ def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
         {"started_at": 10**18},
         {"drift_events": ["x"] * 21},
         {"setback": "x" * 8_001},
+        {"upstreams": [{"upstream": "9.9.9.9:53"}] * 17},
+        {"upstreams": [{"upstream": "x" * 401}]},
         {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
         {"mood": "good"},
         {"health": [{"machine_id": 1, "health": "fine"}]},

@@ -3,7 +3,7 @@ import asyncio
 from tests.cli.conftest import Deployment, Wgctl
 from wgctl.client.node import Node
 from wgctl.core.model import Role
-from wgctl.core.schema import RoleReport
+from wgctl.core.schema import RoleReport, UpstreamCondition
 
 
 def test_status_counts_what_there_is(wgctl: Wgctl, deployment: Deployment) -> None:
@@ -38,3 +38,16 @@ def test_what_keeps_a_role_from_its_work_is_told(wgctl: Wgctl, deployment: Deplo
 
     assert "what keeps a role from its work:\nresolver  not listening: \\x1b[31mport" in troubled
     assert "what keeps" not in wgctl("status").stdout
+
+
+def test_upstreams_are_shown_with_how_they_do(wgctl: Wgctl, deployment: Deployment) -> None:
+    node = Node(deployment.folder / "run" / "node.sock")
+    upstreams = [
+        UpstreamCondition(upstream="9.9.9.9:53"),
+        UpstreamCondition(upstream="1.1.1.1:53", reason="no reply\x1b in time"),
+    ]
+    said = RoleReport(role=Role.RESOLVER, revision=1, started_at=1, upstreams=upstreams)
+    asyncio.run(node.report(said))
+    shown = wgctl("status").stdout
+
+    assert "where names of others are asked:\n9.9.9.9:53  well\n1.1.1.1:53  no reply\\x1b" in shown

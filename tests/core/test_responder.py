@@ -362,6 +362,14 @@ def test_our_names_and_private_ones_never_leave(
     assert message.flags & dns.flags.RA
 
 
+def test_what_is_refused_says_that_this_is_nobody_to_ask() -> None:
+    """RFC 8914, section 4.21."""
+    for edns, codes in ((True, [20]), (False, [])):
+        refused = asked(dns.message.make_query("example.com", "AAAA", use_edns=edns))
+        assert refused.rcode() == dns.rcode.REFUSED
+        assert [option.code for option in refused.options] == codes
+
+
 def test_without_recursion_desired_nothing_is_forwarded() -> None:
     wire = flagged("example.com", flags=0)
     reply = respond(wire, view=VIEW, forwards=True, stream=False)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from peers.endpoint import Endpoint
 from peers.errors import Invalid
 from peers.names import Label
+from wgctl.core.forward.upstream import Upstream
 from wgctl.core.settings import Backend, GatewaySettings, ResolverSettings, Settings, parse, render
 
 _LEAST = """\
@@ -30,7 +31,7 @@ def test_what_is_left_out_is_as_documented() -> None:
             backend=Backend.AUTO,
             mtu=1420,
         ),
-        resolver=ResolverSettings(upstreams=(), distances={}),
+        resolver=ResolverSettings(upstreams=(), tls_ca=None, distances={}),
     )
 
 
@@ -43,6 +44,11 @@ _endpoints = st.builds(
     st.sampled_from(["203.0.113.7", "[2001:db8::1]", "vpn.example.com"]),
     st.integers(1, 65535),
 )
+
+
+_UPSTREAMS = [
+    Upstream.parse(text) for text in ("9.9.9.9", "tcp://[2001:db8::1]:5", "tls://9.9.9.9#a.example")
+]
 
 
 @given(
@@ -61,7 +67,8 @@ _endpoints = st.builds(
         ),
         resolver=st.builds(
             ResolverSettings,
-            upstreams=st.lists(_endpoints, max_size=3).map(tuple),
+            upstreams=st.lists(st.sampled_from(_UPSTREAMS), max_size=3).map(tuple),
+            tls_ca=st.none() | _paths,
             distances=st.dictionaries(
                 st.sampled_from(["fra", "eu-1", "7"]), st.integers(0, 2**40), max_size=3
             ),
@@ -76,16 +83,13 @@ def test_what_is_rendered_is_read_back(settings: Settings) -> None:
     ("text", "endpoint"),
     [
         ("9.9.9.9", "9.9.9.9:53"),
-        ("9.9.9.9:5353", "9.9.9.9:5353"),
         ("2620:fe::fe", "[2620:fe::fe]:53"),
-        ("[2620:fe::fe]:5353", "[2620:fe::fe]:5353"),
-        ("dns.example.com", "dns.example.com:53"),
     ],
 )
 def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> None:
     settings = parse(f'{_LEAST}[resolver]\nupstreams = ["{text}"]', origin="x")
 
-    assert settings.resolver.upstreams == (Endpoint.parse(endpoint),)
+    assert settings.resolver.upstreams == (Upstream(Endpoint.parse(endpoint)),)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,9 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
         ('runtime_dir = "/a\\u0000b"\n' + _LEAST, r"runtime_dir: '/a\\x00b' holds an unprint"),
         (_LEAST + "[resolver]\nupstreams = [5]", "resolver.upstreams.0: "),
         (_LEAST + '[resolver]\nupstreams = ["9.9.9.9:x"]', "resolver.upstreams.0: "),
+        (_LEAST + '[resolver]\nupstreams = ["dns.example"]', "upstreams.0: .*expected an address"),
+        (_LEAST + f"[resolver]\nupstreams = {['9.9.9.9'] * 17}", "upstreams: .*at most 16"),
+        (_LEAST + '[resolver]\ntls_ca = "ca.pem"', "resolver.tls_ca: ca.pem is relative"),
         (_LEAST + "[resolver.distances]\nAms = 5", "resolver.distances.Ams.*region 'Ams'"),
         (_LEAST + "[resolver.distances]\nfra = -1", "resolver.distances.fra: .*greater than"),
         (_LEAST + "[resolver.distances]\nfra = true", "resolver.distances.fra: .*integer"),

@@ -11,6 +11,7 @@ from peers.errors import Invalid
 from peers.keys import PrivateKey
 from tests.daemon.running import ROOT, folder_of_a_socket
 from wgctl.core.errors import Conflict
+from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import Role
 from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME
 from wgctl.daemon.initialise import InitReport, _config_written, _hand_over, init
@@ -55,6 +56,20 @@ def test_a_config_that_is_there_is_kept(folder: Path) -> None:
     assert not report.created_config
     assert (folder / "wgctl.toml").read_bytes() == before
     assert report.state_dir == folder / "state"
+
+
+def test_upstreams_are_those_of_the_config_and_never_in_the_pool(folder: Path) -> None:
+    def attempt(*upstreams: str, pool: str = "fdaa::/16") -> None:
+        chosen = [Upstream.parse(text) for text in upstreams]
+        init(folder / "wgctl.toml", region=None, endpoint=None, pool=pool, upstreams=chosen)
+
+    with pytest.raises(Invalid, match=r"upstreams '9\.9\.9\.9:53', the option says 'none'"):
+        attempt()
+    config = folder / "wgctl.toml"
+    config.write_text(config.read_text().replace("9.9.9.9", "fdaa:0:18::3"))
+    with pytest.raises(Invalid, match="is in the pool fdaa::/16"):
+        attempt("fdaa:0:18::3")
+    attempt("fdaa:0:18::3", pool="fd12::/16")
 
 
 def test_the_store_knows_this_hosts_gateway(folder: Path) -> None:

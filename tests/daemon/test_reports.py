@@ -10,6 +10,7 @@ import pytest
 
 from wgctl.core.health import Health, Record
 from wgctl.core.model import Role
+from wgctl.core.schema import UpstreamCondition
 from wgctl.daemon.ledger import Ledger
 from wgctl.daemon.reports import Reports
 from wgctl.store.copy import Copy
@@ -109,6 +110,31 @@ def test_what_was_found_while_the_controller_was_away_is_told_when_it_is_back(
 
     assert (health["machine_id"], health["health"]) == (7, "unhealthy")
     assert [moved["after"] for moved in health["transitions"]] == ["healthy", "unhealthy"]
+
+
+def test_two_problems_are_told_together_with_what_is_known_of_upstreams(
+    copy: Copy, tmp_path: Path
+) -> None:
+    async def scene() -> list[str]:
+        listener, path = Listener(), tmp_path / "node.sock"
+        server = await asyncio.start_unix_server(listener.converse, path)
+        reports = Reports(copy, role=Role.RESOLVER, socket=path)
+        reports.trouble("port taken")
+        reports.trouble("no upstream answers", of="upstreams")
+        reports.upstreams([UpstreamCondition(upstream="9.9.9.9:53", reason="no reply in time")])
+        task = asyncio.create_task(reports.run())
+        told = [await listener.next()]
+        reports.trouble(None)
+        told.append(await listener.next())
+        task.cancel()
+        server.close()
+        return told
+
+    both, one = asyncio.run(scene())
+
+    assert '"problem":"port taken; no upstream answers"' in both
+    assert '"upstreams":[{"upstream":"9.9.9.9:53","reason":"no reply in time"}]' in both
+    assert '"problem":"no upstream answers"' in one
 
 
 def test_a_controller_that_is_away_is_no_fault(copy: Copy, tmp_path: Path) -> None:

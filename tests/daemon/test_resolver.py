@@ -1,5 +1,6 @@
 """The resolver role: its views follow the feed, and it answers with or without a controller."""
 
+import asyncio
 import json
 import secrets
 import signal
@@ -23,6 +24,7 @@ import pytest
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
 from peers.names import Label
+from tests.drivers.upstream.servers import nothing, running, within_deadline
 from wgctl.client.resolver import Reply, ask
 from wgctl.core.check import Target
 from wgctl.core.errors import Unavailable
@@ -35,7 +37,7 @@ from wgctl.core.wire import Qtype
 from wgctl.daemon.follow import Changes
 from wgctl.daemon.resolver import Answers, Views
 from wgctl.drivers.dns_server import Asker
-from wgctl.drivers.upstream import Upstreams
+from wgctl.drivers.upstream.forwarder import Upstreams
 from wgctl.store.copy import Copy
 
 KEY = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
@@ -352,6 +354,28 @@ def test_a_fault_of_ours_costs_one_answer(copy: Copy) -> None:
     copy.close()
 
     assert answers.to(query, Asker(ALICE.address.packed, stream=False)) is None
+
+
+def test_own_names_are_answered_while_an_upstream_keeps_others_waiting(copy: Copy) -> None:
+    async def work() -> None:
+        async with running(nothing) as (_, upstream):
+            upstreams = Upstreams([upstream])
+            answers = Answers(Followed(copy).views, upstreams)
+            asker = Asker(ALICE.address.packed, stream=False)
+            waiting = answers.to(dns.message.make_query("example.com", "A").to_wire(), asker)
+            assert waiting is not None
+            assert not isinstance(waiting, bytes)
+            task = asyncio.ensure_future(waiting)
+            await asyncio.sleep(0)
+            own = answers.to(dns.message.make_query("web.internal", "AAAA").to_wire(), asker)
+            assert isinstance(own, bytes)
+            assert dns.message.from_wire(own).rcode() == dns.rcode.NOERROR
+            assert not task.done()
+            upstreams.close()
+            task.cancel()
+            await asyncio.wait([task])
+
+    within_deadline(work)
 
 
 class Home:

@@ -11,8 +11,9 @@ import dns.message
 
 from tests.core.replies import CROWD, SICK, VIEW
 from wgctl.core import responder
+from wgctl.core.forward.question import pack, question_of, spell
 from wgctl.core.responder import Forward
-from wgctl.core.wire import UDP_PAYLOAD_BYTES, upstream_query
+from wgctl.core.wire import UDP_PAYLOAD_BYTES
 
 __all__ = ["MOST_CPU_S", "check", "check_reply"]
 
@@ -44,7 +45,9 @@ def check_reply(message: bytes, reply: bytes | Forward | None, *, choice: int) -
     match reply:
         case Forward(query):
             assert choice & _FORWARDS, "forwarded to nobody"
-            asked = dns.message.from_wire(upstream_query(query, id_=7))
+            question = question_of(query)
+            spelled = spell(question, bits=choice)
+            asked = dns.message.from_wire(pack(question, spelled, id_=7))
             assert (asked.id, len(asked.question)) == (7, 1), "another question to an upstream"
         case bytes():
             _check_octets(message, reply, stream=bool(choice & _STREAM))

@@ -1,15 +1,19 @@
 """Every kind of name, asked with dig over a real tunnel.
 
-The sample app has a started machine in ams, one in fra and a stopped one in iad; another network
-has an app and a peer of names that this one has not.
+Names of others are asked of an Unbound on the gateway's host. The sample app has a started machine
+in ams, one in fra and a stopped one in iad; another network has an app and a peer of names that
+this one has not.
 """
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from tests.drivers.upstream.servers import certified
 from tests.system.hosts import Gateway, Host, Lab, eventually
+from tests.system.unbound import UNBOUND, write_config
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -28,6 +32,7 @@ class Scene:
     alice: Host
     resolver: str
     addresses: dict[str, str]
+    upstream: subprocess.Popen[bytes]
 
     def dig(self, name: str, type_: str) -> list[str]:
         """Return the answer's records in short form, sorted, peers' addresses as their names."""
@@ -43,7 +48,10 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(lab: Lab) -> Iterator[Scene]:
     gateway = lab.gateway
-    gateway.write_config(more="distances = { iad = 9000 }")
+    upstream = _start_upstream(lab)
+    gateway.write_config(
+        more='distances = { iad = 9000 }\nupstreams = ["127.0.0.1:5301", "127.0.0.1:5302"]'
+    )
     gateway.init()
     gateway.serve()
     gateway.wgctl("org", "add", "acme")
@@ -63,8 +71,17 @@ def scene(lab: Lab) -> Iterator[Scene]:
     gateway.wait_ready("resolver")
     alice.tunnel_up(config)
     eventually(lambda: alice.pings(tunnel["resolver"]), what="the tunnel works")
-    yield Scene(gateway, alice, tunnel["resolver"], addresses)
+    yield Scene(gateway, alice, tunnel["resolver"], addresses, upstream)
     gateway.wgctl("down", check=False)
+
+
+def _start_upstream(lab: Lab) -> subprocess.Popen[bytes]:
+    """Start the second of two upstreams; where the first should be nobody listens."""
+    folder = lab.folder / "unbound"
+    folder.mkdir()
+    certificate = certified(folder, name="dns.example")
+    config = write_config(folder, port=5302, tls_port=5303, certificate=certificate)
+    return lab.gateway.host.start(UNBOUND, "-c", str(config), log=folder / "log")
 
 
 @pytest.mark.parametrize(
@@ -169,3 +186,34 @@ def test_the_command_asks_for_the_same_names(scene: Scene) -> None:
         "0 1 80 web-1.vm.web.internal.",
         "0 1 8080 web-2.vm.web.internal.",
     }
+
+
+def test_names_of_others_are_asked_elsewhere_and_outlive_that(scene: Scene) -> None:
+    """In one test, since it ends the upstream."""
+    assert scene.dig("www.example", "A") == ["192.0.2.1"]
+    assert scene.status("nope.example", "A") == "NXDOMAIN"
+    assert len(scene.dig("many.example", "A")) == 200
+    assert scene.status("a.evil", "A") == "SERVFAIL"
+    assert scene.dig("localhost", "AAAA") == ["::1"]
+    for name in ("1.0.0.10.in-addr.arpa", "printer.local", "a.onion", "x.home.arpa"):
+        assert scene.status(name, "PTR") == "NXDOMAIN"
+
+    scene.upstream.terminate()
+    scene.upstream.wait(15)
+
+    assert scene.dig("www.example", "A") == ["192.0.2.1"]
+    assert scene.status("other.example", "A") == "SERVFAIL"
+    assert scene.dig("web.internal", "AAAA") == ["server-1", "server-2"]
+
+    def told() -> bool:
+        status = scene.gateway.wgctl("status").stdout
+        return "127.0.0.1:5302  Connection refused" in status and "no upstream answers" in status
+
+    eventually(told, what="the status tells of upstreams")
+
+
+def test_then_members_may_ask_for_everything_here(scene: Scene, lab: Lab) -> None:
+    config = lab.config_path("bob")
+    scene.gateway.add_peer("acme", "bob", config=config, more=["--dns", "full"])
+
+    assert f"DNS = {scene.resolver}\n" in config.read_text()

@@ -189,6 +189,10 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
         drift_events=list(facts.drift_events),
         setback=facts.setback,
         problem=facts.problem,
+        upstreams=[
+            schema.UpstreamCondition(upstream=one.upstream, reason=one.reason)
+            for one in facts.upstreams
+        ],
     )
 
 

@@ -9,6 +9,7 @@ from wgctl.api.shapes import record_of, role_shape
 from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
 from wgctl.core.errors import Denied
+from wgctl.core.forward.health import Condition
 from wgctl.core.model import Observation, Role
 from wgctl.core.schema import RoleReport, Status
 from wgctl.services.observe import RoleFacts
@@ -61,6 +62,7 @@ def take_report(
         drift_events=tuple(report.drift_events),
         setback=report.setback,
         problem=report.problem,
+        upstreams=tuple(Condition(one.upstream, one.reason) for one in report.upstreams),
     )
     peers = [Observation(**peer.model_dump()) for peer in report.peers]
     seen.note(facts, peers, [record_of(health) for health in report.health])

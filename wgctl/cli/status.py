@@ -50,6 +50,10 @@ def status(session: Session) -> None:
     if problems:
         click.echo("\nwhat keeps a role from its work:")
         print_facts(problems)
+    upstreams = [one for role in found.roles for one in role.upstreams]
+    if upstreams:
+        click.echo("\nwhere names of others are asked:")
+        print_facts((one.upstream, one.reason or "well") for one in upstreams)
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

@@ -16,6 +16,7 @@ firewall     networks -> nftables ruleset, as data
 region       which regions are near
 names/       the names that a network has, and what stands at each
 view         what one network may resolve
+forward/     asking elsewhere: whom, what to believe, what to keep
 wire         DNS messages as octets
 responder    query bytes x names x asker -> reply, forward or drop
 ports        Protocols, only where two implementations exist

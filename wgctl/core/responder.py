@@ -21,7 +21,17 @@ from types import MappingProxyType
 
 from wgctl.core.names.zone import Node, Zone
 from wgctl.core.view import View
-from wgctl.core.wire import Qclass, Qtype, Query, Rcode, Records, Reply, pack_reply, read_query
+from wgctl.core.wire import (
+    ExtendedError,
+    Qclass,
+    Qtype,
+    Query,
+    Rcode,
+    Records,
+    Reply,
+    pack_reply,
+    read_query,
+)
 
 __all__ = ["Forward", "respond"]
 
@@ -64,7 +74,7 @@ def respond(
     if reply is None:
         if forwards and query.recursion_desired:
             return Forward(query)
-        reply = Reply(Rcode.REFUSED)
+        reply = Reply(Rcode.REFUSED, error=ExtendedError.NOT_AUTHORITATIVE)
     return pack_reply(query, reply, stream=stream, forwards=forwards)
 
 

@@ -26,6 +26,7 @@ from peers.names import (
     parse_metadata_value,
     parse_port_name,
 )
+from wgctl.core.forward.upstream import MOST_UPSTREAMS
 from wgctl.core.health import Health
 from wgctl.core.health_shape import Check, HealthEvent, ObservedHealth
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
@@ -62,6 +63,7 @@ __all__ = [
     "SelfReply",
     "Status",
     "Tunnel",
+    "UpstreamCondition",
 ]
 
 Item = TypeVar("Item")
@@ -109,6 +111,8 @@ _Span = Annotated[int, Field(ge=1, le=100 * 366 * 86400, strict=True)]
 
 # Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
 _SETBACK_LENGTH = 8_000
+# Room for an address with a name, and for what a library says of a certificate.
+_UPSTREAM_LENGTH = 400
 
 
 class Page(_Shape, Generic[Item]):
@@ -376,13 +380,20 @@ class ObservedPeer(_Shape):
     sent_bytes: int = Field(default=0, ge=0)
 
 
+class UpstreamCondition(_Shape):
+    """How a resolver's upstream does: `reason` is why it is asked last, None while it is well."""
+
+    upstream: str = Field(max_length=_UPSTREAM_LENGTH)
+    reason: str | None = Field(default=None, max_length=_UPSTREAM_LENGTH)
+
+
 class RoleReport(_Shape):
     """What a role says of itself, every few seconds.
 
     `drift` counts the differences found and repaired since the role started;
     `drift_events` are the last of them in words. `setback` says how the controller that it follows
     went back to an earlier state, if it did of late. `problem` is what keeps the role from its
-    work, None while nothing does.
+    work, None while nothing does; `upstreams` are a resolver's.
     """
 
     role: FollowingRole
@@ -394,6 +405,7 @@ class RoleReport(_Shape):
     drift_events: list[str] = Field(default_factory=list, max_length=20)
     setback: str | None = Field(default=None, max_length=_SETBACK_LENGTH)
     problem: str | None = None
+    upstreams: list[UpstreamCondition] = Field(default_factory=list, max_length=MOST_UPSTREAMS)
     peers: list[ObservedPeer] = Field(default_factory=list)
     health: list[ObservedHealth] = Field(default_factory=list, max_length=1000)
 
@@ -412,6 +424,7 @@ class RoleStatus(_Shape):
     drift_events: list[str]
     setback: str | None
     problem: str | None
+    upstreams: list[UpstreamCondition]
 
 
 class Status(_Shape):

@@ -5,7 +5,6 @@ Takes text and gives values: who opens which file is `wgctl.daemon` and `wgctl.c
 
 import tomllib
 from enum import StrEnum
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from pydantic import (
 from peers.endpoint import Endpoint
 from peers.errors import Invalid
 from peers.names import Label, parse_interface, parse_label
+from wgctl.core.forward.upstream import MOST_UPSTREAMS, Upstream
 
 __all__ = [
     "DEFAULT_PATH",
@@ -69,12 +69,7 @@ def _endpoint(text: object) -> object:
 
 
 def _upstream(text: object) -> object:
-    if not isinstance(text, str):
-        return text
-    try:
-        return Endpoint.parse(f"[{IPv6Address(text)}]:53")
-    except ValueError:
-        return Endpoint.parse(text if ":" in text else f"{text}:53")
+    return Upstream.parse(text) if isinstance(text, str) else text
 
 
 def _absolute(path: Path) -> Path:
@@ -86,7 +81,7 @@ def _absolute(path: Path) -> Path:
 
 
 _Region = Annotated[Label, BeforeValidator(_region)]
-_Upstream = Annotated[Endpoint, BeforeValidator(_upstream), PlainSerializer(str)]
+_Upstream = Annotated[Upstream, BeforeValidator(_upstream), PlainSerializer(str)]
 
 
 def _short(folder: Path) -> Path:
@@ -122,10 +117,12 @@ class GatewaySettings(_Section):
 class ResolverSettings(_Section):
     """`[resolver]`: where names beyond `.internal` are asked, and which regions are near.
 
-    Without upstreams: nowhere. `distances` are kilometres from this host to a region.
+    Without upstreams: nowhere. `tls_ca` holds the certificates that vouch for those over TLS; None:
+    the host's own do. `distances` are kilometres from this host to a region.
     """
 
-    upstreams: tuple[_Upstream, ...] = ()
+    upstreams: tuple[_Upstream, ...] = Field(default=(), max_length=MOST_UPSTREAMS)
+    tls_ca: _AbsolutePath | None = None
     distances: dict[_Region, Annotated[int, Field(ge=0, strict=True)]] = Field(default_factory=dict)
 
 
@@ -207,8 +204,13 @@ mtu = {gateway.mtu}
 
 [resolver]
 upstreams = [{upstreams}]
+{_tls_ca(settings.resolver.tls_ca)}\
 distances = {{{distances}}}
 """
+
+
+def _tls_ca(path: Path | None) -> str:
+    return "" if path is None else f"tls_ca = {_quoted(path)}\n"
 
 
 def _quoted(path: Path) -> str:

@@ -35,7 +35,7 @@ from wgctl.core.names.app import (
 )
 from wgctl.core.names.record_set import TTL_S, Entry, RecordSet, address, listing, target
 from wgctl.core.names.reverse import Reverse
-from wgctl.core.names.special import special_zones
+from wgctl.core.names.special import local_node, special_zones
 from wgctl.core.names.zone import API, FLYCAST, INTERNAL, Node, Zone, zone_at
 from wgctl.core.region import NOWHERE, Vantage
 from wgctl.core.wire import Labels, Qtype
@@ -113,6 +113,8 @@ class View:
 
         A resolver that walks down label by label must not hear that nothing is below it.
         """
+        if node := local_node(labels):
+            return node
         if zone := special_zones().get(labels):
             return Node(zone, zone.records)
         zone = self.zone_of(labels)

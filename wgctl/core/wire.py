@@ -1,7 +1,8 @@
 """DNS messages as octets: a strict gate for what strangers send, and the packing of replies.
 
 Knows headers, questions, OPT and lengths (RFC 1035, 6891); which name has which records is
-`wgctl.core.view`, what a query deserves is `wgctl.core.responder`.
+`wgctl.core.view`, what a query deserves is `wgctl.core.responder`, what upstreams say is read in
+`wgctl.core.forward.answer`.
 """
 
 import struct
@@ -12,23 +13,20 @@ __all__ = [
     "NO_RECORDS",
     "UDP_PAYLOAD_BYTES",
     "Edns",
+    "ExtendedError",
     "Labels",
     "Qclass",
     "Qtype",
     "Query",
     "Rcode",
     "Records",
-    "Relayed",
     "Reply",
     "encode_name",
     "pack_reply",
     "read_query",
-    "read_relayed",
     "record",
-    "relay",
     "service_data",
     "text_data",
-    "upstream_query",
 ]
 
 Labels = tuple[bytes, ...]
@@ -50,9 +48,23 @@ class Rcode(IntEnum):
     BADVERS = 16
 
 
+class ExtendedError(IntEnum):
+    """What more there is to say of a reply (RFC 8914, section 4)."""
+
+    OTHER = 0
+    STALE_ANSWER = 3
+    CACHED_ERROR = 13
+    BLOCKED = 15
+    STALE_NXDOMAIN = 19
+    NOT_AUTHORITATIVE = 20
+    NO_REACHABLE_AUTHORITY = 22
+    NETWORK_ERROR = 23
+
+
 class Qtype(IntEnum):
     """The types that are treated by name; every other number is a type without records."""
 
+    A = 1
     NS = 2
     SOA = 6
     PTR = 12
@@ -119,7 +131,8 @@ class Reply(NamedTuple):
     """What is said to a query.
 
     `additional` are records that only save a question, and are left out where there is no room.
-    `note` is for people, in ASCII: the text of an extended error (RFC 8914); empty: none.
+    `error` is an extended error (RFC 8914); None: none. `note` is for people, in ASCII: its text;
+    empty: none.
     """
 
     rcode: int
@@ -127,16 +140,8 @@ class Reply(NamedTuple):
     answers: Records = NO_RECORDS
     authority: Records = NO_RECORDS
     additional: tuple[bytes, ...] = ()
+    error: int | None = None
     note: bytes = b""
-
-
-class Relayed(NamedTuple):
-    """An upstream's reply: its rcode, and its sections as they were, without the OPT record."""
-
-    rcode: int
-    truncated: bool
-    counts: tuple[int, int, int]
-    octets: bytes
 
 
 _HEADER = struct.Struct("!6H")
@@ -199,10 +204,8 @@ def pack_reply(query: Query, reply: Reply, *, stream: bool, forwards: bool) -> b
     One that is too long for the datagram, or for the `stream`, comes without records and with TC;
     additional records alone never make it so (RFC 2181, section 9).
     """
-    opt = _pack_opt(query, reply.rcode, note=reply.note)
-    flags = _reply_flags(query, reply.rcode, forwards=forwards)
-    if reply.authoritative:
-        flags |= _AA
+    opt = _pack_opt(query, reply)
+    flags = _reply_flags(query, reply, forwards=forwards)
     (answers, answered), (authorities, said) = reply.answers, reply.authority
     length = _HEADER.size + len(query.question) + len(answered) + len(said) + len(opt)
     room = _limit_bytes(query, stream=stream) - length
@@ -233,52 +236,6 @@ def text_data(text: bytes) -> bytes:
     """Return the data of a TXT record: `text` in strings of 255 octets, the last one shorter."""
     strings = (text[at : at + _MAX_STRING] for at in range(0, len(text), _MAX_STRING))
     return b"".join(bytes((len(string),)) + string for string in strings)
-
-
-def upstream_query(query: Query, *, id_: int) -> bytes:
-    """Return `query` as it is put to an upstream: our id and OPT, nothing else of the asker's."""
-    edns = Edns(UDP_PAYLOAD_BYTES, dnssec_ok=query.edns is not None and query.edns.dnssec_ok)
-    header = _HEADER.pack(id_, _RD | (query.flags & _CD), 1, 0, 0, 1)
-    return header + query.question + _pack_opt(query._replace(edns=edns), Rcode.NOERROR)
-
-
-def read_relayed(message: bytes, *, asked: bytes) -> Relayed | None:
-    """Return what an upstream replied to `asked`, which `upstream_query` made.
-
-    None unless id, opcode and question are those of `asked` and every record has its length.
-    """
-    if len(message) < _HEADER.size:
-        return None
-    id_, flags, questions, *counts = _HEADER.unpack_from(message)
-    question = asked[_HEADER.size : len(asked) - _OPT_BYTES]
-    end = _HEADER.size + len(question)
-    same = id_ == _HEADER.unpack_from(asked)[0] and questions == 1
-    if not same or flags & (_QR | _OPCODE_MASK) != _QR:
-        return None
-    if not _same_question(message[_HEADER.size : end], question):
-        return None
-    try:
-        opt, cut, counts = _find_opt(message, end, counts)
-    except (_Malformed, IndexError, struct.error):
-        return None
-    rcode = flags & _RCODE_MASK | opt
-    return Relayed(rcode, bool(flags & _TC), (counts[0], counts[1], counts[2]), message[end:cut])
-
-
-def relay(query: Query, relayed: Relayed, *, stream: bool) -> bytes:
-    """Return an upstream's reply as the reply to `query`: its id, its question's case, our OPT.
-
-    The question is as long as the one that went up, so that compressed names stay right. AD is
-    not passed on: nobody here has validated anything.
-    """
-    opt = _pack_opt(query, relayed.rcode)
-    flags = _reply_flags(query, relayed.rcode, forwards=True)
-    counts, octets = relayed.counts, relayed.octets
-    length = _HEADER.size + len(query.question) + len(octets) + len(opt)
-    if length > _limit_bytes(query, stream=stream):
-        flags, counts, octets = flags | _TC, (0, 0, 0), b""
-    header = _HEADER.pack(query.id, flags, 1, *counts[:2], counts[2] + bool(opt))
-    return header + query.question + octets + opt
 
 
 def _read_name(message: bytes, start: int) -> tuple[tuple[bytes, ...], int]:
@@ -388,45 +345,22 @@ def _options_fit(options: bytes) -> bool:
     return offset == len(options)
 
 
-def _same_question(one: bytes, other: bytes) -> bool:
-    """Whether both ask for the same name in whatever case, the same type and the same class."""
-    tail = _QUESTION_TAIL.size
-    return one[:-tail].lower() == other[:-tail].lower() and one[-tail:] == other[-tail:]
-
-
-def _find_opt(message: bytes, offset: int, counts: list[int]) -> tuple[int, int, list[int]]:
-    """Return the OPT record's part of the rcode, where the records before it end, and their counts.
-
-    What stands behind an OPT record goes with it: its names could point past the cut.
-    """
-    answers, authorities, additionals = counts
-    for _ in range(answers + authorities):
-        _, offset = _read_record(message, offset)
-    for kept in range(additionals):
-        head, end = _read_record(message, offset)
-        if head.type == Qtype.OPT:
-            return head.ttl >> 24 << 4, offset, [answers, authorities, kept]
-        offset = end
-    return 0, offset, counts
-
-
-def _reply_flags(query: Query, rcode: int, *, forwards: bool) -> int:
+def _reply_flags(query: Query, reply: Reply, *, forwards: bool) -> int:
     # RFC 4035, section 3.2.2, wants CD back as it was; all others are ours to say.
-    copied = query.flags & (_OPCODE_MASK | _RD | _CD)
-    return _QR | copied | (_RA if forwards else 0) | (rcode & _RCODE_MASK)
+    flags = _QR | query.flags & (_OPCODE_MASK | _RD | _CD) | reply.rcode & _RCODE_MASK
+    flags |= _AA if reply.authoritative else 0
+    return flags | (_RA if forwards else 0)
 
 
-_OPT_BYTES = 1 + _RECORD_TAIL.size
-
-# RFC 8914, sections 2 and 4.1: the option, and the code for what has none of its own.
-_EDE, _EDE_OTHER, _EDE_CODE_BYTES = 15, 0, 2
+_EDE, _EDE_CODE_BYTES = 15, 2  # RFC 8914, section 2.
 
 
-def _pack_opt(query: Query, rcode: int, *, note: bytes = b"") -> bytes:
+def _pack_opt(query: Query, reply: Reply) -> bytes:
     if query.edns is None:
         return b""
-    ttl = rcode >> 4 << 24 | (_DO if query.edns.dnssec_ok else 0)
+    ttl = reply.rcode >> 4 << 24 | (_DO if query.edns.dnssec_ok else 0)
     options = b""
-    if note:
-        options = _EXTENDED_ERROR.pack(_EDE, _EDE_CODE_BYTES + len(note), _EDE_OTHER) + note
+    if reply.note or reply.error is not None:
+        length, code = _EDE_CODE_BYTES + len(reply.note), reply.error or ExtendedError.OTHER
+        options = _EXTENDED_ERROR.pack(_EDE, length, code) + reply.note
     return b"\0" + _RECORD_TAIL.pack(Qtype.OPT, UDP_PAYLOAD_BYTES, ttl, len(options)) + options

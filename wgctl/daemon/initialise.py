@@ -9,10 +9,10 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Network
+from ipaddress import IPv6Network, ip_address
 from pathlib import Path
 
 from peers.addresses import parse_pool
@@ -21,8 +21,16 @@ from peers.keys import PrivateKey
 from peers.names import parse_label
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Denied, Invalid
+from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import Role
-from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, GatewaySettings, Settings
+from wgctl.core.settings import (
+    KEY_NAME,
+    POOL_NAME,
+    STORE_NAME,
+    GatewaySettings,
+    ResolverSettings,
+    Settings,
+)
 from wgctl.daemon.users import ROLE_USERS
 from wgctl.services import gateway
 from wgctl.store.store import Store
@@ -41,15 +49,26 @@ class InitReport:
     pool: str
 
 
-def init(config_path: Path, *, region: str | None, endpoint: str | None, pool: str) -> InitReport:
+def init(
+    config_path: Path,
+    *,
+    region: str | None,
+    endpoint: str | None,
+    pool: str,
+    upstreams: Sequence[Upstream] | None = None,
+) -> InitReport:
     """Make the host's state folder, and its config file unless there is one.
 
-    Raises Invalid for bad values, Conflict when the state folder is initialised already, Denied
-    where files cannot be written.
+    Without `upstreams` the new config names none, and an old one may name any. Raises Invalid for
+    bad values, Conflict when the state folder is initialised already, Denied where files cannot be
+    written.
     """
     chosen = parse_pool(pool)
     try:
-        text, settings = _settings(config_path, region=region, endpoint=endpoint)
+        text, settings = _settings(
+            config_path, region=region, endpoint=endpoint, upstreams=upstreams
+        )
+        _require_outside(chosen, settings.resolver.upstreams)
         if any(path.exists() for path in _state_files(settings)):
             raise Conflict(
                 f"{settings.state_dir} is initialised already: wgctl serve starts what is there"
@@ -68,7 +87,11 @@ def init(config_path: Path, *, region: str | None, endpoint: str | None, pool: s
 
 
 def _settings(
-    config_path: Path, *, region: str | None, endpoint: str | None
+    config_path: Path,
+    *,
+    region: str | None,
+    endpoint: str | None,
+    upstreams: Sequence[Upstream] | None,
 ) -> tuple[str | None, Settings]:
     """Return the settings, and the text of the config file if it is to be written."""
     if config_path.exists():
@@ -77,13 +100,17 @@ def _settings(
         )
         _require_same(config_path, "region", region, str(found.gateway.region))
         _require_same(config_path, "endpoint", endpoint, str(found.gateway.endpoint))
+        asked = None if upstreams is None else _listed(upstreams)
+        _require_same(config_path, "upstreams", asked, _listed(found.resolver.upstreams))
         return None, found
     if region is None or endpoint is None:
         raise Invalid(f"no config at {config_path}: expected --region and --endpoint to make one")
     gateway_settings = GatewaySettings(
         region=parse_label(region, what="region"), endpoint=Endpoint.parse(endpoint)
     )
-    made = Settings(gateway=gateway_settings)
+    made = Settings(
+        gateway=gateway_settings, resolver=ResolverSettings(upstreams=tuple(upstreams or ()))
+    )
     return core_settings.render(made), made
 
 
@@ -93,6 +120,20 @@ def _require_same(config_path: Path, key: str, asked: str | None, found: str) ->
             f"{config_path} says {key} {found!a}, the option says {asked!a}: "
             "change the file, or leave the option out"
         )
+
+
+def _listed(upstreams: Sequence[Upstream]) -> str:
+    return ", ".join(map(str, upstreams)) or "none"
+
+
+def _require_outside(pool: IPv6Network, upstreams: Sequence[Upstream]) -> None:
+    """Refuse an upstream that would be this resolver itself."""
+    for upstream in upstreams:
+        if ip_address(upstream.endpoint.host) in pool:
+            raise Invalid(
+                f"upstream {upstream} is in the pool {pool} of this deployment's networks, "
+                "expected a resolver beyond them"
+            )
 
 
 def _make_state(settings: Settings, pool: IPv6Network) -> PrivateKey:

@@ -15,7 +15,7 @@ from wgctl.core.errors import Unavailable
 from wgctl.core.health import Record
 from wgctl.core.health_shape import ObservedHealth, ObservedTransition
 from wgctl.core.model import FollowingRole
-from wgctl.core.schema import RoleReport
+from wgctl.core.schema import RoleReport, UpstreamCondition
 from wgctl.daemon.follow import recent_setback, unwritten
 from wgctl.daemon.ledger import Ledger
 from wgctl.store.copy import Copy
@@ -43,22 +43,30 @@ class Reports:
         self._node = Node(socket)
         self._started_at = int(time.time())
         self._moved = asyncio.Event()
-        self._problem: str | None = None
+        self._problems: dict[str, str] = {}
+        self._upstreams: list[UpstreamCondition] = []
 
     def soon(self) -> None:
         """Report before long; called in the loop."""
         self._moved.set()
 
-    def trouble(self, problem: str | None) -> bool:
+    def trouble(self, problem: str | None, *, of: str = "") -> bool:
         """Tell what keeps the role from its work, None when nothing does; return if it is news.
 
-        Called in the loop.
+        What was said `of` something else stands. Called in the loop.
         """
-        if problem == self._problem:
+        if problem == self._problems.get(of):
             return False
-        self._problem = problem
+        self._problems.pop(of, None)
+        if problem is not None:
+            self._problems[of] = problem
         self.soon()
         return True
+
+    def upstreams(self, conditions: list[UpstreamCondition]) -> None:
+        """Tell how the upstreams do; called in the loop."""
+        self._upstreams = conditions
+        self.soon()
 
     async def run(self) -> Never:
         """Report until cancelled."""
@@ -80,8 +88,9 @@ class Reports:
             revision=self._copy.position[1],
             started_at=self._started_at,
             setback=recent_setback(self._copy),
-            problem=self._problem or unwritten(self._copy),
+            problem="; ".join(self._problems.values()) or unwritten(self._copy),
             health=[_health_shape(record) for record in batch],
+            upstreams=self._upstreams,
         )
         try:
             await self._node.report(report)

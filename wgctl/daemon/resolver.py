@@ -27,6 +27,7 @@ from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
 from wgctl.core.view import View, build, prolonged
 from wgctl.daemon.follow import Changes, Follower, open_copy
+from wgctl.daemon.forwarding import open_upstreams
 from wgctl.daemon.health import Checkup
 from wgctl.daemon.ledger import Ledger
 from wgctl.daemon.life import pulse, until_stopped
@@ -39,7 +40,7 @@ from wgctl.drivers.dns_stream import Streams
 from wgctl.drivers.lease_file import LeaseReader
 from wgctl.drivers.probe import Prober
 from wgctl.drivers.systemd import Service
-from wgctl.drivers.upstream import Upstreams
+from wgctl.drivers.upstream.forwarder import Upstreams
 from wgctl.store.copy import Copy
 from wgctl.store.health import HealthFile
 
@@ -58,17 +59,16 @@ _log = structlog.get_logger()
 def run(settings: Settings) -> None:
     """Answer until SIGTERM or SIGINT.
 
-    Raises Invalid when an upstream is no address, Unavailable when another resolver has the
+    Raises Invalid when `resolver.tls_ca` is unusable, Unavailable when another resolver has the
     operators' socket.
     """
-    upstreams = Upstreams(settings.resolver.upstreams)
     folder = settings.role_dir(Role.RESOLVER)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     copy = open_copy(folder / _COPY_NAME)
     health = HealthFile(folder / _HEALTH_NAME)
     try:
-        asyncio.run(_serve(settings, copy, upstreams, Ledger(health)))
+        asyncio.run(_serve(settings, copy, Ledger(health)))
     finally:
         health.close()
         copy.close()
@@ -224,15 +224,16 @@ class Answers:
             _log.exception("query failed", asker=asker.address.hex(), query=message[:512].hex())
             return None
         if isinstance(reply, Forward):
-            return self._upstreams.ask(reply.query, network=network, stream=asker.stream)
+            return self._upstreams.ask(reply.query, asker)
         return reply
 
 
-async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, ledger: Ledger) -> None:
+async def _serve(settings: Settings, copy: Copy, ledger: Ledger) -> None:
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
     views = _views(settings, copy)
-    answers = _answers(views, upstreams)
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket, ledger=ledger)
+    upstreams = open_upstreams(settings.resolver, copy, reports)
+    answers = Answers(views, upstreams, turn=_turns())
     checkup = Checkup(
         *(copy, ledger, Rounds()),
         probe=Prober(settings.gateway.interface).probe,
@@ -259,6 +260,7 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, ledger: L
         asyncio.create_task(follower.run()),
         asyncio.create_task(DnsServer(settings.gateway.interface, answers.to, notify=tell).run()),
         asyncio.create_task(_serve_operators(operators, answers.to)),
+        asyncio.create_task(upstreams.run()),
         asyncio.create_task(reports.run()),
         asyncio.create_task(_hear(settings.leases_file, views.hear)),
         asyncio.create_task(pulse(service)),
@@ -267,6 +269,7 @@ async def _serve(settings: Settings, copy: Copy, upstreams: Upstreams, ledger: L
     try:
         await until_stopped(tasks, service=service)
     finally:
+        upstreams.close()
         remove(settings.resolver_socket)
     _log.info("resolver stopped")
 
@@ -277,11 +280,13 @@ def _views(settings: Settings, copy: Copy) -> Views:
     return Views(copy, now=lambda: int(time.time()), here=here)
 
 
-def _answers(views: Views, upstreams: Upstreams) -> Answers:
-    # Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
-    # AAAA an even number.
-    turn = partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
-    return Answers(views, upstreams, turn=turn)
+def _turns() -> Callable[[], int]:
+    """Return what draws each query's turn.
+
+    Drawn, not counted: stub resolvers ask for A and AAAA in turns, and a count would give every
+    AAAA an even number.
+    """
+    return partial(random.Random().getrandbits, _TURN_BITS)  # noqa: S311  # order is no secret
 
 
 async def _serve_operators(listener: socket.socket, handler: Handler) -> None:

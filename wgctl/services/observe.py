@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from wgctl.core.forward.health import Condition
 from wgctl.core.health import Record
 from wgctl.core.model import LeaseSight, Observation, Role
 
@@ -33,6 +34,7 @@ class RoleFacts:
     drift_events: tuple[str, ...] = field(default=())
     setback: str | None = None
     problem: str | None = None
+    upstreams: tuple[Condition, ...] = ()
 
     def alive(self, *, now: int) -> bool:
         """Whether the last report is fresh."""

@@ -5,8 +5,9 @@ from ipaddress import IPv6Address
 import pytest
 
 from peers.addresses import reverse_name
-from wgctl.core.names.special import special_zones
+from wgctl.core.names.special import local_node, never_leaves, special_zones
 from wgctl.core.names.zone import labels_of
+from wgctl.core.wire import Qtype
 
 
 def around(name: str) -> str | None:
@@ -41,6 +42,35 @@ def around(name: str) -> str | None:
 )
 def test_a_private_name_is_in_an_empty_zone(name: str, apex: str | None) -> None:
     assert around(name) == apex
+
+
+@pytest.mark.parametrize(
+    ("name", "leaves"),
+    [
+        ("internal", False),
+        ("web.internal", False),
+        ("printer.local", False),
+        ("web.flycast", False),
+        ("8.b.d.0.1.0.0.2.ip6.arpa", False),
+        ("example.com", True),
+        ("internal.example.com", True),
+        ("xinternal", True),
+        ("arpa", True),
+    ],
+)
+def test_what_never_leaves_is_internal_or_special(name: str, *, leaves: bool) -> None:
+    assert never_leaves(labels_of(name)) is not leaves
+    assert not never_leaves(())
+
+
+def test_localhost_and_what_is_below_it_is_the_asker_s_own_host() -> None:
+    for name in ("localhost", "a.b.localhost"):
+        node = local_node(labels_of(name))
+        assert node is not None
+        found = {type_: node.records[type_].pick(0)[0].record[-4:] for type_ in (1, 28)}
+        assert found == {1: bytes([127, 0, 0, 1]), 28: bytes([0, 0, 0, 1])}
+        assert (Qtype.SOA in node.records) == (name == "localhost")
+    assert local_node(labels_of("localhost.example")) is None
 
 
 def test_each_zone_begins_where_it_is_found_and_none_is_in_another() -> None:

@@ -1,19 +1,23 @@
 """Zones of names that mean nothing beyond a private network and must not be asked elsewhere.
 
-All are empty, and the same for everybody: the reverse zone of another network is part of one just
-as an unused one is.
+All but `localhost` are empty, and the same for everybody: the reverse zone of another network is
+part of one just as an unused one is.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from peers.addresses import reverse_name
-from wgctl.core.names.zone import Zone, labels_of, zone_at
-from wgctl.core.wire import Labels
+from wgctl.core.names.record_set import RecordSet, single
+from wgctl.core.names.zone import INTERNAL, Node, Zone, labels_of, zone_at
+from wgctl.core.wire import Labels, Qtype
 
-__all__ = ["special_zones"]
+__all__ = ["local_node", "never_leaves", "special_zones"]
+
+_OURS: frozenset[Labels] = frozenset({INTERNAL, (b"flycast",)})
+_LOCALHOST: Labels = (b"localhost",)
 
 
 @cache
@@ -22,6 +26,28 @@ def special_zones() -> Mapping[Labels, Zone]:
     return MappingProxyType(
         {labels_of(text): zone_at(labels_of(text), serial=1) for text in _apexes()}
     )
+
+
+def never_leaves(labels: Labels) -> bool:
+    """Whether the name, in lower case, is for no upstream to know of, whoever asks."""
+    zones = special_zones()
+    below = (labels[start:] for start in range(len(labels)))
+    return labels[-1:] in _OURS or any(ending in zones for ending in below)
+
+
+def local_node(labels: Labels) -> Node | None:
+    """Return what stands at `localhost` or below it: the asker's own host (RFC 6761, section 6.3).
+
+    None for any other name.
+    """
+    if labels[-1:] != _LOCALHOST:
+        return None
+    zone = special_zones()[_LOCALHOST]
+    records: dict[int, RecordSet] = {
+        Qtype.AAAA: single(Qtype.AAAA, IPv6Address("::1").packed),
+        Qtype.A: single(Qtype.A, IPv4Address("127.0.0.1").packed),
+    }
+    return Node(zone, {**(zone.records if labels == _LOCALHOST else {}), **records})
 
 
 def _apexes() -> Iterator[str]:

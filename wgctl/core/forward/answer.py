@@ -1,0 +1,286 @@
+"""What of an upstream's message is believed, and how it is passed on.
+
+A message is the reply to a question only with its id, its question and its case. Of that, what
+leads from the name that was asked to its records is kept, and what denies them; records of other
+names are dropped, wherever they stand (RFC 2181, section 5.4.1; RFC 5452, section 6). How long it
+is kept is `wgctl.core.forward.cache`.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from wgctl.core.forward.question import Question
+from wgctl.core.forward.sections import Malformed, Record, Section, Writer, labels, read_records
+from wgctl.core.names.special import never_leaves
+from wgctl.core.wire import ExtendedError, Qclass, Qtype, Rcode, Records, Reply
+
+__all__ = ["Answer", "Failure", "Fault", "Ours", "read", "reply_of"]
+
+Ours = Callable[[bytes], bool]
+"""Whether these 16 octets are an address of a network of ours."""
+
+_HEADER = struct.Struct("!6H")
+_TAIL_BYTES = 4
+_QR, _TC, _RA = 0x8000, 0x0200, 0x0080
+_OPCODE_MASK, _RCODE_MASK = 0x7800, 0x000F
+
+# As Unbound: a chain that is longer is a fault of its zone.
+_MAX_CHAIN = 12
+_MOST_TTL_S = 86_400
+# RFC 2308, section 5: one to three hours have been found to work well.
+_MOST_NEGATIVE_TTL_S = 3_600
+_STALE_TTL_S = 30  # RFC 8767, section 5.2.
+
+_CNAME, _DNAME, _RRSIG, _NSEC, _NSEC3 = 5, 39, 46, 47, 50
+_PROOFS = frozenset({_NSEC, _NSEC3})
+_DENIALS = frozenset({Qtype.SOA, *_PROOFS})
+_COVERED = struct.Struct("!H")
+_SOA_MINIMUM = slice(-4, None)
+_OPTION = struct.Struct("!HH")
+_EDE = 15
+_HINTING = frozenset({64, 65})  # SVCB, HTTPS
+_IPV6_HINT, _PRIORITY_BYTES, _ADDRESS_BYTES = 6, 2, 16
+
+
+class Fault(StrEnum):
+    """Why a message is not an answer."""
+
+    STRAY = "a reply to something else"
+    RESPELLED = "the question in another case"
+    TRUNCATED = "truncated"
+    BROKEN = "a reply against the rules"
+    FAILED = "an error"
+
+
+class Failure(NamedTuple):
+    """What is wrong; of FAILED the rcode, and the extended error that says why, None for none."""
+
+    fault: Fault
+    error: int | None = None
+    rcode: int = Rcode.NOERROR
+
+
+class Answer(NamedTuple):
+    """What is believed. `ttl_s` is how long; `error` an extended error that goes with it."""
+
+    rcode: int
+    answers: Section
+    authority: Section
+    ttl_s: int
+    error: int | None = None
+
+
+def read(
+    message: bytes, question: Question, *, asked: bytes, ours: Ours, exact: bool = True
+) -> Answer | Failure:
+    """Return what `message` answers to `asked`, the octets that put `question`.
+
+    With `exact` the case of the name must be that of `asked`. Addresses of `ours` are left out: a
+    public name that has one would lead a browser into a network (DNS rebinding).
+    """
+    if len(message) < _HEADER.size:
+        return Failure(Fault.STRAY)
+    id_, flags, questions, *counts = _HEADER.unpack_from(message)
+    end = _HEADER.size + len(question.name) + _TAIL_BYTES
+    put, got = asked[_HEADER.size : end], message[_HEADER.size : end]
+    is_reply = flags & (_QR | _OPCODE_MASK) == _QR and questions == 1
+    if not is_reply or id_ != _HEADER.unpack_from(asked)[0] or not _same(put, got):
+        return Failure(Fault.STRAY)
+    if exact and put != got:
+        return Failure(Fault.RESPELLED)
+    if flags & _TC:
+        return Failure(Fault.TRUNCATED)
+    try:
+        return _Reading(question, flags, ours).answer(message, end, counts)
+    except Malformed:
+        return Failure(Fault.BROKEN)
+
+
+def reply_of(answer: Answer, *, age_s: int, stale: bool) -> Reply:
+    """Return `answer`, which is `age_s` old, as the reply to whoever asks for it.
+
+    With `stale` its time is over, which the reply says.
+    """
+    error = answer.error
+    if stale:
+        denied = answer.rcode == Rcode.NXDOMAIN
+        error = ExtendedError.STALE_NXDOMAIN if denied else ExtendedError.STALE_ANSWER
+    answers, authority = (
+        _aged(section, age_s=age_s, stale=stale) for section in (answer.answers, answer.authority)
+    )
+    return Reply(answer.rcode, answers=answers, authority=authority, error=error)
+
+
+class _Reading:
+    """One message whose header and question are right."""
+
+    def __init__(self, question: Question, flags: int, ours: Ours) -> None:
+        self._question = question
+        self._flags = flags
+        self._ours = ours
+
+    def answer(self, message: bytes, start: int, counts: Sequence[int]) -> Answer | Failure:
+        answers, at = read_records(message, start, total=counts[0])
+        authority, at = read_records(message, at, total=counts[1])
+        additional, _ = read_records(message, at, total=counts[2])
+        rcode, error = _opt(additional)
+        rcode |= self._flags & _RCODE_MASK
+        if rcode not in {Rcode.NOERROR, Rcode.NXDOMAIN}:
+            return Failure(Fault.FAILED, error, rcode)
+        chain, kept = self._chain([one for one in answers if one.class_ == Qclass.IN])
+        found = any(self._is_asked(one) and one.owner.lower() == chain[-1] for one in kept)
+        if found and rcode == Rcode.NXDOMAIN:
+            raise Malformed
+        proofs = self._authority(authority, chain[-1], found=found)
+        is_soa = any(one.type == Qtype.SOA for one in proofs)
+        if not (found or is_soa or self._flags & _RA) and _refers(authority):
+            raise Malformed  # A server that knows others, and not a resolver.
+        public = [one for one in kept if not self._is_ours(one)]
+        if len(public) < len(kept):
+            error = ExtendedError.BLOCKED
+        writer = Writer(message[_HEADER.size : start])
+        ttl_s = _ttl_s([*kept, *proofs]) if found or is_soa else 0
+        return Answer(
+            rcode,
+            writer.section(public, most_ttl_s=_MOST_TTL_S),
+            writer.section(proofs, most_ttl_s=_MOST_TTL_S if found else ttl_s),
+            ttl_s if found else min(ttl_s, _MOST_NEGATIVE_TTL_S),
+            error,
+        )
+
+    def _is_asked(self, record: Record) -> bool:
+        return self._question.type in {record.type, Qtype.ANY}
+
+    def _chain(self, records: list[Record]) -> tuple[list[bytes], list[Record]]:
+        """Return the names from the one asked to the last, and the records that lead along them."""
+        chain = [self._question.name]
+        kept: list[Record] = []
+        while True:
+            here = [one for one in records if one.owner.lower() == chain[-1]]
+            asked = [one for one in here if self._is_asked(one)]
+            alias = [one for one in here if one.type == _CNAME][:1]
+            kept += self._synthesised(records, chain[-1]) if alias and not asked else []
+            chosen = asked or alias
+            kept += [*chosen, *self._signatures(here, {one.type for one in chosen})]
+            if asked or not alias:
+                return chain, kept
+            target = alias[0].names[0].lower()
+            if target in chain or len(chain) >= _MAX_CHAIN:
+                raise Malformed
+            chain.append(target)
+            if never_leaves(labels(target)):
+                return chain, kept
+
+    def _synthesised(self, records: list[Record], name: bytes) -> list[Record]:
+        """Return the DNAME that the alias at `name` was made from (RFC 6672), if it came along."""
+        above = [one for one in records if one.type in {_DNAME, _RRSIG} and _below(name, one.owner)]
+        names = [one for one in above if one.type == _DNAME][:1]
+        owners = {one.owner.lower() for one in names}
+        beside = [one for one in above if one.owner.lower() in owners]
+        return names + self._signatures(beside, {_DNAME})
+
+    def _signatures(self, records: list[Record], types: set[int]) -> list[Record]:
+        """Return the signatures of `types`, if they were asked for and not as records."""
+        if not self._question.dnssec_ok or self._question.type in {_RRSIG, Qtype.ANY}:
+            return []
+        return [one for one in records if one.type == _RRSIG and _covered(one) in types]
+
+    def _authority(self, records: list[Record], name: bytes, *, found: bool) -> list[Record]:
+        """Return what denies records at `name`, or that a wildcard covers a name more closely."""
+        zones = [one for one in records if one.type == Qtype.SOA and _within(name, one.owner)][:1]
+        if not zones and not found:
+            return []
+        kept = [] if found else [_negative(zone) for zone in zones]
+        if not self._question.dnssec_ok:
+            return kept
+        kept += [one for one in records if one.type in _PROOFS]
+        return kept + self._signatures(records, set(_PROOFS if found else _DENIALS))
+
+    def _is_ours(self, record: Record) -> bool:
+        if record.type == Qtype.AAAA:
+            return self._ours(record.fixed)
+        return record.type in _HINTING and any(map(self._ours, _hints(record.fixed)))
+
+
+def _hints(data: bytes) -> Iterator[bytes]:
+    """Yield the IPv6 addresses that the data of an SVCB or HTTPS record holds (RFC 9460)."""
+    at = _PRIORITY_BYTES
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    at += 1
+    while at + _OPTION.size <= len(data):
+        key, length = _OPTION.unpack_from(data, at)
+        at += _OPTION.size
+        if key == _IPV6_HINT:
+            end = min(at + length, len(data)) - _ADDRESS_BYTES
+            yield from (
+                data[one : one + _ADDRESS_BYTES] for one in range(at, end + 1, _ADDRESS_BYTES)
+            )
+        at += length
+
+
+def _opt(additional: list[Record]) -> tuple[int, int | None]:
+    """Return the upper part of the rcode, and the first extended error."""
+    found = [one for one in additional if one.type == Qtype.OPT]
+    if len(found) > 1:
+        raise Malformed
+    if not found:
+        return 0, None
+    options, error = found[0].fixed, None
+    while options:
+        if len(options) < _OPTION.size:
+            raise Malformed
+        code, length = _OPTION.unpack_from(options)
+        data, options = options[4 : 4 + length], options[4 + length :]
+        if code == _EDE and len(data) >= _COVERED.size and error is None:
+            (error,) = _COVERED.unpack_from(data)
+    return found[0].ttl_s >> 24 << 4, error
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    """Whether both ask for the same name in whatever case, the same type and the same class."""
+    same_name = one[:-_TAIL_BYTES].lower() == other[:-_TAIL_BYTES].lower()
+    return same_name and one[-_TAIL_BYTES:] == other[-_TAIL_BYTES:]
+
+
+def _refers(authority: list[Record]) -> bool:
+    return any(one.type == Qtype.NS for one in authority)
+
+
+def _within(name: bytes, zone: bytes) -> bool:
+    return name == zone.lower() or _below(name, zone)
+
+
+def _below(name: bytes, zone: bytes) -> bool:
+    """Whether `name`, in lower case, is below `zone`: both end at the same label."""
+    lowered, at = zone.lower(), 0
+    while name[at]:
+        at += 1 + name[at]
+        if name[at:] == lowered:
+            return True
+    return False
+
+
+def _covered(signature: Record) -> int:
+    data = signature.fixed
+    return _COVERED.unpack_from(data)[0] if len(data) >= _COVERED.size else 0
+
+
+def _negative(soa: Record) -> Record:
+    """Return the SOA record as it goes with a denial (RFC 2308, section 3)."""
+    minimum = int.from_bytes(soa.rest[_SOA_MINIMUM], "big")
+    return soa._replace(ttl_s=min(soa.ttl_s, minimum, _MOST_NEGATIVE_TTL_S))
+
+
+def _ttl_s(records: list[Record]) -> int:
+    return min([_MOST_TTL_S, *(one.ttl_s for one in records)])
+
+
+def _aged(section: Section, *, age_s: int, stale: bool) -> Records:
+    octets = bytearray(section.octets)
+    for at, ttl_s in section.ttls:
+        left = _STALE_TTL_S if stale else max(ttl_s - age_s, 0)
+        octets[at : at + 4] = left.to_bytes(4, "big")
+    return Records(section.total, bytes(octets))
