@@ -3,14 +3,13 @@
 import itertools
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.system.hosts import Host, Lab, eventually
+from tests.system.hosts import Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -25,7 +24,7 @@ class Scene:
     host: Host
     server: Any
     tunnel: Any
-    roles: dict[str, subprocess.Popen[bytes]]
+    roles: dict[str, Started]
 
     def resolves(self, name: str = "web.internal") -> str:
         return self.host.dig(name, "AAAA", at=self.tunnel["resolver"])
