@@ -1,7 +1,6 @@
 """What is marked `kernel` or `guest`, run where it may: in a guest with Debian's own kernel."""
 
 import re
-from dataclasses import dataclass
 
 import pytest
 
@@ -10,41 +9,33 @@ from tests.kernel.guest import Boot, Outcome
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(1300)]
 
-# By file, since collecting all others takes the guest a minute.
-ALONE = (
+# By file, since collecting all others takes the guest a minute. The last takes over the machine.
+FILES = (
     "tests/drivers/test_memory.py",
     "tests/drivers/netlink/test_wireguard.py",
     "tests/daemon/test_devices.py",
     "tests/daemon/test_userspace.py",
     "tests/system/test_kernel.py",
     "tests/system/test_power_cut.py",
+    "tests/system/test_networkd.py",
 )
-UNDER_SYSTEMD = ("tests/system/test_networkd.py",)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One boot, and the test files that it ran."""
-
-    files: tuple[str, ...]
-    outcome: Outcome
+@pytest.fixture(scope="module")
+def outcome(boot: Boot) -> Outcome:
+    """One boot for all of them: what they load, an emulated machine loads in a minute."""
+    return boot(guest.tests(*FILES), within_s=1200, systemd=True)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["alone", "systemd"])
-def run(boot: Boot, request: pytest.FixtureRequest) -> Run:
-    files = UNDER_SYSTEMD if request.param else ALONE
-    return Run(files, boot(guest.tests(*files), within_s=1200, systemd=request.param))
+def test_what_wants_a_guest_passes_there(outcome: Outcome) -> None:
+    assert outcome.status == 0
+    assert re.search(r"=+ \d+ passed", outcome.said)
 
 
-def test_what_wants_a_guest_passes_there(run: Run) -> None:
-    assert run.outcome.status == 0
-    assert re.search(r"=+ \d+ passed", run.outcome.said)
-
-
-def test_nothing_of_it_is_left_out_there(run: Run) -> None:
-    assert "SKIPPED" not in run.outcome.said
-    for file in run.files:
-        assert f"{file}::" in run.outcome.said
+def test_nothing_of_it_is_left_out_there(outcome: Outcome) -> None:
+    assert "SKIPPED" not in outcome.said
+    for file in FILES:
+        assert f"{file}::" in outcome.said
 
 
 def test_every_file_with_such_tests_is_run() -> None:
@@ -55,12 +46,12 @@ def test_every_file_with_such_tests_is_run() -> None:
         if any(mark in path.read_text() for mark in marks)
     }
 
-    assert marked == {*ALONE, *UNDER_SYSTEMD}
+    assert marked == {*FILES}
 
 
-def test_the_kernel_has_nothing_to_complain_of(run: Run) -> None:
-    assert "wireguard: WireGuard" in run.outcome.log, "the log is not the guest's"
-    assert guest.complaints(run.outcome.log) == []
+def test_the_kernel_has_nothing_to_complain_of(outcome: Outcome) -> None:
+    assert "wireguard: WireGuard" in outcome.log, "the log is not the guest's"
+    assert guest.complaints(outcome.log) == []
 
 
 def test_a_script_that_fails_and_a_kernel_that_warns_are_noticed(boot: Boot) -> None:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["ENDPOINT", "WGCTL", "Gateway", "Host", "Lab", "eventually"]
+__all__ = ["ENDPOINT", "WGCTL", "Gateway", "Host", "Lab", "Started", "eventually"]
 
 ENDPOINT = "198.18.0.1"
 """The address that every host reaches the gateway at (RFC 2544: for tests alone)."""
@@ -38,12 +38,35 @@ def eventually(
         time.sleep(every_s)
 
 
+class Started(Protocol):
+    """A process that is to be ended with its host, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    def poll(self) -> int | None:
+        """Return its status once it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its status."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+
+
 @dataclass
 class Host:
     """A network namespace with a name of its own."""
 
     name: str
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
     tunnels: list[Path] = field(default_factory=list)
 
     def make(self) -> None:
@@ -184,7 +207,7 @@ class Gateway:
         self.wait_ready("gateway", "internal-api", "resolver")
         return process
 
-    def run_role(self, role: str) -> subprocess.Popen[bytes]:
+    def run_role(self, role: str) -> Started:
         """Start one role."""
         return self.host.start(WGCTL, "--config", str(self.config), "run", role, log=self.log)
 
@@ -221,12 +244,12 @@ class Gateway:
 class Lab:
     """The hosts of one test: a gateway, and any number of clients that can reach it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, gateway: type[Gateway] = Gateway) -> None:
         """Make the gateway's host; names are random, since they are the machine's."""
         self.tag = secrets.token_hex(3)
         self.folder = folder
         self.clients: list[Host] = []
-        self.gateway = Gateway(
+        self.gateway = gateway(
             host=Host(f"wgctl-{self.tag}-gw"), folder=folder / "gateway", interface=f"g{self.tag}"
         )
         self.gateway.host.make()

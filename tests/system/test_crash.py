@@ -5,7 +5,6 @@ import queue
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from tests.system.enrolling import (
     listens,
     remove_by_client,
 )
-from tests.system.hosts import Gateway, Host, Lab, eventually
+from tests.system.hosts import Gateway, Host, Lab, Started, eventually
 from wgctl.client.api import Client
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
@@ -42,7 +41,7 @@ class Scene:
     """Two orgs with a client each, and roles that are started one by one."""
 
     lab: Lab
-    roles: dict[str, subprocess.Popen[bytes]]
+    roles: dict[str, Started]
     clients: dict[str, tuple[Host, str]] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 

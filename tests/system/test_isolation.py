@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.hosts import Host, Lab, eventually
+from tests.system.hosts import Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -41,7 +41,7 @@ class Matrix:
     lab: Lab
     first: dict[str, Member]
     second: dict[str, Member]
-    roles: dict[str, subprocess.Popen[bytes]]
+    roles: dict[str, Started]
 
     def across(self) -> list[tuple[str, str, bool]]:
         """Return what each org's first member got through to in each other org."""

@@ -5,8 +5,8 @@ there is no controller.
 """
 
 import re
-import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from pathlib import Path
@@ -18,14 +18,15 @@ from peers.formats.tunnel import Dns, Tunnel
 from peers.formats.wg_quick import render
 from peers.keys import PrivateKey
 from peers.names import Label
-from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually
+from tests.system.forks import forked_lab
+from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, Started, eventually
 from wgctl.core.feed import Kind, Put
 from wgctl.core.model import Network, Peer
 from wgctl.store.copy import Copy
 
 pytestmark = [pytest.mark.network, pytest.mark.kernel, pytest.mark.timeout(400)]
 
-# An emulated machine starts a role in half a minute.
+# A hang's, in an emulated machine.
 SLOW_S = 120.0
 
 GATEWAY_KEY = PrivateKey.generate()
@@ -45,7 +46,7 @@ class Scene:
     """A gateway, two peers of one network, and one of another."""
 
     gateway: Gateway
-    role: "subprocess.Popen[bytes]"
+    role: Started
     alice: Client
     bob: Client
     stranger: Client
@@ -65,6 +66,12 @@ def enrol(lab: Lab, number: int, network: Network, *, name: str) -> tuple[Client
     config.write_text(render(tunnel, dns=Dns.NONE))
     config.chmod(0o600)
     return Client(lab.client(), peer), config
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with forked_lab() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,7 @@ def test_a_gateway_that_is_killed_drops_no_ping(scene: Scene) -> None:
     with subprocess.Popen(ping, stdout=subprocess.PIPE, text=True) as pinging:
         assert pinging.stdout is not None
         pinging.stdout.readline()
-        scene.role.send_signal(signal.SIGKILL)
+        scene.role.kill()
         scene.role.wait(10)
         said = pinging.stdout.read()
 

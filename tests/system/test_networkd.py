@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.store import samples
+from tests.system.forks import forked_lab
 from tests.system.hosts import ENDPOINT, Host, Lab, eventually
 from wgctl.client.api import Client
 from wgctl.core import settings
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-# An emulated machine starts a role in half a minute.
+# A hang's, in an emulated machine.
 SLOW_S = 240.0
 
 NETWORKD = Path("/etc/systemd/network")
@@ -46,6 +47,12 @@ class Scene:
     web: str
     resolver: str
     asked_elsewhere: Path
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with forked_lab() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from tests.daemon.running import host, listening
 from tests.store import samples
 from tests.system.hosts import eventually
 from wgctl.client.api import Client
+from wgctl.core import schema
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.schema import NewPeer, Peer
@@ -139,6 +140,8 @@ def lives(disk: Disk, pytestconfig: pytest.Config) -> list[Life]:
     """Live once more than there are cuts, to see what the last one left."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     assert capture is not None
+    # Every fork has it then; each would take seconds for it.
+    schema.finish()
     disk.switch_on()
     settings = host(disk.folder)
     # What `init` makes is no part of this.

@@ -1,6 +1,5 @@
 """A restore on a whole host: tunnels go on, what is undone is named, old configs stay good."""
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.hosts import Gateway, Host, Lab, eventually
+from tests.system.hosts import Gateway, Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -24,7 +23,7 @@ class Scene:
     tunnel: Any
     leaver: Any
     backup: Path
-    roles: dict[str, subprocess.Popen[bytes]]
+    roles: dict[str, Started]
 
     def start(self, *roles: str) -> None:
         for role in roles:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.hosts import WGCTL, Host, Lab, eventually
+from tests.system.hosts import WGCTL, Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -35,7 +35,7 @@ class Scene:
     server_host: Host
     server: Any
     tunnel: Any
-    roles: dict[str, subprocess.Popen[bytes]]
+    roles: dict[str, Started]
 
     def resolves(self, name: str = "web.internal") -> str:
         return self.host.dig(name, "AAAA", at=self.tunnel["resolver"])
