@@ -3,7 +3,6 @@
 The app has a machine on the server, which is probed, and one on alice, which is not.
 """
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from tests.system.hosts import Host, Lab, eventually
+from tests.system.hosts import Host, Lab, Started, eventually
 from wgctl.client.api import Client
 from wgctl.core.check import Target
 from wgctl.core.health_shape import Check
@@ -44,10 +43,10 @@ class Scene:
     alice: Host
     server: Host
     addresses: dict[str, str]
-    roles: dict[str, subprocess.Popen[bytes]]
+    roles: dict[str, Started]
     client: Client
 
-    def serve(self) -> subprocess.Popen[bytes]:
+    def serve(self) -> Started:
         """Start the server's program, which answers its network's own address alone."""
         words = (self.addresses["server"], self.addresses["resolver"])
         return self.server.start(

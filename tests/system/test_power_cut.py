@@ -26,7 +26,7 @@ from tests.daemon.running import host, listening
 from tests.store import samples
 from tests.system.hosts import eventually
 from wgctl.client.api import Client
-from wgctl.core import schema
+from wgctl.core import shape
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.schema import NewPeer, Peer
@@ -141,7 +141,7 @@ def lives(disk: Disk, pytestconfig: pytest.Config) -> list[Life]:
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     # Every fork has it then; each would take seconds for it.
-    schema.finish()
+    shape.finish()
     disk.switch_on()
     settings = host(disk.folder)
     # What `init` makes is no part of this.
