@@ -10,23 +10,25 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test test-host test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
+test test-unit test-system test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
                                      busybox-static cpio kmod e2fsprogs dmsetup unbound
 
-.PHONY: help venv demo test test-host test-guest test-server check bench fuzz format lock \
-        install uninstall packages clean
+.PHONY: help venv demo test test-unit test-system test-guest test-server check bench fuzz \
+        format lock install uninstall packages compiled clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 CACHE := .cache/kernel
 GUEST := $(CACHE)/initramfs
 # What pip installs there, where no index can be reached.
 WHEELS := $(CACHE)/wheels/.ready
+# Tests that make whole hosts; tests/kernel makes whole machines.
+SYSTEM := tests/system tests/systemd tests/examples
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
 	@echo "make demo    a private network in namespaces of its own, shown command by command"
-	@echo "make test    every test (as root: some make network namespaces); test-host, test-guest and"
-	@echo "             test-server are its parts"
+	@echo "make test    every test (as root: some make network namespaces); test-unit, test-system,"
+	@echo "             test-guest and test-server are its parts"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
 	@echo "make install   as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
@@ -40,19 +42,29 @@ venv: packages $(READY)
 demo: packages $(READY)
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
-# All at once, and each to its end: a guest has one processor, and the host's tests wait a lot.
-test: packages $(READY) $(GUEST) $(WHEELS)
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going test-host test-guest test-server
+# All at once, and each to its end: a guest has one processor, and tests of hosts wait a lot.
+test: packages $(READY) $(GUEST) $(WHEELS) compiled
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going test-unit test-system test-guest test-server
 
-test-host: packages $(READY)
-	$(BIN)/pytest --ignore=tests/kernel
+test-unit: packages $(READY)
+	$(BIN)/pytest $(foreach part,$(SYSTEM) tests/kernel,--ignore=$(part))
+
+test-system: packages $(READY)
+test-guest test-server: packages $(READY) $(GUEST) $(WHEELS)
+test-system: TESTS := $(SYSTEM)
+test-guest: TESTS := tests/kernel/test_guest.py
+test-server: TESTS := tests/kernel/test_server.py
 
 # Their lines come when they have ended, not between those of the others.
-test-guest test-server: packages $(READY) $(GUEST) $(WHEELS)
-	@said=$(CACHE)/$@.log; tests=tests/kernel/$(subst -,_,$@).py; \
-	echo "$(BIN)/pytest $$tests   (to follow it: tail -f $$said)"; \
-	$(BIN)/pytest $$tests >$$said 2>&1; \
+test-system test-guest test-server:
+	@mkdir -p .cache; said=.cache/$@.log; \
+	echo "$(BIN)/pytest $(TESTS)   (to follow it: tail -f $$said)"; \
+	$(BIN)/pytest $(TESTS) >$$said 2>&1; \
 	status=$$?; echo; cat $$said; exit $$status
+
+# Where Python may write no bytecode, each of the hundreds of processes would compile it all.
+compiled: $(READY)
+	@$(BIN)/python -m compileall -q wgctl peers tests
 
 check: packages $(READY)
 	$(BIN)/ruff check
