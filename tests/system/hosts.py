@@ -25,7 +25,7 @@ PORT = 51820
 
 
 def eventually(
-    check: Callable[[], object], *, within_s: float = 20.0, what: str = "", every_s: float = 0.05
+    check: Callable[[], object], *, within_s: float = 60.0, what: str = "", every_s: float = 0.05
 ) -> Any:
     """Return the first true value of `check`; fail when there is none in time."""
     deadline = time.monotonic() + within_s
@@ -227,7 +227,7 @@ class Gateway:
             return alive >= set(roles)
 
         try:
-            eventually(ready, within_s=40, what=f"roles {roles} report")
+            eventually(ready, within_s=120, what=f"roles {roles} report")
         except AssertionError:
             sys.stderr.write(self.log.read_text()[-4000:])
             raise

@@ -17,7 +17,7 @@ from wgctl.core.health_shape import Check
 from wgctl.core.model import MachineState
 from wgctl.core.schema import NewApp, NewMachine, NewOrg
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 ROLES = ("controller", "gateway", "resolver")
 

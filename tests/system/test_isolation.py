@@ -16,7 +16,7 @@ import pytest
 
 from tests.system.hosts import Host, Lab, Started, eventually
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 ORGS = ("amber", "birch", "cedar", "dunes", "ember", "fjord")
 TCP_PORT = 8080
@@ -144,7 +144,7 @@ def matrix(lab: Lab) -> Iterator[Matrix]:
     first = {org: join(lab, org, 0) for org in ORGS}
     second = {org: join(lab, org, 1) for org in ORGS}
     made = Matrix(lab, first, second, roles)
-    eventually(lambda: all(got for *_, got in made.inside()), within_s=40, what="all inside")
+    eventually(lambda: all(got for *_, got in made.inside()), what="all inside")
     yield made
     gateway.wgctl("down", check=False)
 

@@ -15,7 +15,7 @@ from tests.drivers.upstream.servers import certified
 from tests.system.hosts import Gateway, Host, Lab, eventually
 from tests.system.unbound import UNBOUND, write_config
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 MACHINES = [
     ("web-1", "ams", "server-1", ["--port", "http=80", "--metadata", "role=primary"]),

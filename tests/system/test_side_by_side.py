@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.hosts import PORT, Gateway, Host, Lab, eventually
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 from tests.system.hosts import WGCTL, Host, Lab, Started, eventually
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 TTL_S = 10
 LIVES = "import signal; signal.pause()"
@@ -152,7 +152,7 @@ def test_a_removed_peer_is_gone_in_a_second_and_stays_gone(scene: Scene) -> None
 def test_an_expired_peer_leaves_by_itself_without_the_controller(scene: Scene) -> None:
     gateway = scene.lab.gateway
     config = scene.lab.config_path("brief")
-    added = gateway.add_peer("acme", "brief", config=config, more=["--expires", "6s"])
+    added = gateway.add_peer("acme", "brief", config=config, more=["--expires", "15s"])
     key = added["peer"]["public_key"]
     eventually(lambda: key in gateway.device(), what="the peer is in the device")
     scene.stop("controller")
@@ -167,7 +167,8 @@ def test_an_expired_peer_leaves_by_itself_without_the_controller(scene: Scene) -
 def test_a_program_has_a_name_while_it_runs_and_its_status_is_ours(scene: Scene) -> None:
     gateway = scene.lab.gateway
     gateway.wgctl("app", "add", "shop", "--org", "acme")
-    process = scene.announce("--name", "shop-1", "--check-tcp", "8080", script=ENDS_WITH_3)
+    options = ("--name", "shop-1", "--check-tcp", "8080", "--ttl", "5m")
+    process = scene.announce(*options, script=ENDS_WITH_3)
     eventually(lambda: scene.resolves("shop.internal") == scene.server["address"], what="is there")
     show = ("machine", "show", "shop-1", "--org", "acme")
     eventually(
@@ -179,7 +180,7 @@ def test_a_program_has_a_name_while_it_runs_and_its_status_is_ours(scene: Scene)
     process.terminate()
     assert process.wait(20) == 3
     # Withdrawn: its lease would last for longer.
-    eventually(lambda: not scene.resolves("shop.internal"), within_s=TTL_S / 2, what="gone")
+    eventually(lambda: not scene.resolves("shop.internal"), what="gone")
 
 
 def test_a_lease_goes_on_and_ends_without_the_controller(scene: Scene) -> None:
@@ -197,10 +198,7 @@ def test_a_lease_goes_on_and_ends_without_the_controller(scene: Scene) -> None:
     process.wait(20)
     program = f"{sys.executable} -c {LIVES}"
     eventually(lambda: not pids_of(scene.server_host, program), what="the program has ended")
-    # Within its TTL, and what a busy machine takes to look.
-    eventually(
-        lambda: not scene.resolves("shop.internal"), within_s=TTL_S + 5, what="gone", every_s=0.5
-    )
+    eventually(lambda: not scene.resolves("shop.internal"), what="gone", every_s=0.5)
 
     scene.start("controller")
     gateway.wait_ready(*ROLES[1:])
