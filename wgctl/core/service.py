@@ -66,12 +66,14 @@ class Services:
         With them come all that have a machine on the same peer: what is said of a peer alone, they
         share.
         """
-        peers, machines, apps = set(peer_ids), set[int](), set[int]()
+        peers, machines, apps, joined = set(peer_ids), set[int](), set[int](), set[int]()
         for event in events:
             match event:
                 case Put(row=App(id=id_)) | Delete(kind=Kind.APP, id=id_):
                     apps.add(id_)
-                case Put(row=Machine(id=id_, peer_id=peer_id)):
+                case Put(row=Machine(id=id_, app_id=app_id, peer_id=peer_id)):
+                    # The first of its app on the peer is not among those of the peer yet.
+                    joined.add(app_id)
                     machines.add(id_)
                     peers.add(peer_id)
                 case Delete(kind=Kind.MACHINE, id=id_):
@@ -80,7 +82,7 @@ class Services:
                     pass
         machines.update(*(self._of_app.get(id_, ()) for id_ in apps))
         peers.update(self._machines[id_].peer_id for id_ in machines if id_ in self._machines)
-        return apps | self._on(peers)
+        return apps | joined | self._on(peers)
 
     def every(self) -> set[int]:
         """Return the ids of all apps with a service address."""
