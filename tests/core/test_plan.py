@@ -11,6 +11,7 @@ from peers.names import Label
 from wgctl.core.firewall import Element
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff, sparing
+from wgctl.core.service import Service
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
@@ -269,6 +270,23 @@ def test_a_live_host_without_its_table_gets_one_that_its_networks_pass() -> None
     spared = sparing(wanted([]), found, expired=frozenset(), locked=frozenset())
 
     assert spared == wanted([network(1)], [peer(1)])
+
+
+def test_a_slot_that_leads_elsewhere_is_not_spared() -> None:
+    """A map has one place for a key: of two, nft would refuse both, at every pass."""
+    service = IPv6Address("fdaa:0:1:1::2")
+    machines = [peer(1).address, peer(2).address]
+
+    def tunnel(*addresses: IPv6Address) -> Tunnel:
+        services = [Service(service, addresses)]
+        return desired([network(1)], (), host=HOST, now=NOW, services=services)
+
+    found, known = tunnel(*machines), tunnel(machines[0])
+    spared = sparing(known, found, expired=frozenset(), locked=frozenset())
+
+    hairpin = Element("hairpins", (str(machines[1]),) * 2, str(network(1).resolver))
+    assert members(spared) == members(known) | {hairpin}
+    assert taken(diff(spared, found), found) == spared
 
 
 def test_an_empty_host_gets_everything_in_order() -> None:

@@ -318,6 +318,22 @@ def test_a_service_leads_to_the_started_machines_on_peers_that_are_let_in() -> N
     assert _served(roster.whole(now=10)) == {}
 
 
+def test_a_service_leads_to_no_machine_whose_lease_has_ended_until_it_is_renewed() -> None:
+    leased = replace(machine(2, on=1), lease_s=15)
+    roster, address = Roster(HOST), str(app(1).service_address)
+    unserved = replace(machine(3, of=2, on=1), lease_s=15)
+    rows = [machine(1), leased, unserved]
+    roster.replace([network(1)], [peer(0), peer(1)], [], [app(1), app(2, served=False)], rows)
+    parts = settled(roster.whole(now=0))
+
+    assert roster.leased() == [leased]
+    for ended, reached in (({2}, _at(0)), (set[int](), _at(0, 1))):
+        take(parts, steps(roster.end(frozenset(ended), now=0)))
+        assert _served(read(parts)) == {address: reached}
+        assert read(parts) == roster.whole(now=0)
+        assert roster.end(frozenset(ended), now=0) is None
+
+
 def test_a_service_that_goes_leaves_what_another_needs_of_the_same_machine() -> None:
     apps, machines = [app(1), app(2)], [machine(1, of=1), machine(2, of=2)]
     roster = Roster(HOST)

@@ -73,6 +73,8 @@ def test_a_peer_of_another_network_is_behind_no_service() -> None:
         # What shares a peer with it comes along.
         (Put(Kind.MACHINE, machine(1, of=1, on=7)), {1, 3}),
         (Delete(Kind.MACHINE, 7), {1, 3}),
+        # The first on its peer: its app is not yet among those of the peer.
+        (Put(Kind.MACHINE, machine(8, of=3, on=4)), {3}),
         (Delete(Kind.MACHINE, 99), set()),
         (Delete(Kind.PEER, 7), set()),
     ],

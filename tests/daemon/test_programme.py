@@ -13,7 +13,7 @@ from peers.names import Label
 from peers.seal import seal
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import Network, Peer, Seal
+from wgctl.core.model import App, Machine, MachineState, Network, Peer, Seal
 from wgctl.core.plan import desired
 from wgctl.core.ports import Seen
 from wgctl.core.roster import Roster
@@ -74,6 +74,7 @@ class Scene:
     kernel: Kernel = field(default_factory=Kernel)
     now: int = 1000
     forwards: bool = False
+    ended: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self.wireguard = Faulty(self.kernel)
@@ -81,7 +82,10 @@ class Scene:
         self.parts = Parts(self.links, self.wireguard, MemoryFirewall(self.kernel))
         self.roster = Roster(HOST)
         self.programme = Programme(
-            self.parts, self.roster, self.copy, now=lambda: self.now, forward=self.forward
+            *(self.parts, self.roster, self.copy),
+            now=lambda: self.now,
+            forward=self.forward,
+            ended=lambda machines: self.ended & {machine.id for machine in machines},
         )
 
     def forward(self) -> tuple[str, ...]:
@@ -406,12 +410,45 @@ def test_a_lasting_refusal_is_logged_once(scene: Scene) -> None:
     assert [log["reason"] for log in refused] == ["the device refuses"]
 
 
+def test_a_lease_that_ends_takes_its_machine_from_the_service_and_is_no_drift(
+    scene: Scene,
+) -> None:
+    service = NETWORK.prefix[(1 << 64) + 2]
+    words = Label("m"), Label("ams"), Label("app")
+    machine = Machine(7, 1, 1, 1, 0, *words, (), {}, MachineState.STARTED, 0, lease_s=15)
+    programme = scene.started(peer(0))
+    programme.take(
+        commit(
+            Put(Kind.APP, App(1, 1, 1, Label("web"), 0, service)),
+            Put(Kind.MACHINE, machine),
+        )
+    )
+
+    def served() -> bool:
+        firewall = read(scene.parts).firewall
+        return firewall is not None and "slots" in {one.set_name for one in firewall.elements}
+
+    assert served()
+    scene.ended = frozenset({7})
+    programme.tick()
+    assert not served()
+    scene.ended = frozenset()
+    programme.verify()
+    assert served()
+    assert programme.drift == 0
+
+
 def test_forwarding_that_cannot_be_switched_does_not_stop_the_rest(scene: Scene) -> None:
     def refuse() -> tuple[str, ...]:
         raise Unavailable("hidden")
 
     scene.fill(peer(0))
-    programme = Programme(scene.parts, scene.roster, scene.copy, now=lambda: 1000, forward=refuse)
+    programme = Programme(
+        *(scene.parts, scene.roster, scene.copy),
+        now=lambda: 1000,
+        forward=refuse,
+        ended=lambda _: frozenset(),
+    )
     programme.load()
     programme.verify()
 

@@ -142,7 +142,10 @@ def _spared_firewall(desired: Ruleset | None, actual: Tunnel) -> Ruleset | None:
         if actual.firewall is None
         else actual.firewall.elements
     )
-    return replace(desired, elements=desired.elements | held)
+    # A map has one place for a key: what is to be there goes before what is.
+    claimed = {(one.set_name, one.values) for one in desired.elements}
+    kept = {one for one in held if (one.set_name, one.values) not in claimed}
+    return replace(desired, elements=desired.elements | kept)
 
 
 def _spared_link(desired: Link | None, actual: Link | None) -> Link | None:

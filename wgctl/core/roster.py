@@ -8,7 +8,7 @@ counts as not there: without it, whoever has the peer's private key alone would 
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -78,20 +78,26 @@ class Roster:
         rows = self._rows(self._networks, self._peers, self._services.every(), now=now)
         return self._part(rows, [], now=now)
 
-    def change(self, events: Iterable[Put | Delete], *, now: int) -> Change:
+    def change(
+        self, events: Iterable[Put | Delete], *, now: int, ended: frozenset[int] | None = None
+    ) -> Change:
         """Take the rows of `events`, in order, and return what they touched.
 
-        Peers whose time has come meanwhile count as touched.
+        Peers whose time has come meanwhile count as touched. `ended` are the ids of the machines
+        whose leases have ended; None: those of the last time.
         """
         events = list(events)
         networks = _ids(events, Kind.NETWORK)
         written = _ids(events, Kind.PEER) | self._ids_of_sealed(events)
         peers = written.union(self._due(now), *(self._members[id_] for id_ in networks))
-        apps = self._services.touched(events, peers)
+        ending = frozenset[int]() if ended is None else self._services.ending(ended)
+        apps = self._services.touched(events, peers | ending)
         old = self._rows(networks, peers, apps, now=self._now)
         for event in events:
             self._write(event)
             self._services.write(event)
+        if ended is not None:
+            self._services.end(ended)
         self._open(written)
         new = self._rows(networks, peers, apps, now=now)
         # A peer counts for nothing without its network: those that stay as they are belong to
@@ -107,6 +113,14 @@ class Roster:
         if not self._expiries or self._expiries[0][0] > now:
             return None
         return self.change((), now=now)
+
+    def end(self, ended: frozenset[int], *, now: int) -> Change | None:
+        """Leave out these machines, whose leases have ended, and no others; None: as before."""
+        return self.change((), now=now, ended=ended) if self._services.ending(ended) else None
+
+    def leased(self) -> Sequence[Machine]:
+        """Return the machines behind service addresses that have a lease."""
+        return self._services.leased()
 
     def peer_ids(self) -> dict[bytes, int]:
         """Return the ids of all peers by the 32 bytes of their keys."""

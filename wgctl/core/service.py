@@ -5,7 +5,7 @@ packets get there is `wgctl.core.firewall`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ class Services:
         self._machines: dict[int, Machine] = {}
         self._of_app: defaultdict[int, set[int]] = defaultdict(set)
         self._of_peer: defaultdict[int, set[int]] = defaultdict(set)
+        self._ended = frozenset[int]()
 
     def replace(self, apps: Iterable[App], machines: Iterable[Machine]) -> None:
         """Forget every row and take these."""
@@ -66,12 +67,14 @@ class Services:
         With them come all that have a machine on the same peer: what is said of a peer alone, they
         share.
         """
-        peers, machines, apps = set(peer_ids), set[int](), set[int]()
+        peers, machines, apps, joined = set(peer_ids), set[int](), set[int](), set[int]()
         for event in events:
             match event:
                 case Put(row=App(id=id_)) | Delete(kind=Kind.APP, id=id_):
                     apps.add(id_)
-                case Put(row=Machine(id=id_, peer_id=peer_id)):
+                case Put(row=Machine(id=id_, app_id=app_id, peer_id=peer_id)):
+                    # The first of its app on the peer is not among those of the peer yet.
+                    joined.add(app_id)
                     machines.add(id_)
                     peers.add(peer_id)
                 case Delete(kind=Kind.MACHINE, id=id_):
@@ -80,17 +83,33 @@ class Services:
                     pass
         machines.update(*(self._of_app.get(id_, ()) for id_ in apps))
         peers.update(self._machines[id_].peer_id for id_ in machines if id_ in self._machines)
-        return apps | self._on(peers)
+        return apps | joined | self._on(peers)
 
     def every(self) -> set[int]:
         """Return the ids of all apps with a service address."""
         return set(self._apps)
 
+    def ending(self, ended: frozenset[int]) -> frozenset[int]:
+        """Return the peers of the machines in one of `ended` and what `end` took last."""
+        ids = (ended ^ self._ended) & self._machines.keys()
+        return frozenset(self._machines[id_].peer_id for id_ in ids)
+
+    def end(self, ended: frozenset[int]) -> None:
+        """Leave out these machines, whose leases have ended, and no others."""
+        self._ended = ended
+
+    def leased(self) -> Sequence[Machine]:
+        """Return the machines of apps with a service address that have a lease."""
+        machines = (
+            self._machines[id_] for app_id in self._apps for id_ in self._of_app.get(app_id, ())
+        )
+        return [machine for machine in machines if machine.lease_s is not None]
+
     def list(self, app_ids: Iterable[int], reach: Callable[[int], Peer | None]) -> list[Service]:
         """Return the services of those of the apps that have one.
 
         `reach` gives a machine's peer by its id, None for one that is not to be reached. A machine
-        counts that is started, on a peer of its app's network.
+        counts that is started, has no lease that ended, and is on a peer of its app's network.
         """
         apps = (self._apps[id_] for id_ in sorted(app_ids) if id_ in self._apps)
         return [found for app in apps if (found := self._service(app, reach)) is not None]
@@ -104,7 +123,7 @@ class Services:
             return None
         started = (
             machine
-            for id_ in self._of_app.get(app.id, ())
+            for id_ in self._of_app.get(app.id, set()) - self._ended
             if (machine := self._machines[id_]).state is MachineState.STARTED
         )
         peers = (reach(machine.peer_id) for machine in started)

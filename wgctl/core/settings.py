@@ -151,7 +151,7 @@ class Settings(_Section):
 
     @property
     def leases_file(self) -> Path:
-        """How the leases stand that the internal API renews; the resolver reads it."""
+        """How the leases stand that the internal API renews; resolver and gateway read it."""
         return self.runtime_dir / "leases" / "standings"
 
     @property

@@ -26,6 +26,7 @@ from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
 from wgctl.core.tunnel import Host
 from wgctl.daemon import devices, users
+from wgctl.daemon.endings import Endings
 from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
@@ -103,6 +104,7 @@ class _Gateway:
             copy,
             now=lambda: int(time.time()),
             forward=_switches(),
+            ended=Endings(settings.leases_file).among,
         )
 
     async def run(self) -> None:

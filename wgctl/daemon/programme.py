@@ -6,14 +6,14 @@ the copy is whole, what it says is written, and nothing that it does not know of
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import structlog
 
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Put
-from wgctl.core.model import Network, Peer
+from wgctl.core.model import Machine, Network, Peer
 from wgctl.core.plan import sparing
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
@@ -51,13 +51,18 @@ class Programme:
         *,
         now: Callable[[], int],
         forward: Callable[[], tuple[str, ...]],
+        ended: Callable[[Iterable[Machine]], frozenset[int]],
     ) -> None:
-        """Write `parts`; `now` gives seconds since 1970, `forward` switches forwarding on."""
+        """Write `parts`; `now` gives seconds since 1970, `forward` switches forwarding on.
+
+        `ended` returns the ids of those machines whose leases have ended.
+        """
         self._parts = parts
         self._roster = roster
         self._copy = copy
         self._now = now
         self._forward = forward
+        self._ended = ended
         self._index: int | None = None
         self._refusals: dict[str, str] = {}
         self._locked: dict[int, Peer] = {}
@@ -109,12 +114,13 @@ class Programme:
             self.revision = changes.revision
 
     def tick(self) -> None:
-        """Let peers go whose time has come, and make the device again if it is gone."""
+        """Let peers and leases go whose time has come, and make the device again if it is gone."""
         expired = self._roster.expire(now=self._now())
         if expired and self.settled:
             with self._trying("expiry"):
                 steps = apply_change(self._parts, expired)
                 _log.info("peers expired", steps=_in_words(steps))
+        self._end_leases()
         if self.settled:
             with self._trying("look"):
                 if self._is_whole():
@@ -123,6 +129,7 @@ class Programme:
 
     def verify(self) -> None:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
+        self._end_leases()  # Or the first pass lets in what has gone, and the others call it drift.
         with self._trying("pass"):
             expected = not self.settled
             outcome = reconcile(self._parts, self._desired(), ours=self._programmed)
@@ -161,6 +168,13 @@ class Programme:
             ),
             key=lambda observed: observed.peer_id,
         )
+
+    def _end_leases(self) -> None:
+        """Send nothing new to machines whose leases have ended, and to those that are back."""
+        change = self._roster.end(self._ended(self._roster.leased()), now=self._now())
+        if change and self.settled:
+            with self._trying("leases"):
+                _log.info("leases changed", steps=_in_words(apply_change(self._parts, change)))
 
     def _missing_in(self, epoch: str) -> str | None:
         """Return what lacks in the rows that were read since the copy stood in `epoch`.

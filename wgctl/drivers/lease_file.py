@@ -1,4 +1,4 @@
-"""The file that carries how leases stand from the internal API to the resolver.
+"""The file that carries how leases stand from the internal API to resolver and gateway.
 
 Each side sees whole files alone. It lies where nothing outlives a boot, as the monotonic clock
 that it counts on does not; what it says is `wgctl.core.lease`.
