@@ -141,7 +141,8 @@ def test_a_machine_that_went_after_the_end_of_its_lease_may_be_announced_again()
 def test_the_feed_brings_leases_and_renewals_stay_as_they_are() -> None:
     held = Book([], {}, now=0.0)
     held.take([Put(Kind.MACHINE, ROW), Put(Kind.MACHINE, replace(ROW, id=8, lease_s=None))], now=10)
-    assert held.standings() == {7: Standing(25.0, healthy=True, holder="")}
+    # Whether it is healthy is for its announcer to say.
+    assert held.standings() == {7: Standing(25.0, healthy=False, holder="")}
     renew(held, 20.0)
 
     held.take([Put(Kind.MACHINE, replace(ROW, state=MachineState.STOPPED))], now=21.0)
@@ -240,6 +241,16 @@ def test_a_reader_hears_of_those_that_come_go_or_fall_ill(
     assert heard.take(after, now=10.0) == changed
 
 
+def test_a_lease_that_was_asked_for_before_the_book_had_it_is_heard_of_once() -> None:
+    """A name that left it out when its whole time was over must have it back."""
+    heard = Heard()
+    assert [heard.left_s(ROW, now=now) for now in (100.0, 115.0)] == [15, 0]
+
+    standings = {7: Standing(131.0, healthy=True, holder="")}
+    assert heard.take(standings, now=116.0) == {7}
+    assert heard.take(standings, now=116.0) == frozenset()
+
+
 def test_a_reader_counts_begun_seconds_and_nothing_after_the_end() -> None:
     heard = Heard()
     heard.take({7: Standing(110.0, healthy=True, holder="")}, now=100.0)
@@ -269,9 +280,18 @@ def test_those_whose_announcers_say_so_are_failing() -> None:
     heard = Heard()
     heard.take({7: Standing(9.0, False, ""), 8: Standing(9.0, True, "")}, now=0.0)
 
-    machines = [ROW, replace(ROW, id=8), replace(ROW, id=9)]
-    assert heard.failing(machines) == {7}
+    assert heard.failing([ROW, replace(ROW, id=8)]) == {7}
     assert heard.failing([replace(ROW, lease_s=None)]) == frozenset()
+
+
+def test_one_that_the_book_does_not_have_yet_is_failing_unless_there_is_no_book() -> None:
+    """A row may come before what its announcer says of its health; no book says nothing."""
+    heard = Heard()
+    heard.left_s(ROW, now=0.0)
+    assert heard.failing([ROW]) == frozenset()
+
+    assert heard.take({}, now=0.0) == {7}
+    assert heard.failing([ROW, replace(ROW, id=8, lease_s=None)]) == {7}
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,28 @@ def test_a_restart_begins_where_it_ended(copy: Copy, file: HealthFile) -> None:
     run(story())
 
 
+def test_an_empty_copy_forgets_nobody_before_its_snapshot(
+    copy: Copy, file: HealthFile, tmp_path: Path
+) -> None:
+    """It was set aside as damaged, while the controller is away: the records are as they were."""
+
+    async def story() -> None:
+        scene = await begun(copy, file, 1, 2, sick=1, after_s=120)
+        scene.rounds.close()
+        anew = Copy(tmp_path / "anew.sqlite")
+        again = Scene(anew, file)
+        again.checkup.start()
+        assert [record.machine_id for record in file.read()] == [1, 2]
+        anew.write([put(row) for row in (NETWORK, PEER, APP, machine(1))], epoch="e", revision=9)
+        again.commit(put(check(1)), replaced=True)
+
+        assert again.failing == {1}
+        assert [record.machine_id for record in file.read()] == [1]
+        anew.close()
+
+    run(story())
+
+
 def test_without_memory_nobody_is_left_out_before_so_many_failures(
     copy: Copy, file: HealthFile
 ) -> None:

@@ -290,6 +290,39 @@ def test_an_announcers_word_counts_at_once(copy: Copy) -> None:
     assert answered() == set()
 
 
+def test_a_machine_is_not_answered_beside_others_before_its_announcer_was_heard(copy: Copy) -> None:
+    """Its row may come before the word that it is not healthy yet; alone it still answers."""
+    views, _ = leased(copy, lambda: 1.0)
+    copy.write(
+        [put(replace(MACHINE, id=2, name=Label("m2"), peer_id=ALICE.id))], epoch="e", revision=3
+    )
+
+    def answered() -> set[bytes]:
+        view = views.of(ACME.prefix.network_address.packed[:6])
+        assert view is not None
+        node = view.find((b"web", b"internal"))
+        assert node is not None
+        return {found.record[-16:] for found in node.records[Qtype.AAAA].pick(0)}
+
+    alice, bob = ALICE.address.packed, BOB.address.packed
+    assert answered() == {alice, bob}  # nothing is known of any lease
+    views.hear({})
+    assert answered() == {alice}
+    views.hear({1: Standing(16.0, healthy=True, holder="")})
+    assert answered() == {alice, bob}
+
+
+def test_a_machine_that_was_heard_of_late_is_back(copy: Copy) -> None:
+    passed = 0.0
+    views, answered = leased(copy, lambda: passed)
+    seen = [answered()]
+    passed = 16.0
+    seen += [answered()]
+    views.hear({1: Standing(31.0, healthy=True, holder="")})
+
+    assert [*seen, answered()] == [{5}, set(), {5}]
+
+
 def test_a_clock_that_is_set_back_keeps_nobody(copy: Copy) -> None:
     followed = Followed(copy)
     followed.commit(put(replace(ALICE, expires_at=NOW + 10)))

@@ -41,3 +41,19 @@ def test_each_file_is_news_once(tmp_path: Path) -> None:
     with pytest.raises(Invalid):
         reader.news()
     assert reader.news() is None
+
+
+def test_a_folder_that_may_not_be_entered_is_told_once_each_time(tmp_path: Path) -> None:
+    """Who asks four times a second must not fill the log."""
+    folder = tmp_path / "leases"
+    reader = LeaseReader(folder / "standings")
+    for _ in range(2):
+        folder.write_text("no folder at all")
+        with pytest.raises(NotADirectoryError):
+            reader.news()
+        assert reader.news() is None
+        folder.unlink()
+        assert reader.news() is None
+    write(folder / "standings", _ONE)
+
+    assert reader.news() == _ONE

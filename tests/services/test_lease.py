@@ -4,7 +4,7 @@ from ipaddress import IPv6Address
 import pytest
 
 from peers.names import Label
-from tests.store.samples import NOW, add_peer
+from tests.store.samples import CHECK, NOW, add_peer
 from wgctl.core.errors import Conflict, Exhausted, NotFound
 from wgctl.core.model import MachineState, Peer, Port, Protocol
 from wgctl.services import app, lease, machine
@@ -58,6 +58,13 @@ def test_the_same_again_changes_nothing_and_something_else_is_written(
     assert (_revision(store), again) == (before, replace(first, state=MachineState.STOPPED))
     moved = _announce(store, peer, replace(_NEW, region=Label("fra"), ports=())).machine
     assert (_revision(store), moved) == (before + 1, replace(again, region=Label("fra"), ports=()))
+
+
+def test_one_that_is_announced_again_is_shown_with_its_check(store: Store, peer: Peer) -> None:
+    _announce(store, peer)
+    machine.set_check(store, "acme", "default", "one", CHECK)
+
+    assert _announce(store, peer) == machine.shown(store, "acme", "default", "one")
 
 
 def test_an_app_that_is_not_there_is_told_with_its_cure(store: Store, peer: Peer) -> None:

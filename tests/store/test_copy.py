@@ -17,7 +17,7 @@ from tests.store.samples import NOW, add_peer, create, key, new_peer, sealed_to
 from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put, Row
-from wgctl.core.model import App, LostSeal, Machine, Network, Org, Peer, Seal
+from wgctl.core.model import App, LostSeal, Machine, MachineState, Network, Org, Peer, Seal
 from wgctl.services import peer
 from wgctl.store.copy import Copy
 from wgctl.store.store import Store
@@ -304,6 +304,24 @@ def test_a_row_that_cannot_be_read_is_left_out_and_comes_again(path: Path) -> No
     made._connection.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
 
     assert [org.id for org in made.orgs()] == [2]
+    assert made.position == ("", 0)
+    assert len(told) == 1
+    made.close()
+
+
+def test_a_machine_that_is_no_json_fails_no_other_lease(path: Path) -> None:
+    """The internal API reads them before it follows the feed that would mend the copy."""
+    told: list[str] = []
+    made = Copy(path, on_damage=told.append)
+    web = Machine(
+        *(1, 1, 1, 1, 1, Label("m1"), Label("ams"), Label("app"), (), {}),
+        *(MachineState.STARTED, NOW, 15),
+    )
+    machines = [Put(Kind.MACHINE, row) for row in (web, replace(web, id=2))]
+    made.write(machines, epoch="e", revision=2)
+    made._connection.execute("UPDATE rows SET body = 'damage' WHERE id = 1")  # noqa: SLF001  # the damage
+
+    assert [machine.id for machine in made.leased_machines()] == [2]
     assert made.position == ("", 0)
     assert len(told) == 1
     made.close()

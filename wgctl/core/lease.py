@@ -82,7 +82,7 @@ class Book:
         self.replace(terms, now=now)
 
     def replace(self, terms: Iterable[Term], *, now: float) -> None:
-        """Forget every lease but those of `terms`."""
+        """Forget every lease but those of `terms`; one that is not known lasts anew, as healthy."""
         self._terms.clear()
         self._ids.clear()
         self._removed.clear()
@@ -90,17 +90,20 @@ class Book:
         self._doubtful.clear()
         known, self._standings = self._standings, {}
         for term in terms:
-            self._enter(term, known.get(term.machine_id), now=now)
+            unknown = Standing(now + term.lease_s, healthy=True, holder="")
+            self._enter(term, known.get(term.machine_id, unknown), now=now)
 
     def take(self, events: Iterable[Put | Delete], *, now: float) -> None:
         """Follow the store: leases begin, and go with their machines.
 
-        Who holds a lease that still lasted is told that the machine was removed.
+        One that begins so is not healthy before its announcer said it: its row may come first. Who
+        holds a lease that still lasted is told that the machine was removed.
         """
         for event in events:
             match event:
                 case Put(row=Machine() as machine) if term := Term.of(machine):
-                    self._enter(term, self._standings.get(term.machine_id), now=now)
+                    unheard = Standing(now + term.lease_s, healthy=False, holder="")
+                    self._enter(term, self._standings.get(term.machine_id, unheard), now=now)
                 case Delete(kind=Kind.MACHINE, id=machine_id):
                     self._drop(machine_id, now=now)
 
@@ -163,10 +166,8 @@ class Book:
             id_: standing for id_, standing in self._standings.items() if id_ not in self._removed
         }
 
-    def _enter(self, term: Term, standing: Standing | None, *, now: float) -> None:
+    def _enter(self, term: Term, standing: Standing, *, now: float) -> None:
         longest = now + term.lease_s
-        if standing is None:
-            standing = Standing(longest, healthy=True, holder="")
         self._terms[term.machine_id] = term
         self._removed.pop(term.machine_id, None)
         self._ids[term.peer_id, term.name] = term.machine_id
@@ -203,10 +204,15 @@ class Book:
 
 
 class Heard:
-    """What a reader of the book knows of each lease."""
+    """What a reader of the book knows of each lease.
+
+    Before it has read one, every lease is taken for healthy; from then on, one that the book does
+    not have yet is failing.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing heard."""
+        self._read = False
         self._standings: Mapping[int, Standing] = {}
         self._first: dict[int, float] = {}
 
@@ -216,14 +222,18 @@ class Heard:
         That a lease lasts longer is no change, and that one ends is for `left_s` to tell.
         """
         before, self._standings = self._standings, standings
-        for machine_id in self._first.keys() & standings.keys():
+        met = self._first.keys() & standings.keys()
+        changed = set(met if self._read else self._first)
+        self._read = True
+        for machine_id in met:
             del self._first[machine_id]
-        return frozenset(
+        changed.update(
             machine_id
             for machine_id, standing in standings.items()
             if standing != (last := before.get(machine_id))
             and _answers(last, now) != _answers(standing, now)
         )
+        return frozenset(changed)
 
     def left_s(self, machine: Machine, *, now: float) -> int | None:
         """Return how many seconds are left, begun ones too; 0 after the end; None: no lease.
@@ -241,11 +251,11 @@ class Heard:
         return max(0, math.ceil(min(ends_at - now, machine.lease_s)))
 
     def failing(self, machines: Iterable[Machine]) -> frozenset[int]:
-        """Return the ids of those whose announcers say that they are not healthy."""
-        ids = {machine.id for machine in machines if machine.lease_s is not None}
-        return frozenset(
-            id_ for id_ in ids & self._standings.keys() if not self._standings[id_].healthy
-        )
+        """Return the ids of those whose announcers do not say that they are healthy."""
+        if not self._read:
+            return frozenset()
+        ids = frozenset(machine.id for machine in machines if machine.lease_s is not None)
+        return ids - {id_ for id_ in ids & self._standings.keys() if self._standings[id_].healthy}
 
 
 def pause_s(lease_s: float, *, failures: int, draw: float) -> float:

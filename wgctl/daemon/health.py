@@ -77,7 +77,6 @@ class Checkup:
     def start(self) -> None:
         """Begin to probe what there is, each machine for the first time within its interval."""
         self._take_all()
-        self._ledger.keep(self._checks)
 
     def take(self, changes: Changes) -> None:
         """Do what `changes` of the copy ask for, at once."""
@@ -101,6 +100,9 @@ class Checkup:
             wait_s = random.uniform(0, check.interval_s)  # noqa: S311  # spreads the load
             self._know(check)
             self._watch(check, begun, reason="check read anew", first_in_s=wait_s)
+        # A copy without a position lacks rows that the next snapshot brings back.
+        if self._copy.position[0]:
+            self._ledger.keep(self._checks)
 
     def _put(self, check: Check) -> None:
         new = State(Health.UNKNOWN, self._clock() + check.grace_s)

@@ -47,19 +47,24 @@ class LeaseReader:
     def __init__(self, path: Path) -> None:
         """Read nothing yet."""
         self._path = path
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int | None, ...] | None = None
 
     def news(self) -> dict[int, Standing] | None:
         """Return what the file says if it was written since the last time; else None.
 
-        Raises as `read` does, once for each file.
+        Raises as `read` does, once for each file, or for each reason not to find it.
         """
+        before, self._seen = self._seen, self._look()
+        if self._seen in {before, None}:
+            return None
+        return read(self._path)
+
+    def _look(self) -> tuple[int | None, ...] | None:
+        """Return what tells one file, or reason not to find it, from others; None: no file."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
             return None
-        seen = (found.st_ino, found.st_mtime_ns)
-        if seen == self._seen:
-            return None
-        self._seen = seen
-        return read(self._path)
+        except OSError as error:
+            return (error.errno,)
+        return (found.st_ino, found.st_mtime_ns)

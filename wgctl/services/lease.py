@@ -40,7 +40,7 @@ def announce(
             machine = _add(door, app, peer, row)
         else:
             machine = door.rewrite_machine(_own(known, app, peer), row)
-        return MachineFacts(machine, network, app, peer)
+        return MachineFacts(machine, network, app, peer, door.check(machine))
 
 
 def end(store: Store, ended: Iterable[tuple[str, int]]) -> None:

@@ -285,9 +285,10 @@ class Copy:
 
     def leased_machines(self) -> list[Machine]:
         """Return the machines that have a lease."""
+        # A damaged body would fail the whole query: it is found out where it is decoded.
         found = self._many(
-            "SELECT kind, body FROM rows "
-            "WHERE kind = 'machine' AND json_extract(body, '$.lease_s') IS NOT NULL",
+            "SELECT kind, body FROM rows WHERE kind = 'machine' AND CASE "
+            "WHEN json_valid(body) THEN json_extract(body, '$.lease_s') ELSE 1 END IS NOT NULL",
             (),
         )
         return [row for row in found if isinstance(row, Machine)]
