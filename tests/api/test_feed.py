@@ -121,7 +121,8 @@ def test_who_cannot_go_on_gets_a_snapshot(
     revision, rows = rows_of(store, NEEDS[Role.GATEWAY])
     events = _read(store.path, folder, Role.GATEWAY, epoch=epoch, since=since)
 
-    assert (events[0], events[-1]) == (Snapshot("epoch-a"), Commit(revision))
+    began = Snapshot("epoch-a", kinds=NEEDS[Role.GATEWAY])
+    assert (events[0], events[-1]) == (began, Commit(revision))
     assert all(isinstance(event, Put) for event in events[1:-1])
     assert _applied({}, events) == rows
 
@@ -136,7 +137,7 @@ def test_who_fell_behind_the_kept_history_gets_a_snapshot(store: Store, folder: 
 
     behind = _read(store.path, folder, Role.INTERNAL_API, since=999)
     at_the_edge = _read(store.path, folder, Role.INTERNAL_API, since=1_000)
-    assert behind[0] == Snapshot("epoch-a")
+    assert behind[0] == Snapshot("epoch-a", kinds=NEEDS[Role.INTERNAL_API])
     assert [event.kind for event in at_the_edge[:-1] if isinstance(event, Put)] == [
         Kind.ORG,
         Kind.NETWORK,

@@ -169,6 +169,19 @@ def test_an_announcement_is_refused_with_the_controllers_own_words(
 
 
 @pytest.mark.parametrize("ask", _ASKING)
+def test_a_refusal_without_a_reason_tells_its_status(
+    path: Path, ask: Callable[[Node], Awaitable[object]]
+) -> None:
+    async def asked() -> None:
+        answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}"
+        async with _answering(path, answer) as node:
+            await ask(node)
+
+    with pytest.raises(Unavailable, match="it answered 413 without a reason"):
+        asyncio.run(asked())
+
+
+@pytest.mark.parametrize("ask", _ASKING)
 @pytest.mark.parametrize(
     "answer",
     [

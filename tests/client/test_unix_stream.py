@@ -1,6 +1,7 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,60 @@ def test_silence_is_no_answer(path: Path) -> None:
                 await anext(lines)
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a body", "a line"])
+def test_what_has_no_end_is_given_up(path: Path, whole: bool) -> None:  # noqa: FBT001  # a case
+    """Else the memory of a role would be the controller's to fill."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_CHUNKED)
+        with suppress(ConnectionError):
+            for _ in range(64):
+                writer.write(b"10000\r\n%b\r\n" % (b"x" * 0x10000))
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+
+    async def ask() -> None:
+        async with _asked(path, speak) as answer:
+            if whole:
+                await answer.body()
+            else:
+                await anext(answer.lines())
+
+    with pytest.raises(Unavailable, match="of more than 1048576 bytes"):
+        asyncio.run(ask())
+
+
+def test_a_controller_that_takes_no_request_is_left(path: Path) -> None:
+    """What it did not take must not be waited for at the end."""
+
+    async def ask() -> None:
+        async with asked(path, "POST", "/", body=bytes(2**22), silence_s=10):
+            pass
+
+    async def left() -> bool:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as hung:
+            hung.bind(str(path))
+            hung.listen()
+            hung.setblocking(False)
+            asking = asyncio.create_task(ask())
+            taken, _ = await loop.sock_accept(hung)
+            with taken:
+                assert await loop.sock_recv(taken, 1) == b"P"
+                asking.cancel()
+                done, _ = await asyncio.wait({asking}, timeout=10)
+        return bool(done)
+
+    assert asyncio.run(left())
+
+
+def test_a_path_too_long_for_a_socket_is_said_to_be(tmp_path: Path) -> None:
+    async def ask() -> None:
+        async with asked(tmp_path / ("x" * 108), "GET", "/", silence_s=1):
+            pass
+
+    with pytest.raises(Unavailable, match="x: AF_UNIX path too long"):
+        asyncio.run(ask())

@@ -143,7 +143,7 @@ _events: st.SearchStrategy[Event] = st.one_of(
     _puts,
     st.builds(Delete, st.sampled_from(Kind), _numbers),
     st.builds(Commit, _numbers),
-    st.builds(Snapshot, st.text(), st.none() | _numbers),
+    st.builds(Snapshot, st.text(), st.none() | _numbers, st.frozensets(st.sampled_from(Kind))),
     st.just(Beat()),
 )
 _json = st.recursive(
@@ -195,6 +195,20 @@ def test_a_row_with_a_wrong_value_is_refused_or_is_a_value_of_its_type(
     assert decode_row(put.kind, encode_row(put.kind, row)) == row
 
 
+@pytest.mark.parametrize(
+    ("line", "kinds"),
+    [
+        ('{"snapshot":"e"}', set()),
+        ('{"snapshot":"e","kinds":["org","dragon",["peer"],7],"later":1}', {Kind.ORG}),
+    ],
+    ids=["an earlier controller", "a later one"],
+)
+def test_a_snapshot_of_another_version_is_of_the_kinds_that_are_known(
+    line: str, kinds: set[Kind]
+) -> None:
+    assert parse_line(line) == Snapshot("e", kinds=frozenset(kinds))
+
+
 LATER_FIELDS = {"service_address"}
 """Rows that were written before there were these are read as without."""
 
@@ -230,6 +244,8 @@ def test_a_row_with_a_field_too_few_or_too_many_is_refused(put: Put, data: st.Da
         '{"commit": null}',
         '{"commit": true}',
         '{"snapshot": 1}',
+        '{"snapshot": "e", "cut": null}',
+        '{"snapshot": "e", "kinds": "org"}',
         '{"beat": false}',
         "[" * 100_000,
         '{"commit": ' + "9" * 5_000 + "}",

@@ -221,6 +221,62 @@ def test_a_copy_that_lacks_a_kind_is_fetched_anew_and_read_meanwhile(settings: S
     asyncio.run(follow())
 
 
+@pytest.mark.parametrize(
+    ("kinds", "since"),
+    [
+        (frozenset(), 2**63 - 1),
+        (NEEDS[_ROLE] - {Kind.MACHINE}, 2**63 - 1),
+        (NEEDS[_ROLE], 3),
+        (frozenset(Kind), 3),
+    ],
+    ids=["not said", "one too few", "all", "more"],
+)
+def test_a_snapshot_that_lacks_a_kind_is_asked_for_again(
+    settings: Settings, kinds: frozenset[Kind], since: int
+) -> None:
+    """An earlier controller knows fewer; upgraded, it must not be followed on from there."""
+    asked: list[str] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].decode())
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + _lines(Snapshot("e", kinds=kinds), Commit(3)))
+        await writer.drain()
+        writer.close()
+
+    async def follow() -> None:
+        settings.runtime_dir.mkdir()
+        async with (
+            await asyncio.start_unix_server(speak, settings.node_socket),
+            _following(settings),
+            asyncio.timeout(PATIENCE_S),
+        ):
+            while len(asked) < 2:  # noqa: ASYNC110  # asked again
+                await asyncio.sleep(0.02)
+
+    asyncio.run(follow())
+    assert asked[1] == f"GET /v1/feed?role=internal-api&epoch=e&since={since} HTTP/1.1"
+
+
+def test_a_restore_is_told_as_one_also_to_a_copy_that_lacks_a_kind(
+    settings: Settings, tmp_path: Path
+) -> None:
+    _changed_after_a_backup(settings, tmp_path / "backup")
+    _restored(settings, tmp_path / "backup")
+    copy = Copy(settings.role_dir(_ROLE) / "copy.sqlite")
+    with copy.replacing(NEEDS[_ROLE] - {Kind.MACHINE}) as replacement:
+        replacement.commit(epoch="epoch-a", revision=8)
+    copy.close()
+
+    async def follow() -> str | None:
+        async with _served(settings), _following(settings) as followed:
+            await followed.until(1_000)
+            return recent_setback(followed.copy)
+
+    told = asyncio.run(follow())
+    assert told is not None
+    assert "restored from a back-up of revision 5, this role had 8" in told
+
+
 def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None:
     """An administrator who restores a backup has every host follow it."""
     path = settings.role_dir(Role.CONTROLLER) / STORE_NAME

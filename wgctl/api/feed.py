@@ -113,5 +113,5 @@ def _events(
         )
     else:
         cut = deployment.cut(position.epoch)
-        rows = chain([Snapshot(epoch, cut)], deployment.snapshot(kinds))
+        rows = chain([Snapshot(epoch, cut, kinds)], deployment.snapshot(kinds))
     return chain(rows, [Commit(until)])

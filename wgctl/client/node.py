@@ -50,10 +50,12 @@ class Node:
     async def announce(self, said: Announcement) -> Announced:
         """Relay what a peer announces; raises also what the controller refuses it with."""
         async with self._asked("POST", "/v1/announcements", said=said) as answer:
-            if answer.refused and (refusal := refusal_in(await answer.body())) is not None:
+            body = await answer.body()
+            if answer.refused and (refusal := refusal_in(body)) is not None:
                 raise refusal
-            await self._require_good(answer)
-            return _shaped(Announced, await answer.body())
+            if not answer.good:
+                raise self._unavailable(answer, body)
+            return _shaped(Announced, body)
 
     async def report_leases(self, report: LeaseReport) -> None:
         """Tell how leases stand, and which have ended."""
@@ -84,11 +86,14 @@ class Node:
 
     async def _require_good(self, answer: Answer) -> None:
         """Raise Unavailable with the reason that the controller gave, if it refused."""
-        if answer.good:
-            return
-        told = refusal_in(await answer.body())
-        reason = told or f"it answered {answer.status} without a reason: its log says more"
-        raise Unavailable(f"the controller at {self._socket}: {reason}")
+        if not answer.good:
+            raise self._unavailable(answer, await answer.body())
+
+    def _unavailable(self, answer: Answer, body: bytes) -> Unavailable:
+        reason = refusal_in(body) or (
+            f"it answered {answer.status} without a reason: its log says more"
+        )
+        return Unavailable(f"the controller at {self._socket}: {reason}")
 
 
 def _shaped(shape: type[_Shape], body: bytes) -> _Shape:

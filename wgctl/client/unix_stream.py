@@ -18,6 +18,8 @@ __all__ = ["Answer", "asked"]
 _HOST = "controller"
 _TIMEOUT_S = 5.0
 _READ_BYTES = 64 * 1024
+_MOST_BYTES = 2**20
+"""A hundred times the longest row: a line or a body without end must not fill the memory."""
 
 
 @asynccontextmanager
@@ -41,7 +43,8 @@ async def asked(
         await answer.begin()
         yield answer
     finally:
-        writer.close()
+        # Not close(): it waits for what was not sent, which a controller that hangs never takes.
+        writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()
 
@@ -92,18 +95,32 @@ class Answer:
                 yield bytes(event.data)
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Yield the lines of the body as they come, without their ends."""
+        """Yield the lines of the body as they come, without their ends.
+
+        Raises Unavailable when one has more than 1 MiB.
+        """
         rest = b""
         async for piece in self.pieces():
             *whole, rest = (rest + piece).split(b"\n")
             for line in whole:
                 yield line
+            self._require_bounded(rest, "a line")
         if rest:
             yield rest
 
     async def body(self) -> bytes:
-        """Return the whole body."""
-        return b"".join([piece async for piece in self.pieces()])
+        """Return the whole body; raises Unavailable when it has more than 1 MiB."""
+        body = bytearray()
+        async for piece in self.pieces():
+            body += piece
+            self._require_bounded(body, "an answer")
+        return bytes(body)
+
+    def _require_bounded(self, read: bytes | bytearray, what: str) -> None:
+        if len(read) > _MOST_BYTES:
+            raise Unavailable(
+                f"the controller at {self._path}: {what} of more than {_MOST_BYTES} bytes"
+            )
 
     async def _next(self) -> object:
         with _expecting(self._path):

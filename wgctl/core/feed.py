@@ -87,11 +87,13 @@ class Snapshot:
     """The rows up to the next commit replace everything; `epoch` names the store.
 
     `cut` is the revision up to which it has the changes of the store that the reader followed:
-    None when that is no store that this one was restored from.
+    None when that is no store that this one was restored from. `kinds` are those that it has every
+    row of: none when the controller does not say.
     """
 
     epoch: str
     cut: int | None = None
+    kinds: frozenset[Kind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,13 @@ def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{type(value).__name__}, expected true or false")
     return value
+
+
+def _kinds(listed: object) -> frozenset[Kind]:
+    """Return the kinds of `listed`; a later controller's are passed over."""
+    if not isinstance(listed, list):
+        raise TypeError(f"{type(listed).__name__}, expected a list of kinds")
+    return frozenset(kind for kind in Kind if kind in listed)
 
 
 def _ports(listed: Iterable[Iterable[object]]) -> tuple[Port, ...]:
@@ -235,8 +244,10 @@ def render_line(event: Event) -> bytes:
             line = {"delete": kind, "id": id_}
         case Commit(revision):
             line = {"commit": revision}
-        case Snapshot(epoch, cut):
-            line = {"snapshot": epoch} if cut is None else {"snapshot": epoch, "cut": cut}
+        case Snapshot(epoch, cut, kinds):
+            line = {"snapshot": epoch, "kinds": sorted(kinds)}
+            if cut is not None:
+                line["cut"] = cut
         case Beat():
             line = {"beat": True}
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
@@ -255,10 +266,9 @@ def parse_line(line: bytes | str) -> Event:
                 return Delete(Kind(kind), _number(id_))
             case {"commit": revision}:
                 return Commit(_number(revision))
-            case {"snapshot": str(epoch), "cut": cut}:
-                return Snapshot(epoch, _number(cut))
-            case {"snapshot": str(epoch)}:
-                return Snapshot(epoch)
+            case {"snapshot": str(epoch), **more}:
+                cut = _number(more["cut"]) if "cut" in more else None
+                return Snapshot(epoch, cut, _kinds(more.get("kinds", [])))
             case {"beat": True}:
                 return Beat()
     except (RecursionError, TypeError, ValueError) as error:

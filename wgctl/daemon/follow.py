@@ -24,6 +24,8 @@ __all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unwritten"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
+_NO_REVISION = 2**63 - 1
+"""No store gets that far: a snapshot answers who asks for what came after."""
 
 _log = structlog.get_logger()
 
@@ -93,10 +95,12 @@ class Follower:
 
     async def _follow(self) -> None:
         epoch, since = self._copy.reached
-        if self._copy.held != NEEDS[self._role]:
-            # What an older version did not need is asked for: changes alone would not bring it.
-            epoch = ""
-        events = self._node.follow(self._role, epoch=epoch, since=since)
+        followed = epoch
+        if epoch and self._copy.held != NEEDS[self._role]:
+            # What an older version did not need, or send, is asked for: changes alone would not
+            # bring it. The store that was followed is named, so that a restore is told as one.
+            epoch, since = "", _NO_REVISION
+        events = self._node.follow(self._role, epoch=followed, since=since)
         async for event in events:
             match event:
                 case Snapshot(epoch):
@@ -111,7 +115,7 @@ class Follower:
 
     async def _take_snapshot(self, events: AsyncIterator[Event], snapshot: Snapshot) -> Changes:
         """Write rows as they come, so that memory does not grow with the snapshot."""
-        with self._copy.replacing(NEEDS[self._role]) as replacement:
+        with self._copy.replacing(snapshot.kinds & NEEDS[self._role]) as replacement:
             async for event in events:
                 match event:
                     case Put():
