@@ -330,6 +330,9 @@ def test_what_is_written_is_read(standings: dict[int, Standing]) -> None:
         '{"7": [1]}',
         '{"7": [1, true, ""]}',
         '{"7": [1.0, 1, ""]}',
+        '{"7": [NaN, true, ""]}',
+        '{"7": [-Infinity, true, ""]}',
+        '{"7": [1e999, true, ""]}',
     ],
 )
 def test_anything_else_is_invalid(text: str) -> None:

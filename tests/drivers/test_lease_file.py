@@ -1,3 +1,6 @@
+import os
+from collections import UserDict
+from collections.abc import Callable, ItemsView
 from pathlib import Path
 
 import pytest
@@ -57,3 +60,53 @@ def test_a_folder_that_may_not_be_entered_is_told_once_each_time(tmp_path: Path)
     write(folder / "standings", _ONE)
 
     assert reader.news() == _ONE
+
+
+def _long(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 16 * 1024 * 1024 + 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, Path.mkdir, _long, lambda path: path.symlink_to("/dev/zero")],
+    ids=["pipe", "folder", "long", "link"],
+)
+def test_what_lies_in_the_place_of_the_file_is_neither_waited_for_nor_kept(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "standings"
+    make(path)
+    reader = LeaseReader(path)
+
+    with pytest.raises((Invalid, OSError), match=r"no plain file|symbolic links|Is a directory"):
+        reader.news()
+    assert reader.news() is None
+
+
+def test_a_link_is_not_followed_even_to_good_leases(tmp_path: Path) -> None:
+    path = tmp_path / "standings"
+    write(tmp_path / "others", _ONE)
+    path.symlink_to("others")
+
+    with pytest.raises(OSError, match="symbolic links"):
+        read(path)
+
+
+def test_nothing_is_written_through_a_link_that_is_put_meanwhile(tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.write_text("theirs")
+    others.chmod(0o600)
+
+    class Linking(UserDict[int, Standing]):
+        def items(self) -> ItemsView[int, Standing]:
+            (tmp_path / "standings.new").symlink_to(others)
+            return super().items()
+
+    with pytest.raises(FileExistsError):
+        write(tmp_path / "standings", Linking(_ONE))
+
+    assert others.read_text() == "theirs"
+    assert others.stat().st_mode & 0o777 == 0o600
+    write(tmp_path / "standings", _ONE)
+    assert read(tmp_path / "standings") == _ONE

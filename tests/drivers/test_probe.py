@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import IPv6Address
+from itertools import chain, repeat
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core.check import Target
 from wgctl.core.errors import Unavailable
 from wgctl.core.health import Verdict
-from wgctl.drivers.probe import Prober
+from wgctl.drivers.probe import Prober, final_status
 
 pytestmark = [
     pytest.mark.network,
@@ -163,8 +164,10 @@ def test_the_request_has_the_path_and_the_host_of_the_url(tunnel: Tunnel) -> Non
         ([b"HTTP/1.1 200 OK"], "no HTTP answer"),
         ([b"x" * 20_000], "no HTTP answer"),
         ([b"HTTP/1.1 100 Continue\r\n\r\n" * 1000], "no HTTP answer"),
+        ([b"HTTP/1.0 100\n\n" * 8, GOOD], "200"),
+        ([b"HTTP/1.0 100\n\n" * 9, GOOD], "no HTTP answer"),
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_only_an_answer_of_2xx_passes(tunnel: Tunnel, parts: list[bytes], said: str) -> None:
     host, machine = tunnel
@@ -172,6 +175,34 @@ def test_only_an_answer_of_2xx_passes(tunnel: Tunnel, parts: list[bytes], said: 
         verdict = probe(host, f"http://web.internal:{port}/")
 
     assert verdict == Verdict(said.isdecimal(), f"http {port}: {said}")
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 100\r\n"])
+def test_octets_that_trickle_keep_nobody_waiting_and_come_to_an_end(start: bytes) -> None:
+    """The next one waits already whenever one was taken, as asyncio gives it without a turn."""
+    octets = (bytes([octet]) for octet in chain(start, repeat(ord("x"))))
+    turns = 0
+    received_in = []
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def receive() -> bytes:
+        received_in.append(turns)
+        return next(octets)
+
+    async def read() -> int | None:
+        others = asyncio.create_task(take_turns())
+        try:
+            return await final_status(receive)
+        finally:
+            others.cancel()
+
+    assert asyncio.run(read()) is None
+    assert received_in == list(range(1, 65))
 
 
 def test_what_is_no_answer_is_not_waited_for(tunnel: Tunnel) -> None:

@@ -17,7 +17,7 @@ from wgctl.core.model import Gateway
 from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewPeer, PeerFacts, SealedTo
-from wgctl.store.org import NewCheckRow
+from wgctl.store.rows import NewCheckRow
 from wgctl.store.store import Store
 
 NOW = 1_800_000_000

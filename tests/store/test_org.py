@@ -17,7 +17,8 @@ from wgctl.services import network as networks
 from wgctl.services import org as orgs
 from wgctl.store import org as door_module
 from wgctl.store import tables
-from wgctl.store.org import NewMachineRow, NewPeerRow, OrgDoor
+from wgctl.store.org import OrgDoor
+from wgctl.store.rows import NewMachineRow, NewPeerRow
 from wgctl.store.store import Store
 
 _STATEMENTS = {"select", "insert", "update", "delete"}

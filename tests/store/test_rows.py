@@ -4,8 +4,7 @@ from peers.names import Label
 from tests.store.samples import CHECK, NOW, add_peer, key, register
 from wgctl.core.feed import Kind
 from wgctl.core.model import Check, Gateway, Machine, MachineState, Peer, Port, Protocol
-from wgctl.store.org import NewMachineRow, NewPeerRow
-from wgctl.store.rows import ports_as_json
+from wgctl.store.rows import NewMachineRow, NewPeerRow, ports_as_json
 from wgctl.store.store import Store
 
 _MACHINE = NewMachineRow(

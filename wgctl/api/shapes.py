@@ -14,7 +14,7 @@ from wgctl.services.machine import MachineFacts
 from wgctl.services.observe import Observations, RoleFacts
 from wgctl.services.org import OrgFacts
 from wgctl.services.peer import PeerFacts
-from wgctl.store.org import NewCheckRow
+from wgctl.store.rows import NewCheckRow
 
 __all__ = [
     "app_shape",

@@ -284,6 +284,8 @@ def parse(text: str | bytes) -> dict[int, Standing]:
         raise Invalid(f"leases: {error}, {expected}") from error
     if set(map(_kinds, found.values())) - {(float, bool, str)}:
         raise Invalid(f"leases: a field is of another type, {expected}")
+    if not all(math.isfinite(standing.ends_at) for standing in found.values()):
+        raise Invalid(f"leases: a time is no number, {expected}")
     return found
 
 

@@ -4,15 +4,20 @@ Each side sees whole files alone. It lies where nothing outlives a boot, as the 
 that it counts on does not; what it says is `wgctl.core.lease`.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_ISREG
 
+from wgctl.core.errors import Invalid
 from wgctl.core.lease import Standing, parse, render
 
 __all__ = ["LeaseReader", "read", "write"]
 
 _MODE = 0o640
 _FOLDER_MODE = 0o750
+# A lease takes some 80 bytes.
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def write(path: Path, standings: Mapping[int, Standing]) -> None:
@@ -24,8 +29,11 @@ def write(path: Path, standings: Mapping[int, Standing]) -> None:
     beside = path.with_name(f"{path.name}.new")
     # One that another user left half written could not be written to.
     beside.unlink(missing_ok=True)
-    beside.write_text(render(standings), encoding="ascii")
-    beside.chmod(_MODE)
+    said = render(standings)
+    # Not through a link that was put there since.
+    with beside.open("x", encoding="ascii") as opened:
+        os.fchmod(opened.fileno(), _MODE)
+        opened.write(said)
     # Not synced: a boot leaves none of it.
     beside.replace(path)
 
@@ -33,10 +41,15 @@ def write(path: Path, standings: Mapping[int, Standing]) -> None:
 def read(path: Path) -> dict[int, Standing]:
     """Return what the file at `path` says; nothing where there is none.
 
-    Raises Invalid for a file of something else, OSError for one that may not be read.
+    Raises Invalid for a file of something else or of more than 16 MiB, OSError for one that may not
+    be read, and for a link.
     """
     try:
-        return parse(path.read_bytes())
+        with open(path, "rb", opener=_open_plain) as opened:
+            found = os.fstat(opened.fileno())
+            if not S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+                raise Invalid(f"leases: {path} is no plain file of up to 16 MiB, as was expected")
+            return parse(opened.read(found.st_size))
     except FileNotFoundError:
         return {}
 
@@ -62,9 +75,14 @@ class LeaseReader:
     def _look(self) -> tuple[int | None, ...] | None:
         """Return what tells one file, or reason not to find it, from others; None: no file."""
         try:
-            found = self._path.stat()
+            found = self._path.lstat()
         except FileNotFoundError:
             return None
         except OSError as error:
             return (error.errno,)
         return (found.st_ino, found.st_mtime_ns)
+
+
+def _open_plain(path: str, flags: int) -> int:
+    """Open what may be anything, as its writer may be anybody: wait at no pipe, follow no link."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)

@@ -11,6 +11,8 @@ import errno
 import os
 import re
 import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from ipaddress import IPv6Address
 from types import MappingProxyType
 
@@ -19,7 +21,7 @@ from wgctl.core.check import Target
 from wgctl.core.errors import Unavailable
 from wgctl.core.health import Verdict
 
-__all__ = ["Prober"]
+__all__ = ["Prober", "final_status"]
 
 # Errors that a machine gives, or nobody at its address. All others are this host's own: no device,
 # no address, no route, our firewall (EPERM), too many open files. Those say nothing of the machine.
@@ -35,8 +37,11 @@ _THEIRS = MappingProxyType(
 )
 _MOST_BYTES = 16 * 1024
 _PART_BYTES = 4096
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+# Each part is a turn of the loop, however short the machine makes it: the first line of an answer
+# is 17 octets where it comes octet by octet.
+_MOST_PARTS = 64
+_MOST_INTERIMS = 8
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?")
 _GOOD = 2
 _INTERIM = 1
 _REQUEST = (
@@ -81,39 +86,64 @@ class Prober:
             return await _ask_page(opened, target, target.page.path)
 
 
+async def final_status(receive: Callable[[], Awaitable[bytes]]) -> int | None:
+    """Return the status of the HTTP answer that `receive` gives in parts, past those of 1xx.
+
+    None for what is no answer, is too long, or comes in too many parts; `receive` gives an empty
+    part at the end. Each octet is looked at once, and others have their turn before each part.
+    """
+    head, size = _Head(), 0
+    for _ in range(_MOST_PARTS):
+        # sock_recv gives what waits already without a turn for anybody else, nor for a timeout.
+        await asyncio.sleep(0)
+        part = await receive()
+        size += len(part)
+        try:
+            status = head.take(part)
+        except ValueError:
+            return None
+        if status is not None or not part or size >= _MOST_BYTES:
+            return status
+    return None
+
+
+class _Head:
+    """The lines before an answer's final status, as they come."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._interims = 0
+        self._within = False
+
+    def take(self, part: bytes) -> int | None:
+        """Return the final status once `part` ends its line; raises ValueError for no answer."""
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        for line in lines:
+            if self._within:
+                self._within = line not in {b"", b"\r"}
+                continue
+            status = _status(line)
+            if status // 100 != _INTERIM:
+                return status
+            self._within = True
+            self._interims += 1
+            if self._interims > _MOST_INTERIMS:
+                raise ValueError
+        return None
+
+
+def _status(line: bytes) -> int:
+    match = _STATUS.fullmatch(line)
+    if match is None:
+        raise ValueError
+    return int(match[1])
+
+
 async def _ask_page(opened: socket.socket, target: Target, path: str) -> Verdict:
     loop = asyncio.get_running_loop()
     await loop.sock_sendall(opened, _REQUEST.format(path, target.authority).encode())
-    head = b""
-    while len(head) < _MOST_BYTES:
-        part = await loop.sock_recv(opened, _PART_BYTES)
-        head += part
-        try:
-            status = _final_status(head)
-        except ValueError:
-            break
-        if status is not None:
-            good = status // 100 == _GOOD
-            return Verdict(good, f"{target.place}: {status}{'' if good else ', expected 2xx'}")
-        if not part:
-            break
-    return Verdict(passed=False, reason=f"{target.place}: no HTTP answer")
-
-
-def _final_status(head: bytes) -> int | None:
-    """Return the status of the answer that `head` begins, past those of 1xx before it.
-
-    None while it cannot be told. Raises ValueError for what is no answer.
-    """
-    while b"\n" in head:
-        match = _STATUS.match(head)
-        if match is None:
-            raise ValueError
-        status = int(match[1])
-        if status // 100 != _INTERIM:
-            return status
-        end = _HEAD_END.search(head)
-        if end is None:
-            return None
-        head = head[end.end() :]
-    return None
+    status = await final_status(partial(loop.sock_recv, opened, _PART_BYTES))
+    if status is None:
+        return Verdict(passed=False, reason=f"{target.place}: no HTTP answer")
+    good = status // 100 == _GOOD
+    return Verdict(good, f"{target.place}: {status}{'' if good else ', expected 2xx'}")

@@ -10,7 +10,8 @@ from ipaddress import IPv6Address
 from wgctl.core.errors import Conflict, Exhausted, NotFound
 from wgctl.core.model import App, Machine, Network, Peer
 from wgctl.services.machine import MachineFacts, NewMachine, row_of
-from wgctl.store.org import NewMachineRow, OrgDoor
+from wgctl.store.org import OrgDoor
+from wgctl.store.rows import NewMachineRow
 from wgctl.store.store import Store
 
 __all__ = ["MOST_OF_A_PEER", "announce", "end"]

@@ -10,7 +10,8 @@ from peers.names import Label
 from wgctl.core.errors import NotFound
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer, Port
 from wgctl.store.deployment import Deployment
-from wgctl.store.org import NewCheckRow, NewMachineRow, OrgDoor
+from wgctl.store.org import OrgDoor
+from wgctl.store.rows import NewCheckRow, NewMachineRow
 from wgctl.store.store import Store
 
 __all__ = [

@@ -12,7 +12,8 @@ from peers.seal import SealedKey
 from wgctl.core.errors import Conflict, Invalid, Unavailable
 from wgctl.core.model import OPERATOR, Gateway, Network, Peer
 from wgctl.store.deployment import Deployment
-from wgctl.store.org import NewPeerRow, OrgDoor
+from wgctl.store.org import OrgDoor
+from wgctl.store.rows import NewPeerRow
 from wgctl.store.store import Store
 
 __all__ = [

@@ -5,7 +5,7 @@ reads the syntax tree to prove it. Which org may be opened by whom is decided ab
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
@@ -31,64 +31,17 @@ from peers.addresses import FIRST_PEER, SERVICE_HOST, network_prefix
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
-from wgctl.core.check import Target
 from wgctl.core.errors import NotFound
 from wgctl.core.feed import Kind
-from wgctl.core.model import (
-    App,
-    Check,
-    Gateway,
-    Machine,
-    MachineState,
-    Network,
-    Org,
-    Peer,
-    Port,
-    Seal,
-)
+from wgctl.core.model import App, Check, Gateway, Machine, MachineState, Network, Org, Peer, Seal
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder
+from wgctl.store.rows import NewCheckRow, NewMachineRow, NewPeerRow
 from wgctl.store.unique import taken
 
-__all__ = ["NewCheckRow", "NewMachineRow", "NewPeerRow", "OrgDoor"]
+__all__ = ["OrgDoor"]
 
 _EVERYTHING = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class NewPeerRow:
-    """A peer before it has an id and an address."""
-
-    name: Label
-    owner: str
-    public_key: PublicKey
-    created_at: int
-    expires_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewMachineRow:
-    """A machine before it has an id; `lease_s` None: it has no lease."""
-
-    name: Label
-    region: Label
-    process_group: Label
-    ports: tuple[Port, ...]
-    metadata: dict[str, str]
-    created_at: int
-    lease_s: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewCheckRow:
-    """A check before it has an id and a machine."""
-
-    target: Target
-    interval_s: int
-    timeout_s: int
-    grace_s: int
-    rise: int
-    fall: int
 
 
 class OrgDoor:

@@ -1,9 +1,10 @@
-"""Rows of the tables as the values of `wgctl.core.model`, and the other way round.
+"""Rows of the tables as the values of `wgctl.core.model`, and those that are to become rows.
 
 Runs no statement: `deployment` and `org` do.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv6Network
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +32,9 @@ from wgctl.core.model import (
 )
 
 __all__ = [
+    "NewCheckRow",
+    "NewMachineRow",
+    "NewPeerRow",
     "app_of",
     "check_of",
     "gateway_of",
@@ -41,6 +45,42 @@ __all__ = [
     "ports_as_json",
     "seal_of",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class NewPeerRow:
+    """A peer before it has an id and an address."""
+
+    name: Label
+    owner: str
+    public_key: PublicKey
+    created_at: int
+    expires_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewMachineRow:
+    """A machine before it has an id; `lease_s` None: it has no lease."""
+
+    name: Label
+    region: Label
+    process_group: Label
+    ports: tuple[Port, ...]
+    metadata: dict[str, str]
+    created_at: int
+    lease_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCheckRow:
+    """A check before it has an id and a machine."""
+
+    target: Target
+    interval_s: int
+    timeout_s: int
+    grace_s: int
+    rise: int
+    fall: int
 
 
 def org_of(row: RowMapping) -> Org:
