@@ -51,7 +51,7 @@ def message(
         for line in lines or []:
             name, ttl, class_, type_, data = line.split(" ", 4)
             section.append(dns.rrset.from_text(name, int(ttl), class_, type_, data))
-    return made.to_wire()
+    return made.to_wire(max_size=65_535)
 
 
 def ours(address: bytes) -> bool:
@@ -297,6 +297,26 @@ def test_what_is_left_out_because_it_is_ours_is_told(type_: str, data: str) -> N
 
     assert len(passed_on(put_, public).answer) == 1
     assert (reply.rcode(), reply.answer, errors(reply)) == (dns.rcode.NOERROR, [], [15])
+
+
+def test_each_network_in_a_reply_is_looked_up_once_and_not_without_end() -> None:
+    put_ = question("x.example", "AAAA")
+    seen: list[bytes] = []
+
+    def whole(address: bytes) -> bool:
+        seen.append(address[:6])
+        return address[:4] == b"\xfd\xaa\0\0"
+
+    def answer(*addresses: str) -> Answer | Failure:
+        made = message(put_, *(f"x.example. 60 IN AAAA {one}" for one in addresses))
+        return read(made, put_, asked=asked(put_), ours=whole)
+
+    found = answer(*(f"fdaa:0:{one % 2 + 1}::{one}" for one in range(90)))
+    assert isinstance(found, Answer)
+    assert (found.answers.total, sorted(seen)) == (0, [b"\xfd\xaa\0\0\0\1", b"\xfd\xaa\0\0\0\2"])
+    seen.clear()
+    assert answer(*(f"fdab:0:{one}::1" for one in range(101))) == Failure(Fault.BROKEN)
+    assert len(seen) == 100
 
 
 def test_cd_comes_back_and_nobody_here_vouches_for_signatures() -> None:
