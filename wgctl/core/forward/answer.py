@@ -81,8 +81,9 @@ def read(
 ) -> Answer | Failure:
     """Return what `message` answers to `asked`, the octets that put `question`.
 
-    With `exact` the case of the name must be that of `asked`. Addresses of `ours` are left out: a
-    public name that has one would lead a browser into a network (DNS rebinding).
+    With `exact` the case of the name must be that of `asked`. Addresses of `ours` are left out, and
+    so is a chain to a name that no upstream may know, which the asker would follow by itself: a
+    public name that has either would lead a browser into a network (DNS rebinding).
     """
     if len(message) < _HEADER.size:
         return Failure(Fault.STRAY)
@@ -134,6 +135,8 @@ class _Reading:
         if rcode not in {Rcode.NOERROR, Rcode.NXDOMAIN}:
             return Failure(Fault.FAILED, error, rcode)
         name, kept, found = self._chain(_by_owner(answers))
+        if never_leaves(labels(name)):
+            return _blocked(kept)
         if found and rcode == Rcode.NXDOMAIN:
             raise Malformed
         proofs = self._authority(authority, name, found=found)
@@ -226,6 +229,13 @@ def _by_owner(records: list[Record]) -> _ByOwner:
         if one.class_ == Qclass.IN:
             found.setdefault(one.owner.lower(), []).append(one)
     return found
+
+
+def _blocked(kept: list[Record]) -> Answer:
+    """Return the answer for a name that leads to what is private."""
+    nothing = Section(0, b"", ())
+    ttl_s = min(_ttl_s(kept), _MOST_NEGATIVE_TTL_S)
+    return Answer(Rcode.NOERROR, nothing, nothing, ttl_s, ExtendedError.BLOCKED)
 
 
 def _hints(data: bytes) -> Iterator[bytes]:
