@@ -1,6 +1,7 @@
 """Names and records on the wire; dnspython packs what is read and reads what is packed."""
 
 import struct
+from typing import SupportsIndex, overload
 
 import dns.message
 import dns.rrset
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgctl.core.forward.sections import Malformed, Record, Writer, labels, read_records
+from wgctl.core.forward.sections import Malformed, Reader, Record, Writer, endings, labels
 
 QUESTION = b"\3www\7example\3com\0\0\1\0\1"
 HEADER = struct.pack("!6H", 1, 0x8180, 1, 0, 0, 0)
@@ -40,11 +41,12 @@ def message_of(lines: list[str]) -> bytes:
 
 def test_what_was_packed_by_others_is_packed_again_and_means_the_same() -> None:
     message = message_of(LINES)
-    records, end = read_records(message, START, total=len(LINES))
+    reader = Reader(message, START)
+    records = reader.section(len(LINES))
     section = Writer(QUESTION).section(records, most_ttl_s=3600)
     again = message[:START] + section.octets
 
-    assert end == len(message)
+    assert reader.end == len(message)
     assert dns.message.from_wire(again) == dns.message.from_wire(message)
     assert len(again) <= len(message) + len("other.example.") + len("txt.example.com.")
     for at, ttl_s in section.ttls:
@@ -52,7 +54,7 @@ def test_what_was_packed_by_others_is_packed_again_and_means_the_same() -> None:
 
 
 def test_the_second_section_may_point_into_the_first() -> None:
-    records, _ = read_records(message_of(LINES[:2]), START, total=2)
+    records = Reader(message_of(LINES[:2]), START).section(2)
     writer = Writer(QUESTION)
     first = writer.section(records[:1], most_ttl_s=10)
     second = writer.section(records[1:], most_ttl_s=10)
@@ -88,35 +90,80 @@ def tail(type_: int, length: int, *, ttl_s: int = 60) -> bytes:
 )
 def test_what_no_server_may_send_is_refused(octets: bytes) -> None:
     with pytest.raises(Malformed):
-        read_records(HEADER + QUESTION + octets, START, total=1)
+        Reader(HEADER + QUESTION + octets, START).section(1)
 
 
-def test_more_records_than_anybody_needs_are_refused() -> None:
-    record = b"\xc0\x0c" + tail(1, 4) + bytes(4)
+def test_more_records_than_anybody_needs_are_refused_wherever_they_stand() -> None:
+    message = HEADER + QUESTION + (b"\xc0\x0c" + tail(1, 4) + bytes(4)) * 301
+    reader = Reader(message, START)
+
+    assert [len(reader.section(100)) for _ in range(3)] == [100] * 3
+    with pytest.raises(Malformed):
+        reader.section(1)
+
+
+class Counted(bytes):
+    """Octets that count how often one of them is looked at."""
+
+    looks = 0
+
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> bytes: ...
+    def __getitem__(self, key: SupportsIndex | slice) -> int | bytes:
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+LONGEST = b"\1a" * 125 + b"\0"
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param([12] * 300, id="the same name"),
+        pytest.param([12 + 2 * (number % 125) for number in range(300)], id="its endings"),
+        pytest.param([260 - 2 * (number % 125) for number in range(300)], id="longer and longer"),
+    ],
+)
+def test_names_that_lead_into_one_another_are_read_once(at: list[int]) -> None:
+    records = [struct.pack("!H", 0xC000 | one) + tail(1, 4) + bytes(4) for one in at]
+    message = Counted(HEADER + LONGEST + QUESTION[-4:] + b"".join(records))
+    found = Reader(message, 12 + len(LONGEST) + 4).section(300)
+
+    assert [one.owner for one in found] == [LONGEST[one - 12 :] for one in at]
+    assert message.looks < 300 * 5 + 125 * 2
+
+
+def test_a_name_of_more_pointers_than_labels_is_refused() -> None:
+    pointers = b"".join(struct.pack("!H", 0xC000 | START + 11 + 2 * one) for one in range(300))
+    octets = b"\0" + tail(16, 600) + b"\xc0\x0c" + pointers[:-2]
+    last = struct.pack("!H", 0xC000 | START + 11 + 2 * 299) + tail(1, 4) + bytes(4)
 
     with pytest.raises(Malformed):
-        read_records(HEADER + QUESTION + record * 1001, START, total=1001)
-    assert len(read_records(HEADER + QUESTION + record * 1000, START, total=1000)[0]) == 1000
+        Reader(HEADER + QUESTION + octets + last, START).section(2)
 
 
 def test_a_ttl_with_the_highest_bit_is_none_at_all() -> None:
     """RFC 2181, section 8."""
     octets = HEADER + QUESTION + b"\xc0\x0c" + tail(1, 4, ttl_s=1 << 31) + bytes(4)
 
-    [record], _ = read_records(octets, START, total=1)
+    [record] = Reader(octets, START).section(1)
     assert record.ttl_s == 0
 
 
 @given(st.binary(max_size=120), st.integers(0, 5))
 def test_no_octets_make_it_raise_anything_else(octets: bytes, total: int) -> None:
+    reader = Reader(HEADER + QUESTION + octets, START)
     try:
-        records, end = read_records(HEADER + QUESTION + octets, START, total=total)
+        records = reader.section(total)
     except Malformed:
         return
     section = Writer(QUESTION).section(records, most_ttl_s=2**31 - 1)
-    again, _ = read_records(HEADER + QUESTION + section.octets, START, total=total)
+    again = Reader(HEADER + QUESTION + section.octets, START).section(total)
 
-    assert end <= START + len(octets)
+    assert reader.end <= START + len(octets)
     assert [lower(one) for one in again] == [lower(one) for one in records]
 
 
@@ -130,3 +177,8 @@ def lower(record: Record) -> Record:
 def test_labels_are_those_of_the_name() -> None:
     assert labels(QUESTION[:-4]) == (b"www", b"example", b"com")
     assert labels(b"\0") == ()
+
+
+def test_the_endings_of_a_name_are_itself_and_what_it_is_below() -> None:
+    assert endings(b"\1a\1b\0") == {b"\1a\1b\0", b"\1b\0", b"\0"}
+    assert endings(b"\0") == {b"\0"}

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -11,6 +11,7 @@ import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import pytest
 
 from peers.endpoint import Endpoint
@@ -272,6 +273,44 @@ def test_one_that_is_back_is_well_again() -> None:
             assert await told.get() == "no reply in time"
             up = True
             assert await told.get() is None
+            probes.cancel()
+
+    within_deadline(work)
+
+
+@pytest.mark.parametrize("rcode", ["FORMERR", "NOTIMP", "REFUSED"])
+def test_a_question_that_an_upstream_will_not_answer_does_not_make_it_ill(rcode: str) -> None:
+    """One member's ANY would take it from all."""
+    no = refusal(dns.rcode.from_text(rcode))
+
+    def script(asked: bytes) -> Sequence[bytes | Raw]:
+        is_any = dns.message.from_wire(asked).question[0].rdtype == dns.rdatatype.ANY
+        return no(asked) if is_any else [good(asked)]
+
+    async def work() -> None:
+        async with running(script) as (first, one), running(always) as (second, other):
+            upstreams = Upstreams([one, other])
+            assert addresses(await get(upstreams, query_for(type_="ANY"))) == ["192.0.2.1"]
+            assert (len(first.asked), len(second.asked)) == (1, 1)
+            assert addresses(await get(upstreams)) == ["192.0.2.1"]
+            assert (len(first.asked), len(second.asked)) == (2, 1)
+            upstreams.close()
+
+    within_deadline(work)
+
+
+def test_one_that_refuses_everything_is_found_out_by_a_probe() -> None:
+    async def work() -> None:
+        told = asyncio.Queue[str | None]()
+        async with running(refusal(dns.rcode.REFUSED)) as (_, upstream):
+            upstreams = Upstreams(
+                [upstream],
+                notify=lambda: told.put_nowait(upstreams.conditions()[0].reason),
+                pace=PACE,
+            )
+            probes = asyncio.create_task(upstreams.run())
+            assert (await get(upstreams)).rcode() == dns.rcode.SERVFAIL
+            assert await told.get() == "it replies REFUSED"
             probes.cancel()
 
     within_deadline(work)

@@ -12,14 +12,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from wgctl.core.forward.question import Question
-from wgctl.core.forward.sections import Malformed, Record, Section, Writer, labels, read_records
+from wgctl.core.forward.sections import Malformed, Reader, Record, Section, Writer, endings, labels
 from wgctl.core.names.special import never_leaves
 from wgctl.core.wire import ExtendedError, Qclass, Qtype, Rcode, Records, Reply
 
 __all__ = ["Answer", "Failure", "Fault", "Ours", "read", "reply_of"]
 
 Ours = Callable[[bytes], bool]
-"""Whether these 16 octets are an address of a network of ours."""
+"""Whether these 16 octets are an address of a network of ours, as all of their /48 then are."""
 
 _HEADER = struct.Struct("!6H")
 _TAIL_BYTES = 4
@@ -28,6 +28,8 @@ _OPCODE_MASK, _RCODE_MASK = 0x7800, 0x000F
 
 # As Unbound: a chain that is longer is a fault of its zone.
 _MAX_CHAIN = 12
+# Each costs a look into the database; hints of one record can name 4,000.
+_NETWORK_BYTES, _MAX_NETWORKS = 6, 100
 _MOST_TTL_S = 86_400
 # RFC 2308, section 5: one to three hours have been found to work well.
 _MOST_NEGATIVE_TTL_S = 3_600
@@ -42,6 +44,8 @@ _OPTION = struct.Struct("!HH")
 _EDE = 15
 _HINTING = frozenset({64, 65})  # SVCB, HTTPS
 _IPV6_HINT, _PRIORITY_BYTES, _ADDRESS_BYTES = 6, 2, 16
+
+_ByOwner = dict[bytes, list[Record]]
 
 
 class Fault(StrEnum):
@@ -77,8 +81,9 @@ def read(
 ) -> Answer | Failure:
     """Return what `message` answers to `asked`, the octets that put `question`.
 
-    With `exact` the case of the name must be that of `asked`. Addresses of `ours` are left out: a
-    public name that has one would lead a browser into a network (DNS rebinding).
+    With `exact` the case of the name must be that of `asked`. Addresses of `ours` are left out, and
+    so is a chain to a name that no upstream may know, which the asker would follow by itself: a
+    public name that has either would lead a browser into a network (DNS rebinding).
     """
     if len(message) < _HEADER.size:
         return Failure(Fault.STRAY)
@@ -120,20 +125,21 @@ class _Reading:
         self._question = question
         self._flags = flags
         self._ours = ours
+        self._networks: dict[bytes, bool] = {}
 
     def answer(self, message: bytes, start: int, counts: Sequence[int]) -> Answer | Failure:
-        answers, at = read_records(message, start, total=counts[0])
-        authority, at = read_records(message, at, total=counts[1])
-        additional, _ = read_records(message, at, total=counts[2])
+        reader = Reader(message, start)
+        answers, authority, additional = map(reader.section, counts)
         rcode, error = _opt(additional)
         rcode |= self._flags & _RCODE_MASK
         if rcode not in {Rcode.NOERROR, Rcode.NXDOMAIN}:
             return Failure(Fault.FAILED, error, rcode)
-        chain, kept = self._chain([one for one in answers if one.class_ == Qclass.IN])
-        found = any(self._is_asked(one) and one.owner.lower() == chain[-1] for one in kept)
+        name, kept, found = self._chain(_by_owner(answers))
+        if never_leaves(labels(name)):
+            return _blocked(kept)
         if found and rcode == Rcode.NXDOMAIN:
             raise Malformed
-        proofs = self._authority(authority, chain[-1], found=found)
+        proofs = self._authority(authority, name, found=found)
         is_soa = any(one.type == Qtype.SOA for one in proofs)
         if not (found or is_soa or self._flags & _RA) and _refers(authority):
             raise Malformed  # A server that knows others, and not a resolver.
@@ -153,33 +159,36 @@ class _Reading:
     def _is_asked(self, record: Record) -> bool:
         return self._question.type in {record.type, Qtype.ANY}
 
-    def _chain(self, records: list[Record]) -> tuple[list[bytes], list[Record]]:
-        """Return the names from the one asked to the last, and the records that lead along them."""
+    def _chain(self, records: _ByOwner) -> tuple[bytes, list[Record], bool]:
+        """Return the last name that the one asked leads to, the records along the way to it.
+
+        And whether what was asked is among them.
+        """
         chain = [self._question.name]
         kept: list[Record] = []
         while True:
-            here = [one for one in records if one.owner.lower() == chain[-1]]
+            here = records.get(chain[-1], [])
             asked = [one for one in here if self._is_asked(one)]
             alias = [one for one in here if one.type == _CNAME][:1]
             kept += self._synthesised(records, chain[-1]) if alias and not asked else []
             chosen = asked or alias
             kept += [*chosen, *self._signatures(here, {one.type for one in chosen})]
             if asked or not alias:
-                return chain, kept
+                return chain[-1], kept, bool(asked)
             target = alias[0].names[0].lower()
             if target in chain or len(chain) >= _MAX_CHAIN:
                 raise Malformed
             chain.append(target)
             if never_leaves(labels(target)):
-                return chain, kept
+                return target, kept, False
 
-    def _synthesised(self, records: list[Record], name: bytes) -> list[Record]:
+    def _synthesised(self, records: _ByOwner, name: bytes) -> list[Record]:
         """Return the DNAME that the alias at `name` was made from (RFC 6672), if it came along."""
-        above = [one for one in records if one.type in {_DNAME, _RRSIG} and _below(name, one.owner)]
-        names = [one for one in above if one.type == _DNAME][:1]
-        owners = {one.owner.lower() for one in names}
-        beside = [one for one in above if one.owner.lower() in owners]
-        return names + self._signatures(beside, {_DNAME})
+        for owner in records.keys() & (endings(name) - {name}):
+            names = [one for one in records[owner] if one.type == _DNAME][:1]
+            if names:
+                return names + self._signatures(records[owner], {_DNAME})
+        return []
 
     def _signatures(self, records: list[Record], types: set[int]) -> list[Record]:
         """Return the signatures of `types`, if they were asked for and not as records."""
@@ -189,7 +198,8 @@ class _Reading:
 
     def _authority(self, records: list[Record], name: bytes, *, found: bool) -> list[Record]:
         """Return what denies records at `name`, or that a wildcard covers a name more closely."""
-        zones = [one for one in records if one.type == Qtype.SOA and _within(name, one.owner)][:1]
+        above = endings(name)
+        zones = [one for one in records if one.type == Qtype.SOA and one.owner.lower() in above][:1]
         if not zones and not found:
             return []
         kept = [] if found else [_negative(zone) for zone in zones]
@@ -200,8 +210,32 @@ class _Reading:
 
     def _is_ours(self, record: Record) -> bool:
         if record.type == Qtype.AAAA:
-            return self._ours(record.fixed)
-        return record.type in _HINTING and any(map(self._ours, _hints(record.fixed)))
+            return self._is_our_address(record.fixed)
+        return record.type in _HINTING and any(map(self._is_our_address, _hints(record.fixed)))
+
+    def _is_our_address(self, address: bytes) -> bool:
+        network = address[:_NETWORK_BYTES]
+        if network not in self._networks:
+            if len(self._networks) >= _MAX_NETWORKS:
+                raise Malformed
+            self._networks[network] = self._ours(address)
+        return self._networks[network]
+
+
+def _by_owner(records: list[Record]) -> _ByOwner:
+    """Return those of class IN by their owners in lower case."""
+    found: _ByOwner = {}
+    for one in records:
+        if one.class_ == Qclass.IN:
+            found.setdefault(one.owner.lower(), []).append(one)
+    return found
+
+
+def _blocked(kept: list[Record]) -> Answer:
+    """Return the answer for a name that leads to what is private."""
+    nothing = Section(0, b"", ())
+    ttl_s = min(_ttl_s(kept), _MOST_NEGATIVE_TTL_S)
+    return Answer(Rcode.NOERROR, nothing, nothing, ttl_s, ExtendedError.BLOCKED)
 
 
 def _hints(data: bytes) -> Iterator[bytes]:
@@ -247,20 +281,6 @@ def _same(one: bytes, other: bytes) -> bool:
 
 def _refers(authority: list[Record]) -> bool:
     return any(one.type == Qtype.NS for one in authority)
-
-
-def _within(name: bytes, zone: bytes) -> bool:
-    return name == zone.lower() or _below(name, zone)
-
-
-def _below(name: bytes, zone: bytes) -> bool:
-    """Whether `name`, in lower case, is below `zone`: both end at the same label."""
-    lowered, at = zone.lower(), 0
-    while name[at]:
-        at += 1 + name[at]
-        if name[at:] == lowered:
-            return True
-    return False
 
 
 def _covered(signature: Record) -> int:

@@ -93,6 +93,7 @@ class Upstreams:
         self._flying = Load(in_all=_FLIGHTS, of_network=_FLIGHTS_OF_NETWORK)
         self._waiting = Load(in_all=_WAITERS, of_network=_WAITERS_OF_NETWORK)
         self._ailing = asyncio.Event()
+        self._doubted: set[Upstream] = set()
         self._turnstile = Turnstile()
 
     def __bool__(self) -> bool:
@@ -117,10 +118,11 @@ class Upstreams:
         return self._later(_Outlook(query, question, asker.stream), asker, found)
 
     async def run(self) -> Never:
-        """Ask upstreams that have failed whether they are back, until cancelled."""
+        """Ask upstreams that have failed or are in doubt how they do, until cancelled."""
         while True:
             self._ailing.clear()
-            due = self._health.due(now=self._clock())
+            due = self._doubted.union(self._health.due(now=self._clock()))
+            self._doubted.clear()
             await asyncio.gather(*map(self._probe, due))
             next_at = self._health.next_probe_at()
             try:
@@ -239,10 +241,14 @@ class Upstreams:
             return Failure(Fault.FAILED)
         if flight.looped:
             self._failed(upstream, "it sends our questions back to us", asked_at)
-        elif isinstance(outcome, Failure) and outcome.rcode in _USELESS:
+        elif not isinstance(outcome, Failure) or outcome.rcode not in _USELESS:
+            self._worked(upstream)
+        elif question == LIVELY:
             self._failed(upstream, f"it replies {Rcode(outcome.rcode).name}", asked_at)
         else:
-            self._worked(upstream)
+            # The question may be at fault (1.1.1.1 has NOTIMP for ANY), which a probe tells.
+            self._doubted.add(upstream)
+            self._ailing.set()
         return outcome
 
     async def _probe(self, upstream: Upstream) -> None:
