@@ -17,6 +17,8 @@ from wgctl.core.model import MachineState
 from wgctl.core.schema import Lease, Machine, SelfReply
 
 _PEER = IPv6Address("fdaa:0:1:10::2")
+_ELSEWHERE = IPv6Address("fdaa:0:2:10::2")
+_PEERS = {*(_PEER + number for number in range(3)), _ELSEWHERE}
 _SERVER = "fdaa:0:1::3"
 _HEADERS = {"host": HOST, "wgctl-request": "1", "content-type": "application/json"}
 _NEW = json.dumps({"app": "web", "name": "one", "holder": "0" * 32})
@@ -67,7 +69,7 @@ class _Desk:
 
 def _app(desk: _Desk | None = None, *, clock: Callable[[], float] = lambda: 0.0) -> FastAPI:
     return internal_app(
-        lambda address: _REPLY if address == _PEER else None, (desk or _Desk()).desk, clock=clock
+        lambda address: _REPLY if address in _PEERS else None, (desk or _Desk()).desk, clock=clock
     )
 
 
@@ -232,3 +234,24 @@ def test_a_peer_that_asks_too_often_waits_and_holds_up_nobody() -> None:
     assert statuses == [201] * 75 + [503]
     now = 1.0
     assert _ask(app=app).status_code == 200
+
+
+def test_the_peers_of_a_network_announce_no_more_together_than_it_may() -> None:
+    """Each is a commit of the controller, which other networks need too."""
+    now = 0.0
+    app = _app(clock=lambda: now)
+
+    def announce(client: IPv6Address, server: str = _SERVER) -> int:
+        path = "/v1/machines"
+        response = _ask(
+            path, method="POST", content=_NEW, client=str(client), server=server, app=app
+        )
+        return response.status_code
+
+    statuses = [announce(_PEER + number) for number in range(3) for _ in range(51)]
+
+    assert statuses == [201] * 150 + [503] * 3
+    assert announce(_ELSEWHERE, "fdaa:0:2::3") == 201
+    assert _ask(client=str(_PEER + 2), app=app).status_code == 200
+    now = 1.0
+    assert [announce(_PEER) for _ in range(6)] == [201] * 5 + [503]

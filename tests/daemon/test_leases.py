@@ -16,7 +16,7 @@ from wgctl.client.node import Node
 from wgctl.core.errors import Conflict, Denied, NotFound, Unavailable
 from wgctl.core.feed import Delete, Kind
 from wgctl.core.lease import Standing
-from wgctl.core.lease_schema import NewLease, Renewal
+from wgctl.core.lease_schema import Announced, Announcement, NewLease, Renewal
 from wgctl.core.schema import SelfReply
 from wgctl.daemon.follow import Changes
 from wgctl.daemon.leases import Leases
@@ -87,6 +87,21 @@ class Scene:
         async with asyncio.timeout(20):
             while not check():  # noqa: ASYNC110  # a file and a store have no event
                 await asyncio.sleep(0.02)
+
+
+class FullController(Node):
+    """Notes who announces, lets nobody go on before `ready`, and has no room."""
+
+    def __init__(self, socket: Path) -> None:
+        """Begin with nobody heard; nothing is at `socket`."""
+        super().__init__(socket)
+        self.heard: list[str] = []
+        self.ready = asyncio.Event()
+
+    async def announce(self, said: Announcement) -> Announced:
+        self.heard.append(said.org)
+        await self.ready.wait()
+        raise Conflict("no room")
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +216,26 @@ def test_a_peer_that_is_not_in_the_copy_is_denied(scene: Scene) -> None:
 
     with pytest.raises(Denied):
         scene.leases.renew(stranger, "one", Renewal(holder=HOLDER))
+
+
+def test_no_network_waits_for_more_than_one_announcement_of_another(scene: Scene) -> None:
+    other = samples.add_peer(scene.store, "globex", 2).peer
+    elsewhere = SelfReply(org="globex", network="default", peer=other.name, address=other.address)
+    scene.follow()
+    node = FullController(scene.socket)
+    leases = Leases(scene.copy, node=node, path=scene.file, clock=lambda: scene.now)
+
+    async def live() -> None:
+        async with asyncio.TaskGroup() as all_at_once:
+
+            async def announce(asker: SelfReply) -> None:
+                with pytest.raises(Conflict, match="no room"):
+                    await leases.announce(asker, NEW)
+
+            for asker in [scene.asker] * 4 + [elsewhere]:
+                all_at_once.create_task(announce(asker))
+            await scene.until(lambda: node.heard != [])
+            node.ready.set()
+
+    asyncio.run(live())
+    assert node.heard == ["acme", "globex", "acme", "acme", "acme"]

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from ipaddress import IPv6Address, IPv6Network
+from itertools import count
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 
@@ -33,6 +34,7 @@ from wgctl.core.lease import Standing
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer
 from wgctl.core.region import Vantage
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
+from wgctl.core.view import View
 from wgctl.core.wire import Qtype
 from wgctl.daemon.follow import Changes
 from wgctl.daemon.resolver import Answers, Views
@@ -321,6 +323,36 @@ def test_a_machine_that_was_heard_of_late_is_back(copy: Copy) -> None:
     views.hear({1: Standing(31.0, healthy=True, holder="")})
 
     assert [*seen, answered()] == [{5}, set(), {5}]
+
+
+def test_a_view_that_takes_long_to_build_is_not_built_for_every_word_on_health(copy: Copy) -> None:
+    """A peer may say so 4 times a second; each time all other networks would wait."""
+    passed = 0.0
+    copy.write([put(replace(MACHINE, lease_s=15))], epoch="e", revision=2)
+    timer = count(0, 0.25)  # Each build seems to take as long: it is good for 5 s.
+    views = Views(copy, now=lambda: NOW, clock=lambda: passed, timer=lambda: next(timer))
+
+    def seen() -> View | None:
+        return views.of(ACME.prefix.network_address.packed[:6])
+
+    def flip(*, healthy: bool) -> None:
+        views.hear({1: Standing(15.0, healthy=healthy, holder="")})
+        views.leave_out(ACME.id, frozenset() if healthy else frozenset({1}))
+
+    first = seen()
+    for passed in (0.5, 1.0, 4.9):  # the clock reads it
+        flip(healthy=passed != 1.0)
+        assert seen() is first
+    passed = 5.0
+    second = seen()
+    assert second is not first
+    views.hear({1: Standing(passed, healthy=True, holder="")})
+    ended = seen()
+    assert ended is not second
+    passed = 11.0
+    assert seen() is ended
+    flip(healthy=False)
+    assert seen() is not ended
 
 
 def test_a_clock_that_is_set_back_keeps_nobody(copy: Copy) -> None:

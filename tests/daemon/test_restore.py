@@ -17,14 +17,15 @@ from tests.store.limits import limited
 from tests.store.samples import add_peer, key, to_first_schema
 from wgctl.client.api import Client
 from wgctl.core import settings as core_settings
-from wgctl.core.errors import Conflict, Unavailable
+from wgctl.core.errors import Conflict, Denied, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.schema import NewPeer
 from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, Settings
-from wgctl.daemon.backup import back_up
+from wgctl.daemon.backup import back_up, copy_stopped_store
 from wgctl.daemon.initialise import init
 from wgctl.daemon.locks import only_one
 from wgctl.daemon.restore import RestoreReport, drafted
+from wgctl.daemon.succession import succeed
 from wgctl.drivers import archive
 from wgctl.services import org
 from wgctl.store import snapshot
@@ -495,3 +496,28 @@ def _execute(path: Path, *statements: str) -> None:
         connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+@pytest.mark.parametrize("target", ["no database", None])
+def test_a_link_that_the_role_made_is_followed_nowhere(
+    config: Path, file: Path, target: str | None
+) -> None:
+    """A role that was taken over must not choose what root reads, or writes over."""
+    store, victim = _path(config), config.with_name("victim")
+    store.unlink()
+    store.symlink_to(victim)
+    os.chown(store, 12_345, 12_345, follow_symlinks=False)
+    if target is not None:
+        victim.write_text(target)
+    before = {path.name for path in config.parent.iterdir()}
+
+    for work in (
+        lambda: _restore(config, file),
+        lambda: copy_stopped_store(_settings(config), config.with_name("copy")),
+        lambda: succeed(config, store, standing=("", 0), now=_NOW),
+    ):
+        with pytest.raises(Denied, match="link that user 12345 made"):
+            work()
+    assert {path.name for path in config.parent.iterdir()} == before
+    assert target is None or victim.read_text() == target

@@ -7,8 +7,15 @@ import pytest
 
 from tests.drivers.mounts import in_private_mounts, mount_small
 from tests.drivers.syncing import synced
-from wgctl.core.errors import Invalid, Unavailable
-from wgctl.drivers.files import draft_of, new_whole_file, place, sync_folder
+from wgctl.core.errors import Denied, Invalid, Unavailable
+from wgctl.drivers.files import (
+    draft_of,
+    led_to,
+    new_whole_file,
+    open_itself,
+    place,
+    sync_folder,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 
@@ -191,3 +198,45 @@ def test_what_is_placed_belongs_to_whoever_has_the_folder(tmp_path: Path) -> Non
     place(tmp_path / "source", tmp_path / "role" / "target", mode=0o600)
 
     assert (tmp_path / "role" / "target").stat().st_uid == 12_345
+
+
+def test_links_of_ours_lead_to_the_file(tmp_path: Path) -> None:
+    first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "file"
+    first.symlink_to("second")
+    second.symlink_to(file)
+
+    assert led_to(first) == file
+    file.touch()
+    assert led_to(first) == led_to(file) == file
+    file.unlink()
+    file.symlink_to(first)
+    with pytest.raises(Denied, match="more than 40 links"):
+        led_to(first)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+@pytest.mark.parametrize("first_is_roots", [True, False])
+def test_a_link_of_somebody_else_s_leads_nowhere(tmp_path: Path, first_is_roots: bool) -> None:  # noqa: FBT001
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.symlink_to(second)
+    second.symlink_to(tmp_path / "file")
+    os.chown(second if first_is_roots else first, 12_345, 12_345, follow_symlinks=False)
+
+    with pytest.raises(Denied, match="user 12345"):
+        led_to(first)
+
+
+def test_what_is_no_file_itself_is_not_read(tmp_path: Path) -> None:
+    secret, link, pipe = tmp_path / "secret", tmp_path / "link", tmp_path / "pipe"
+    secret.write_text("a secret")
+    link.symlink_to(secret)
+    os.mkfifo(pipe)
+
+    for path in (link, pipe, tmp_path):
+        with pytest.raises(OSError, match=r"link|regular"):
+            open_itself(path)
+        with pytest.raises(OSError, match=r"link|regular"):
+            place(path, tmp_path / "copy", mode=0o600)
+    assert {path.name for path in tmp_path.iterdir()} == {"secret", "link", "pipe"}
+    with open_itself(secret) as file:
+        assert file.read() == b"a secret"

@@ -42,6 +42,10 @@ _PER_S = 40.0
 _AT_ONCE = 600.0
 _ANNOUNCE_COST = 8.0
 
+# What the peers of one network may announce together: the controller's commits are everybody's.
+_ANNOUNCED_PER_S = 5.0
+_ANNOUNCED_AT_ONCE = 150.0
+
 Identify = Callable[[IPv6Address], SelfReply | None]
 """Who the peer at an address is; None if it is none."""
 
@@ -69,6 +73,7 @@ def internal_app(
         desk=desk,
         clock=clock,
         pace=Pace(per_s=_PER_S, burst=_AT_ONCE),
+        announcements=Pace(per_s=_ANNOUNCED_PER_S, burst=_ANNOUNCED_AT_ONCE),
     )
     app.add_middleware(_Sized)
     return app
@@ -113,11 +118,17 @@ def _addresses(request: Request) -> tuple[IPv6Address, IPv6Address]:
 
 
 def _admit(request: Request, source: IPv6Address) -> None:
-    """Raise Unavailable for a peer that asks too often."""
+    """Raise Unavailable for a peer that asks too often, or whose network announces too much."""
     pace: Pace = request.app.state.pace
-    cost = _ANNOUNCE_COST if request.method == "POST" else 1.0
-    if not pace.admit(source, now=request.app.state.clock(), cost=cost):
+    announcements: Pace = request.app.state.announcements
+    now, announces = request.app.state.clock(), request.method == "POST"
+    if not pace.admit(source, now=now, cost=_ANNOUNCE_COST if announces else 1.0):
         raise Unavailable(f"this peer asks more than {_PER_S:.0f} times a second: ask again later")
+    if announces and not announcements.admit(prefix_of(source), now=now):
+        raise Unavailable(
+            f"this network announces more than {_ANNOUNCED_PER_S:.0f} machines a second: "
+            "ask again later"
+        )
 
 
 async def _desk(request: Request) -> Desk:

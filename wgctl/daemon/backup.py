@@ -23,6 +23,7 @@ from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.locks import only_one
 from wgctl.drivers import archive
+from wgctl.drivers.files import led_to, open_itself
 from wgctl.store import snapshot
 
 __all__ = ["BackupReport", "back_up", "copy_stopped_store", "copy_store"]
@@ -85,10 +86,10 @@ def copy_stopped_store(settings: Settings, into: Path) -> None:
 
     The store's own files are not opened: of a damaged one, SQLite throws the log away, and with it
     what somebody might still read. Raises Unavailable when it cannot be read or the copy not
-    written, `snapshot.Damaged` when it is damaged.
+    written, `snapshot.Damaged` when it is damaged, Denied as `led_to`.
     """
     # What SQLite puts beside a store is where the file itself is, not where a link to it is.
-    store = (settings.role_dir(Role.CONTROLLER) / STORE_NAME).resolve()
+    store = led_to(settings.role_dir(Role.CONTROLLER) / STORE_NAME)
     with tempfile.TemporaryDirectory(prefix="wgctl-copy-", dir=into.parent) as name:
         copy = Path(name) / STORE_NAME
         for suffix in ("", "-wal", "-journal"):
@@ -113,7 +114,8 @@ def _held(folder: Path, unanswered: Unavailable) -> Iterator[None]:
 
 def _copy(file: Path, into: Path) -> None:
     try:
-        shutil.copyfile(file, into)
+        with open_itself(file) as theirs, into.open("xb") as ours:
+            shutil.copyfileobj(theirs, ours)
     except PermissionError as error:
         raise Denied(f"no permission to read {file}: be root") from error
     except OSError as error:

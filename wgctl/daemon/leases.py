@@ -7,9 +7,10 @@ Until when a lease lasts is `wgctl.core.lease`.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Never
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -65,6 +66,7 @@ class Leases:
         self._changed.set()
         # What is told to have ended must not begin anew meanwhile.
         self._asking = asyncio.Lock()
+        self._announcing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._reported_at = -_REPORT_S
         self._reported = False
 
@@ -86,7 +88,7 @@ class Leases:
             address=asker.address,
             machine=new,
         )
-        async with self._turn():
+        async with self._turn(peer.network_id):
             announced = await self._node.announce(said)
             term = Term(announced.machine_id, peer.org_id, peer.id, new.name, new.ttl_s)
             self._book.start(term, holder=new.holder, healthy=new.healthy, now=self._clock())
@@ -142,17 +144,20 @@ class Leases:
             await asyncio.sleep(_TICK_S)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait for those who ask the controller just now; raises Unavailable when they are many."""
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await self._asking.acquire()
-        except TimeoutError:
-            raise Unavailable("the controller is slow: ask again later") from None
-        try:
+    async def _turn(self, network_id: int) -> AsyncIterator[None]:
+        """Wait for those who ask the controller just now; raises Unavailable when they are many.
+
+        Of each network no more than one is among them: the rest wait for their own network's.
+        """
+        of_network = self._announcing.setdefault(network_id, asyncio.Lock())
+        async with AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await turn.enter_async_context(of_network)
+                    await turn.enter_async_context(self._asking)
+            except TimeoutError:
+                raise Unavailable("the controller is slow: ask again later") from None
             yield
-        finally:
-            self._asking.release()
 
     def _write(self) -> None:
         try:

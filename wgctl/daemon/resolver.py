@@ -5,6 +5,7 @@ upstreams; it answers from its copy whether the controller runs or not.
 """
 
 import asyncio
+import math
 import os
 import random
 import socket
@@ -53,6 +54,11 @@ _REST_BYTES = 10
 _TURN_BITS = 32
 _HEAR_S = 0.25
 
+# Peers say how healthy their machines are, as often as they like: what a view costs them bounds
+# how often it is built for that. A rest that nobody would notice is none.
+_REST = 20
+_NOTICED_S = 0.05
+
 _log = structlog.get_logger()
 
 
@@ -84,13 +90,16 @@ class Views:
         now: Callable[[], int],
         here: Vantage = NOWHERE,
         clock: Callable[[], float] = time.monotonic,
+        timer: Callable[[], float] = time.thread_time,
     ) -> None:
         """Build views from `copy`, as seen from `here`.
 
-        `now` gives seconds since 1970, `clock` those that leases are counted in.
+        `now` gives seconds since 1970, `clock` those that leases are counted in, `timer` those
+        that it takes to build a view.
         """
         self._copy = copy
         self._clock = clock
+        self._timer = timer
         self._heard = Heard()
         self._now = now
         self._here = here
@@ -100,6 +109,8 @@ class Views:
     def of(self, network: bytes) -> View | None:
         """Return the view of the network whose /48 begins with these 6 octets, or None."""
         built = self._built.get(network)
+        if built is not None and self._clock() >= built.ill_from:
+            built = None
         if built is not None and not built.expired(now=self._now()):
             return built.view
         self._built.pop(network, None)
@@ -118,18 +129,28 @@ class Views:
                 del self._built[network]
 
     def leave_out(self, network_id: int, failing: frozenset[int]) -> None:
-        """Take those of the network's machines that have these ids for failing, and no others."""
+        """Take those of the network's machines that have these ids for failing, and no others.
+
+        A view that took long to build is kept for a while first.
+        """
         self._failing[network_id] = failing
         if not failing:
             del self._failing[network_id]
         for key in [k for k, built in self._built.items() if built.view.network.id == network_id]:
-            del self._built[key]
+            self._built[key] = self._built[key].ill()
 
     def hear(self, standings: Mapping[int, Standing]) -> None:
-        """Take how leases stand; drop the views of machines that come, go or fall ill by it."""
+        """Take how leases stand; drop the views of machines that come, go or fall ill by it.
+
+        Of those where none comes or goes, one that took long to build is kept for a while first.
+        """
         changed = {(Kind.MACHINE, id_) for id_ in self._heard.take(standings, now=self._clock())}
         for network in [key for key, built in self._built.items() if built.rows & changed]:
-            del self._built[network]
+            built = self._built[network]
+            if _lasting(self._left(built.leased)) == built.lasting:
+                self._built[network] = built.ill()
+            else:
+                del self._built[network]
 
     def _prolonged(self, built: "_Built") -> "_Built | None":
         """Return `built` for as long as it is right since leases were renewed."""
@@ -147,34 +168,46 @@ class Views:
         row = self._copy.network_of(prefix)
         if row is None:
             return None
+        started_at = self._timer()
         peers, apps, machines = self._copy.network_rows(row.id)
         now = self._now()
         leased = tuple(machine for machine in machines if machine.lease_s is not None)
+        left = self._left(leased)
         failing = self._failing.get(row.id, frozenset()) | self._heard.failing(leased)
         view = build(
             *(row, peers, apps, machines),
             now=now,
             here=self._here,
             failing=failing,
-            leases=self._left(leased),
+            leases=left,
         )
         rows = {(Kind.PEER, peer.id) for peer in peers}
         rows |= {(Kind.APP, app.id) for app in apps}
         rows |= {(Kind.MACHINE, machine.id) for machine in machines}
-        return _Built(view, frozenset(rows), leased, now)
+        rest_s = _REST * (self._timer() - started_at)
+        rests_until = self._clock() + (rest_s if rest_s >= _NOTICED_S else 0.0)
+        return _Built(view, frozenset(rows), leased, _lasting(left), now, rests_until)
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
     """A view and the rows that went into it: a delete of the feed names no more than a row.
 
-    `leased` are the machines that have a lease, `since` is when the view was right.
+    `leased` are the machines that have a lease, `lasting` those of them whose lease had not ended,
+    `since` is when the view was right. By the clock of leases, it is not built anew for health
+    before `rests_until`, and is wrong from `ill_from` on.
     """
 
     view: View
     rows: frozenset[tuple[Kind, int]]
     leased: tuple[Machine, ...]
+    lasting: frozenset[int]
     since: int
+    rests_until: float
+    ill_from: float = math.inf
+
+    def ill(self) -> "_Built":
+        return replace(self, ill_from=self.rests_until)
 
     def expired(self, *, now: int) -> bool:
         # A clock that was set back must not keep what has an end.
@@ -192,6 +225,10 @@ class _Built:
                 return getattr(row, "network_id", None) == network_id
             case Delete(kind, id_):
                 return (kind, id_) in self.rows
+
+
+def _lasting(left: Mapping[int, int]) -> frozenset[int]:
+    return frozenset(id_ for id_, left_s in left.items() if left_s > 0)
 
 
 class Answers:

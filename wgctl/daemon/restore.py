@@ -31,7 +31,7 @@ from wgctl.daemon.locks import only_one
 from wgctl.daemon.succession import succeed
 from wgctl.daemon.unpack import Opened, open_store, unpack
 from wgctl.drivers import archive
-from wgctl.drivers.files import place, sync_folder
+from wgctl.drivers.files import led_to, place, sync_folder
 from wgctl.services.compare import Difference, differences
 from wgctl.store import snapshot
 from wgctl.store.marks import begin_anew
@@ -119,7 +119,7 @@ class Draft:
             epoch, revision = self._begin_anew(now=now)
             created_config = self._place_what_is_missing()
             if self.running is not None:
-                snapshot.settle(store.resolve())
+                snapshot.settle(led_to(store))
             kept = succeed(self.folder / archive.STORE, store, standing=(epoch, revision), now=now)
         return RestoreReport(
             cut=self.found.lineage.marks.revision,
@@ -263,7 +263,7 @@ def _write(path: Path, text: str) -> None:
 
 def _is_there(store: Path) -> bool:
     try:
-        return store.exists()
+        return led_to(store).exists()
     except PermissionError as error:
         raise Denied(f"no permission to look into {store.parent}: be root") from error
 

@@ -4,13 +4,14 @@ All that takes room is written and on the disk before anything is changed, and t
 rename. Which store it is to be, and whether it may, is `wgctl.daemon.restore`.
 """
 
+import os
 import secrets
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from wgctl.core.errors import Unavailable
-from wgctl.drivers.files import draft_of, place, sync_folder
+from wgctl.drivers.files import draft_of, led_to, place, sync_folder
 from wgctl.store import snapshot
 
 __all__ = ["succeed"]
@@ -23,13 +24,13 @@ def succeed(source: Path, store: Path, *, standing: tuple[str, int], now: int) -
 
     None: there was none. For a caller who holds the folder. An old store that is not settled must
     be damaged: else its log has to be in it first. Raises Unavailable, with the old one in its
-    place, unless `source` is whole and at `standing`, its epoch and revision.
+    place, unless `source` is whole and at `standing`, its epoch and revision; Denied as `led_to`.
     """
+    store = led_to(store)
     snapshot.settle(source)
     snapshot.check(source)
     if (found := snapshot.standing(source)) != standing:
         raise Unavailable(f"the new store is at {found}, expected {standing}: restore again")
-    store = store.resolve()
     aside = _free_name(store, now=now)
     if store.exists():
         _replace(source, store, aside)
@@ -95,7 +96,7 @@ def _free_name(store: Path, *, now: int) -> Path:
     aside = store.with_name(
         f"{store.name}.before-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
     )
-    while any(_behind(aside, suffix).exists() for suffix in ("", *snapshot.BESIDE)):
+    while any(os.path.lexists(_behind(aside, suffix)) for suffix in ("", *snapshot.BESIDE)):
         aside = aside.with_name(f"{aside.name}-{secrets.token_hex(2)}")
     return aside
 

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import IO
 
 from wgctl.core.errors import Denied, Invalid, Unavailable
 
-__all__ = ["draft_of", "new_whole_file", "place", "sync_folder"]
+__all__ = ["draft_of", "led_to", "new_whole_file", "open_itself", "place", "sync_folder"]
 
 _MODE = 0o600
 _FILES_OF_OURS = Path("/proc/self/fd")
@@ -22,6 +23,8 @@ _FILES_OF_OURS = Path("/proc/self/fd")
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 # A name that begins so and was left in its folder is cleared away by a controller that starts.
 _DRAFT = ".copy-"
+_ROOT = 0
+_MOST_LINKS = 40  # As many as Linux follows: path_resolution(7).
 
 
 @contextmanager
@@ -75,7 +78,7 @@ def draft_of(source: Path, folder: Path, *, mode: int) -> Iterator[Path]:
     draft = folder / f"{_DRAFT}{secrets.token_hex(4)}"
     owner = folder.stat()
     try:
-        with source.open("rb") as packed, draft.open("xb") as file:
+        with open_itself(source) as packed, draft.open("xb") as file:
             os.fchmod(file.fileno(), mode)
             if os.geteuid() == 0:
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
@@ -94,6 +97,31 @@ def place(source: Path, target: Path, *, mode: int) -> None:
     sync_folder(target.parent)
 
 
+def led_to(path: Path) -> Path:
+    """Return the path of the file that `path` leads to, of which the last name is no link.
+
+    For root in a folder of somebody else's: links that root or this process's user made are
+    followed. Raises Denied at anybody else's, which would choose what root reads and writes.
+    """
+    for _ in range(_MOST_LINKS):
+        path = path.parent.resolve() / path.name
+        further = _link_of_ours(path)
+        if further is None:
+            return path
+        path = path.parent / further
+    raise Denied(f"{path}: more than {_MOST_LINKS} links, expected a file: remove them")
+
+
+def open_itself(path: Path) -> IO[bytes]:
+    """Open a file to read it; raises OSError, ELOOP for a link, and for what is no file."""
+    # Without O_NONBLOCK, somebody's pipe would hold up whoever opens it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def sync_folder(path: Path) -> None:
     """Have the names in the folder `path` survive a power cut.
 
@@ -108,6 +136,29 @@ def sync_folder(path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
+    finally:
+        os.close(descriptor)
+
+
+def _link_of_ours(path: Path) -> str | None:
+    """Return what the link `path` says; None if it is none."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise Denied(f"no permission to look at {path}: be root") from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISLNK(found.st_mode):
+            return None
+        if found.st_uid not in {_ROOT, os.geteuid()}:
+            raise Denied(
+                f"{path} is a link that user {found.st_uid} made, expected a file or a link of "
+                "root's: look who did that, and remove it"
+            )
+        # By the descriptor: by its name it might be another link by now.
+        return os.readlink("", dir_fd=descriptor)
     finally:
         os.close(descriptor)
 
