@@ -137,15 +137,10 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     """Return the view of `network` at `now`; the rows must all be its own.
 
     `here` says what is near, `failing` are the ids of machines that do not pass their checks,
-    `leases` the seconds that are left to those that have a lease, 0 after its end. No answer may
-    be kept for longer than its machines are there. The serial of the zones is `now`: a revision
-    would tell a tenant how busy all the others are.
+    `leases` the seconds that are left to those that have a lease, 0 after its end: no answer may be
+    kept for longer. The serial of the zones is `now`: a revision would tell how busy others are.
     """
-    living = [
-        _Member(peer, (peer.name.encode(), *_PEERS), address(peer.address))
-        for peer in peers
-        if not peer.expired(now=now)
-    ]
+    living = _living(peers, now=now)
     homes = [_Home(app, (app.name.encode(), *INTERNAL), []) for app in apps]
     there = [machine for machine in machines if leases.get(machine.id, 1) > 0]
     _settle(homes, living, machines=there, failing=failing)
@@ -161,8 +156,7 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     for at, labels in served:
         _add(names, labels, Node(flycast, _alone(address(at))))
     targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living), *served]
-    ends = [one.peer.expires_at for one in living if one.peer.expires_at is not None]
-    ends_at = min(ends, default=None)
+    ends_at = _first_end(living)
     return View(
         network,
         _expiry(ends_at, leases, now=now),
@@ -203,6 +197,20 @@ class _Home(NamedTuple):
     app: App
     name: Labels
     instances: list[Instance]
+
+
+def _living(peers: Iterable[Peer], *, now: int) -> list[_Member]:
+    """Return the peers whose time is not over."""
+    return [
+        _Member(peer, (peer.name.encode(), *_PEERS), address(peer.address))
+        for peer in peers
+        if not peer.expired(now=now)
+    ]
+
+
+def _first_end(members: Iterable[_Member]) -> int | None:
+    ends = (one.peer.expires_at for one in members)
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _settle(

@@ -271,13 +271,7 @@ async def _serve(settings: Settings, copy: Copy, ledger: Ledger) -> None:
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket, ledger=ledger)
     upstreams = open_upstreams(settings.resolver, copy, reports)
     answers = Answers(views, upstreams, turn=_turns())
-    checkup = Checkup(
-        *(copy, ledger, Rounds()),
-        probe=Prober(settings.gateway.interface).probe,
-        on_failing=views.leave_out,
-        on_news=reports.soon,
-    )
-    checkup.start()
+    checkup = _checkup(settings, copy, views, reports, ledger)
 
     def take(changes: Changes) -> None:
         checkup.take(changes)
@@ -309,6 +303,20 @@ async def _serve(settings: Settings, copy: Copy, ledger: Ledger) -> None:
         upstreams.close()
         remove(settings.resolver_socket)
     _log.info("resolver stopped")
+
+
+def _checkup(
+    settings: Settings, copy: Copy, views: Views, reports: Reports, ledger: Ledger
+) -> Checkup:
+    """Begin to probe the machines that have checks."""
+    checkup = Checkup(
+        *(copy, ledger, Rounds()),
+        probe=Prober(settings.gateway.interface).probe,
+        on_failing=views.leave_out,
+        on_news=reports.soon,
+    )
+    checkup.start()
+    return checkup
 
 
 def _views(settings: Settings, copy: Copy) -> Views:
