@@ -156,10 +156,9 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     for at, labels in served:
         _add(names, labels, Node(flycast, _alone(address(at))))
     targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living), *served]
-    ends_at = _first_end(living)
     return View(
         network,
-        _expiry(ends_at, leases, now=now),
+        _expiry(ends_at := _first_end(living), leases, now=now),
         ends_at,
         None if _any_short(leases) else _lasting(leases),
         zone,
