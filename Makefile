@@ -1,4 +1,4 @@
-# demo, test, check and bench each install what they need first: Debian packages when one is
+# demo, test, check, bench and fuzz each install what they need first: Debian packages when one is
 # missing, and a virtual environment that follows the lock file.
 
 PYTHON ?= python3
@@ -31,11 +31,13 @@ help:
 	@echo "             test-guest and test-server are its parts"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
-	@echo "make install   as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
-	@echo "make uninstall takes that away, and leaves state and config"
-	@echo "make fuzz    messages that are made up, RUNS of them, against the resolver's answers"
+	@echo "make fuzz    made-up messages, RUNS of them, against the rules of the resolver's replies"
 	@echo "make format  mend what the formatter can"
-	@echo "make lock    write the lock file anew"
+	@echo "make lock    write both lock files anew, at the newest versions"
+	@echo "make clean   take away the virtual environment and every cache"
+	@echo
+	@echo "make install    as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
+	@echo "make uninstall  takes that away, and leaves state, config and users"
 
 venv: packages $(READY)
 

@@ -1,15 +1,18 @@
 """HTTP in: FastAPI applications and their routes, one file per noun.
 
 operators    what admins use, over api.sock
-nodes        what this host's roles use, over node.sock: the feed and reports
-internal     what peers use, on port 4280 of their network's ::3
+nodes        what this host's roles use, over node.sock: the feed, reports, relayed announcements
+internal     what peers use, on port 4280 of their network's ::3: who one is, and leases
 |
 org, network, peer, app, machine, gateway, status     routes
+backup                                                the store as it is at one moment
 lease                                                 what peers announce, relayed
 feed                                                  the stream of changes
 |
 door         builds an application; no route starts without a declared scope
+speaker      which role a request over node.sock may speak for
 context      what a route gets: the store, what was seen, the time
+pages        lists in parts
 problems     refusals as RFC 9457 problem documents
 shapes       values of the house as shapes of wgctl.core.schema
 """

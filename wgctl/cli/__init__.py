@@ -3,8 +3,9 @@
     main            runs a command, turns what it raised into a message and an exit code
     command         the kinds of click command: what all of them take, near misses, laziness
     instance        what a machine is said to be
-    options         --org, --network, --config, --json; names as arguments
-    session         what one call was told: which config, which form, which controller
+    health          how a machine is probed, and how its health reads
+    options         --org, --network; names as arguments
+    session         what one call was told: --config, --json; which controller that is
     preferences     the user's own file
     failure         an exception as a message and an exit code
     output          tables and JSON; notes beside them
@@ -22,7 +23,8 @@
 
     org network peer app machine gateway      the nouns
     announce                                  a verb of machine, for peers
-    init serve backup status dns doctor       the verbs of a host
+    init serve backup status dns doctor       the verbs of a host; serve has run and down, backup
+                                              has restore
 
 `wgctl --help` has 150 ms: nothing here loads a noun, or a library beyond click, before it is used.
 """
@@ -59,7 +61,7 @@ root = Root(
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
         "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
         "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),
-        "status": Entry("status", "Show roles, revision, interface, peers and store."),
+        "status": Entry("status", "Show roles, revision, interface, peers, upstreams and store."),
         "dns": Entry("dns", "Ask a network's resolver for a name."),
         "doctor": Entry("doctor", "Check this host, and say what cures it."),
         "completion": Entry("completion", "Print the completion script for a shell."),

@@ -128,7 +128,7 @@ def check(session: Session, /, name: Label, org: Label, network: Label, **given:
 @network_option
 @pass_session
 def stop(session: Session, name: Label, org: Label, network: Label) -> None:
-    """Take a machine out of the answers to its app's name."""
+    """Take a machine out of the answers to its app's names, and from behind its service address."""
     _set_state(session, org, network, name=name, state="stopped")
 
 
@@ -138,7 +138,7 @@ def stop(session: Session, name: Label, org: Label, network: Label) -> None:
 @network_option
 @pass_session
 def start(session: Session, name: Label, org: Label, network: Label) -> None:
-    """Put a machine into the answers to its app's name again."""
+    """Put a machine into the answers to its app's names, and behind its service address, again."""
     _set_state(session, org, network, name=name, state="started")
 
 

@@ -31,7 +31,8 @@ _CODES = {
 _FILES = {
     "/etc/wgctl/wgctl.toml": "the settings of this host",
     "/var/lib/wgctl": "the state: a folder for each role, and the gateway's key",
-    "/run/wgctl": "the sockets: api.sock and resolver.sock for operators, node.sock for the roles",
+    "/run/wgctl": "the sockets: api.sock and resolver.sock for operators, node.sock for the roles; "
+    "and how leases stand",
     "~/.config/wgctl/config.toml": "your own org, network and config",
 }
 

@@ -32,7 +32,7 @@ _FACTS: Columns["schema.Status"] = {
 @click.command(cls=Verb, examples=["wgctl status"])
 @pass_session
 def status(session: Session) -> None:
-    """Show roles, revision, interface, peers online, drift and store."""
+    """Show roles, revision, interface, peers online, upstreams, drift and store."""
     found = session.client().status()
     print_one(found, _FACTS, as_json=session.as_json)
     if session.as_json:

@@ -1,4 +1,4 @@
-"""HTTP out: what operators and roles ask of a controller and of a resolver.
+"""HTTP out: what operators, roles and peers ask. And one DNS question.
 
 api        operators' requests over `api.sock`, as shapes of `wgctl.core.schema`
 node       a role's requests over `node.sock`: register, report, relay, follow
@@ -7,5 +7,5 @@ refusal    what a refusal of any of them is
 resolver   one DNS question, asked in the name of a network
 |
 unix_http    one HTTP request over a Unix socket, with the standard library alone
-unix_stream  one within an event loop, and its answer as it comes
+unix_stream  one within an event loop, by h11, and its answer as it comes
 """

@@ -3,21 +3,35 @@
 model        what orgs, networks, gateways, peers, apps and machines are
 errors       the kinds of refusal, and what each becomes outside
 settings     the settings of one host
+shape        what every JSON shape has in common
 schema       the JSON shapes that api and client share
-lease        until when an announced machine is there
-lease_schema the JSON shapes of that
-pace         how often one asker may ask
+|
 feed         the stream of changes, and its lines
+setback      when a role that follows it is set back
+marks        how far each count has come, and how far it jumps when a store is restored
 access       the scopes that a route may declare, and who has them
 allocate     which network id, which number
-plan         desired device x actual device -> steps
+|
+roster       the rows that a gateway programs, and what a change touches
+service      service addresses, and the machines behind each
+tunnel       a host's tunnel as a value, and the steps that change one
+plan         desired tunnel x actual tunnel -> steps
+firewall     networks x services -> nftables ruleset, as data
 backend      what runs the device: the kernel, or a process
-firewall     networks -> nftables ruleset, as data
+|
 region       which regions are near
 names/       the names that a network has, and what stands at each
 view         what one network may resolve
-forward/     asking elsewhere: whom, what to believe, what to keep
 wire         DNS messages as octets
 responder    query bytes x names x asker -> reply, forward or drop
+forward/     asking elsewhere: whom, what to believe, what to keep
+|
+check        what is asked of a machine
+health       what follows from its probes
+health_shape the JSON shapes of both
+lease        until when an announced machine is there
+lease_schema the JSON shapes of that
+pace         how often one asker may ask
+|
 ports        Protocols, only where two implementations exist
 """

@@ -5,21 +5,25 @@ roles           wgctl run ROLE: which entry a role has
 |
 controller      store, feed and API
 gateway         copy, netlink, WireGuard, nftables
-resolver        copy, views, sockets
+resolver        copy, views, probes, upstreams, sockets
 internal_api    copy, leases, port 4280
 |
 follow          feed -> copy, for ever
+reports         where a role stands, and what it saw -> the controller
+programme       copy -> kernel, and drift repaired
+devices         the WireGuard device: the kernel's, or a process
+userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
+forwarding      the upstreams of the settings, and how they do
 health          checks of the copy -> who is left out of the answers
 rounds          when each probe is due
 ledger          what is remembered of each machine
-leases          what peers announce -> the controller, and a file for the resolver
-devices         the WireGuard device: the kernel's, or a process
-userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
+leases          what peers announce -> the controller, and a file for resolver and gateway
+endings         that file -> which machines a gateway sends nothing new
+|
 unix            the roles' sockets
 users           the roles' users
 life            signals; signs of life for systemd
 logs            events with fields, on stderr
-|
 locks           one controller a state folder
 |
 announcer       wgctl machine announce: the lease of a program on a peer

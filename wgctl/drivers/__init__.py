@@ -1,1 +1,28 @@
-"""drivers."""
+"""The outside: the kernel, sockets, files, other programs. What to do with each is decided above.
+
+netlink/        links, addresses, routes, and the kernel's WireGuard
+uapi            WireGuard that runs as a process, over its socket
+wireguard_go    that process
+nft             the firewall table, by the program nft
+sysctl          the kernel's IPv6 switches
+memory          these, over a kernel that is a few values
+|
+tunnel_socket   sockets that hear the tunnel alone
+dns_server      DNS at the ::3 of every network
+dns_stream      DNS over TCP, and from operators
+upstream/       DNS that is asked elsewhere
+host_resolvers  where this host asks itself
+probe           one probe of a machine, through the tunnel
+http_stream     HTTP connections of peers
+http_unix       HTTP connections over a Unix socket, with the user at their other end
+crowd           how many connections there may be
+|
+files           files that have their names only when they are whole
+archive         the file of a back-up
+lease_file      how leases stand, from the internal API to resolver and gateway
+systemd         what a service tells systemd
+|
+own_tunnel      on a peer: where the API of its network is
+own_check       on a peer: whether its program answers
+child           on a peer: that program
+"""

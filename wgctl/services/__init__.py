@@ -2,6 +2,7 @@
 
 org, network, peer, app, machine, gateway    what admins do, noun by noun
 lease                                        what peers announce by themselves
+identity                                     who an address is
 reconcile                                    what a gateway host does to its kernel
 compare                                      what restoring one state over another does
 observe                                      what roles saw, kept apart from the store's truth

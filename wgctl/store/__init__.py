@@ -6,12 +6,16 @@ deployment    what stands above orgs: orgs themselves, gateways, counters, the f
 org           the one scoped door to what an org owns; each statement names the org
 |
 changes       the revision, and a row for each change
+rows          rows of the tables as values, and back
+unique        what a violated UNIQUE constraint means
 tables        the tables, for every database the same
 migrations/   how they came to be
+upgrade       those that a database has not seen
 
 snapshot      the whole file, copied while it is written to, and checked; its log
 marks         how far each count has come, and raising them after a restore
 
 copy          beside them: the file of a role, filled from the feed
+ahead         what that file could not take, held in memory
 health        beside them: the file of what a role's probes have found
 """

@@ -9,4 +9,5 @@ generic         one request of a generic netlink family, and its whole answer
 |
 messages        datagrams <-> messages, and what ends an answer
 attributes      values <-> attributes
+vocabulary      the numbers of WireGuard's family
 """
