@@ -67,12 +67,12 @@ class Tunnel:
     def domains(self, dns: Dns) -> tuple[str, ...]:
         """Return the domains whose names go to the resolver, `.` for all of them.
 
-        SPLIT has the reverse zone too: without it systemd-resolved asks the other links, outside
-        of the tunnel, for the names of our addresses.
+        SPLIT has the zone of service addresses and the reverse zone too: without them
+        systemd-resolved asks the other links, outside of the tunnel, for names of ours.
         """
         match dns:
             case Dns.SPLIT:
-                return ("internal", reverse_zone(self.prefix))
+                return ("internal", "flycast", reverse_zone(self.prefix))
             case Dns.FULL:
                 return (".",)
             case Dns.NONE:

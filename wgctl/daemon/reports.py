@@ -80,6 +80,10 @@ class Reports:
             except TimeoutError:
                 pass
 
+    def _in_words(self) -> str | None:
+        problems = (*self._problems.values(), unwritten(self._copy))
+        return "; ".join(filter(None, problems)) or None
+
     async def _report(self) -> bool:
         """Report; return whether the controller took it."""
         batch = [] if self._ledger is None else self._ledger.batch()
@@ -88,7 +92,7 @@ class Reports:
             revision=self._copy.position[1],
             started_at=self._started_at,
             setback=recent_setback(self._copy),
-            problem="; ".join(self._problems.values()) or unwritten(self._copy),
+            problem=self._in_words(),
             health=[_health_shape(record) for record in batch],
             upstreams=self._upstreams,
         )

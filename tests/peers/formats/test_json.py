@@ -22,7 +22,7 @@ def test_a_document_says_all_that_a_program_needs() -> None:
         "endpoint": "vpn.example.org:51820",
         "mtu_bytes": 1420,
         "keepalive_s": 15,
-        "dns": {"servers": ["fdaa:1234:5678::3"], "domains": ["internal", ZONE]},
+        "dns": {"servers": ["fdaa:1234:5678::3"], "domains": ["internal", "flycast", ZONE]},
     }
 
 

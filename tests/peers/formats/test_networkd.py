@@ -49,7 +49,7 @@ Address=fdaa:1234:5678:10::2/128
 LinkLocalAddressing=no
 IPv6AcceptRA=no
 DNS=fdaa:1234:5678::3
-Domains=~internal ~{ZONE}
+Domains=~internal ~flycast ~{ZONE}
 DNSDefaultRoute=no
 
 [Route]
@@ -185,7 +185,7 @@ def test_networkd_complains_of_what_it_does_not_know() -> None:
 @pytest.mark.parametrize(
     ("dns", "says"),
     [
-        (Dns.SPLIT, ["DNS=fdaa:1234:5678::3", f"ROUTE_DOMAINS=internal {ZONE}"]),
+        (Dns.SPLIT, ["DNS=fdaa:1234:5678::3", f"ROUTE_DOMAINS=internal flycast {ZONE}"]),
         (Dns.FULL, ["DNS=fdaa:1234:5678::3", "ROUTE_DOMAINS=."]),
         (Dns.NONE, ["DNS=", "ROUTE_DOMAINS="]),
     ],

@@ -35,7 +35,7 @@ method=disabled
 addr-gen-mode=default
 address1=fdaa:1234:5678:10::2/128
 dns=fdaa:1234:5678::3;
-dns-search=~internal;~{ZONE};
+dns-search=~internal;~flycast;~{ZONE};
 method=manual
 never-default=true
 

@@ -26,7 +26,8 @@ def test_a_keepalive_that_wireguard_cannot_hold_makes_no_tunnel(keepalive_s: int
 
 
 @pytest.mark.parametrize(
-    ("dns", "domains"), [(Dns.SPLIT, ("internal", ZONE)), (Dns.FULL, (".",)), (Dns.NONE, ())]
+    ("dns", "domains"),
+    [(Dns.SPLIT, ("internal", "flycast", ZONE)), (Dns.FULL, (".",)), (Dns.NONE, ())],
 )
 def test_the_reverse_zone_is_asked_where_the_names_are(dns: Dns, domains: tuple[str]) -> None:
     assert TUNNEL.domains(dns) == domains

@@ -107,7 +107,7 @@ def test_the_hook_routes_the_networks_names_before_it_names_the_server(tmp_path:
 
     assert execute(hook(), tmp_path).stdout == "up\n"
     assert asked.read_text().splitlines() == [
-        "domain wg-test ~internal ~8.7.6.5.4.3.2.1.a.a.d.f.ip6.arpa",
+        "domain wg-test ~internal ~flycast ~8.7.6.5.4.3.2.1.a.a.d.f.ip6.arpa",
         "dns wg-test fdaa:1234:5678::3",
     ]
 
