@@ -109,7 +109,9 @@ interfaces = st.builds(
 
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
-    keys = draw(st.lists(public_keys, max_size=3, unique=True))
+    interface = draw(interfaces)
+    others = public_keys.filter(lambda key: key != interface.private_key.public())
+    keys = draw(st.lists(others, max_size=3, unique=True))
     left = draw(st.lists(networks, max_size=6, unique=True))
     shares = [tuple(left[index :: len(keys)]) for index in range(len(keys))]
     peers = (
@@ -126,7 +128,7 @@ def configs(draw: st.DrawFn) -> Config:
         for key, share in zip(keys, shares, strict=True)
     )
     comment = draw(st.lists(one_line | st.just("") | st.just("# x"), max_size=3))
-    return Config(draw(interfaces), tuple(peers), tuple(comment))
+    return Config(interface, tuple(peers), tuple(comment))
 
 
 def interface_with(**changes: object) -> Config:

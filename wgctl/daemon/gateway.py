@@ -52,6 +52,8 @@ _REPORT_S = 2.0
 _FULL_REPORT_S = 10.0
 _LONGEST_WAIT_S = 5.0
 _PATIENCE_S = 10.0
+_SNAPSHOT_WITHIN_S = 120.0
+"""A busy or small machine starts a controller in a minute; a unit's start may take five."""
 
 _log = structlog.get_logger()
 
@@ -138,7 +140,7 @@ class _Gateway:
         """Write changes as they come, and pass over everything when that is due."""
         await self._in_thread(self._programme.load)
         due = passed_at = time.monotonic()
-        patience = passed_at + _PATIENCE_S
+        started_at = passed_at
         while True:
             self._service.alive()
             if time.monotonic() >= due:
@@ -155,20 +157,21 @@ class _Gateway:
                 await self._in_thread(self._programme.tick)
                 if not self._programme.settled:
                     due = min(due, time.monotonic() + _AFTER_REFUSAL_S)
-            self._tell_state(patient=time.monotonic() < patience)
+            self._tell_state(since_s=time.monotonic() - started_at)
 
-    def _tell_state(self, *, patient: bool) -> None:
+    def _tell_state(self, *, since_s: float) -> None:
         """Tell systemd how the tunnel is, and that it is up; after a while also that it is not.
 
         A start must not wait for ever for what only an administrator can mend.
         """
         programme = self._programme
+        patience_s = _SNAPSHOT_WITHIN_S if programme.is_waiting else _PATIENCE_S
         if programme.settled and programme.problem is None:
             runs = f"{self._host.interface} in {programme.backend}"
             self._service.status(f"{runs}, revision {programme.revision}")
         else:
             self._service.status(f"not well: {programme.problem or 'the kernel differs still'}")
-        if programme.settled or not patient:
+        if programme.settled or since_s > patience_s:
             self._service.ready()
 
     async def _next_changes(self) -> Changes | None:

@@ -70,9 +70,7 @@ def init(
         )
         _require_outside(chosen, settings.resolver.upstreams)
         if any(path.exists() for path in _state_files(settings)):
-            raise Conflict(
-                f"{settings.state_dir} is initialised already: start what is there"
-            )
+            raise Conflict(f"{settings.state_dir} is initialised already: start what is there")
         with _config_written(config_path, text):
             key = _make_state(settings, chosen)
     except PermissionError as error:

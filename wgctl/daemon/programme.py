@@ -84,6 +84,11 @@ class Programme:
         """What the kernel last refused, and what the copy lacks; None while all is well."""
         return "; ".join((*self._refusals.values(), *self._lacks())) or None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the copy is not whole: a snapshot of the controller's is to come."""
+        return self._missing is not None
+
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
         copy = self._copy
