@@ -7,7 +7,7 @@ import pytest
 from tests.kernel import guest
 from tests.kernel.guest import Boot, Outcome
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(1300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(2000)]
 
 # By file, since collecting all others takes the guest a minute. The last takes over the machine.
 FILES = (
@@ -24,7 +24,7 @@ FILES = (
 @pytest.fixture(scope="module")
 def outcome(boot: Boot) -> Outcome:
     """One boot for all of them: what they load, an emulated machine loads in a minute."""
-    return boot(guest.tests(*FILES), within_s=1200, systemd=True)
+    return boot(guest.tests(*FILES), within_s=1800, systemd=True)
 
 
 def test_what_wants_a_guest_passes_there(outcome: Outcome) -> None:

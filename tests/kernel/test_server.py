@@ -14,7 +14,7 @@ from tests.kernel import guest
 from tests.kernel.guest import ROOT, Boot, Outcome
 from tests.systemd import guide
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(4000)]
 
 ROLES = ("controller", "gateway", "resolver", "internal-api")
 WHEELS = guest.CACHE / "wheels"
@@ -133,8 +133,8 @@ def server(boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Server:
     disk: Path = tmp_path_factory.mktemp("server") / "disk"
     guest.make_disk(disk)
     return Server(
-        boot(FIRST, within_s=1200, systemd=True, disk=disk),
-        boot(SECOND, within_s=1200, systemd=True, disk=disk),
+        boot(FIRST, within_s=1800, systemd=True, disk=disk),
+        boot(SECOND, within_s=1800, systemd=True, disk=disk),
     )
 
 
