@@ -6,8 +6,8 @@ Who owns what, what is stored and what the kernel holds are `wgctl`'s.
                       |
                     config               the model of a wg-quick file, and back
                       |
-                    syntax    seal       its lines and values; a key that one gateway can open
-                      |        |
+                    syntax  seal  noise  its lines and values; a key that one gateway can open; who
+                      |      |      |    begins a handshake with it
     addresses    endpoint    keys        prefix arithmetic; host:port; the three kinds of key
         |             |        |
         |             |        |  names  labels, interface names, metadata

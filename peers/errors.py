@@ -8,7 +8,8 @@ Leaves to the caller what a refusal becomes: an exit code, an HTTP status.
     ├── InvalidAddress    outside of the pool, the prefix or the range of a number
     ├── InvalidEndpoint   not host:port
     ├── InvalidConfig     not a wg-quick file, or a model that no such file can say
-    └── InvalidSeal       not a sealed preshared key, or not one for this gateway and peer
+    ├── InvalidSeal       not a sealed preshared key, or not one for this gateway and peer
+    └── InvalidInitiation not the beginning of a handshake with this key
 """
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "InvalidAddress",
     "InvalidConfig",
     "InvalidEndpoint",
+    "InvalidInitiation",
     "InvalidKey",
     "InvalidName",
     "InvalidSeal",
@@ -51,6 +53,10 @@ class InvalidConfig(Invalid):
 
 class InvalidSeal(Invalid):
     """The bytes are no sealed preshared key, or none that this gateway can open for this peer."""
+
+
+class InvalidInitiation(Invalid):
+    """The bytes do not begin a handshake with the key that they are read with."""
 
 
 def shown(text: str) -> str:
