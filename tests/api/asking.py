@@ -72,8 +72,9 @@ class Door:
         *,
         json: object = None,
         params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
-        asked = self._client.request(method, path, json=json, params=params)
+        asked = self._client.request(method, path, json=json, params=params, headers=headers)
         return self._runner.run(asked)
 
     def get(self, path: str, *, params: Mapping[str, str | int] | None = None) -> httpx2.Response:
@@ -91,10 +92,14 @@ class Door:
     def delete(self, path: str) -> httpx2.Response:
         return self.request("DELETE", path)
 
-    def send(self, path: str, content: str | bytes, content_type: str) -> httpx2.Response:
+    def send(
+        self, path: str, content: str | bytes, content_type: str, **headers: str
+    ) -> httpx2.Response:
         """POST a body as it is."""
-        headers = {"content-type": content_type}
-        return self._runner.run(self._client.post(path, content=content, headers=headers))
+        said = {"content-type": content_type} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        return self._runner.run(self._client.post(path, content=content, headers=said))
 
 
 @asynccontextmanager

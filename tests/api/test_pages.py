@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgctl.api.pages import page, parse_cursor
+from wgctl.api.pages import page, page_after, parse_cursor
 from wgctl.core.errors import Invalid
 
 
@@ -48,3 +48,28 @@ def test_a_cursor_that_is_read_fits_into_the_store(text: str) -> None:
         return
 
     assert 0 <= number < 2**63
+
+
+@given(
+    st.lists(st.tuples(*[st.from_regex(r"[a-z0-9-]{1,4}", fullmatch=True)] * 2), unique=True),
+    st.integers(1, 9),
+)
+def test_a_whole_list_in_parts_holds_every_item_once(
+    names: list[tuple[str, str]], limit: int
+) -> None:
+    names.sort()
+    walked: list[tuple[str, ...]] = []
+    start: str | None = ""
+    while start is not None:
+        part = page_after(start, names, limit=limit, shape=tuple, cursor=tuple)
+        assert len(part.items) <= limit
+        walked += part.items
+        start = part.next
+
+    assert walked == names
+
+
+def test_what_was_removed_since_is_a_place_all_the_same() -> None:
+    part = page_after("b", [("a",), ("c",)], limit=9, shape=tuple, cursor=tuple)
+
+    assert (part.items, part.next) == ([("c",)], None)

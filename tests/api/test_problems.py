@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from peers.errors import InvalidName
 from tests.api.asking import Door, refusal
 from wgctl.api.door import build, needs
-from wgctl.api.problems import problem
+from wgctl.api.problems import STATUSES, HttpRefusal, problem
 from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import REFUSALS
 from wgctl.core.schema import NewOrg
@@ -40,6 +40,19 @@ def test_each_refusal_has_its_status_and_name(
         response = door.get("/v1/thing")
 
     assert refusal(response, status, name) == "what was found"
+
+
+@pytest.mark.parametrize(("name", "status"), STATUSES.items())
+def test_what_http_alone_refuses_has_its_status_and_headers(name: str, status: int) -> None:
+    with _door(HttpRefusal(name, "what was found", headers={"retry-after": "1"})) as door:
+        response = door.get("/v1/thing")
+
+    assert refusal(response, status, name) == "what was found"
+    assert response.headers["retry-after"] == "1"
+
+
+def test_no_name_stands_for_two_problems() -> None:
+    assert not {codes.name for codes in REFUSALS.values()} & set(STATUSES)
 
 
 def test_a_finer_refusal_is_its_kind() -> None:

@@ -8,11 +8,15 @@ org, network, peer, app, machine, gateway, status     routes
 backup                                                the store as it is at one moment
 lease                                                 what peers announce, relayed
 feed                                                  the stream of changes
+document                                              the API as OpenAPI has it; its examples
 |
 door         builds an application; no route starts without a declared scope
 speaker      which role a request over node.sock may speak for
 context      what a route gets: the store, what was seen, the time
 pages        lists in parts
+etag         a change of what was seen, and of no other
+query        no parameter that its route does not know
+limits       how long a body may be
 problems     refusals as RFC 9457 problem documents
 shapes       values of the house as shapes of wgctl.core.schema
 """

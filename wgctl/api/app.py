@@ -1,10 +1,14 @@
 """Routes of apps."""
 
+from functools import partial
+
 from fastapi import APIRouter
 
 from peers.names import Label
 from wgctl.api.context import Now, StoreOf
 from wgctl.api.door import needs
+from wgctl.api.etag import Expected, Told
+from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.api.shapes import app_shape
 from wgctl.core.access import Scope
 from wgctl.core.schema import App, AppChange, NewApp, Page
@@ -15,12 +19,25 @@ __all__ = ["router"]
 
 router = APIRouter()
 
+_APP = "/orgs/{org}/apps/{app}"
+
 
 @router.get("/orgs/{org}/apps", dependencies=[needs(Scope.APP_READ)])
-def list_apps(store: StoreOf, org: str, network: str | None = None) -> Page[App]:
+def list_apps(
+    store: StoreOf,
+    org: str,
+    network: str | None = None,
+    cursor: Cursor = "",
+    limit: Limit = 100,
+) -> Page[App]:
     """Return the apps of one network or of all, by network and name."""
-    found = apps.listed(store, org, network=network)
-    return Page(items=[app_shape(org, facts) for facts in found])
+    return page_after(
+        cursor,
+        apps.listed(store, org, network=network),
+        limit=limit,
+        shape=lambda facts: app_shape(org, facts),
+        cursor=lambda facts: (facts.network.name, facts.app.name),
+    )
 
 
 @router.post("/orgs/{org}/apps", dependencies=[needs(Scope.APP_WRITE)], status_code=201)
@@ -30,21 +47,31 @@ def add_app(store: StoreOf, now: Now, org: str, new: NewApp) -> App:
     return app_shape(org, facts)
 
 
-@router.get("/orgs/{org}/apps/{app}", dependencies=[needs(Scope.APP_READ)])
-def show_app(store: StoreOf, org: str, app: str, network: str = FIRST_NETWORK) -> App:
+@router.get(_APP, dependencies=[needs(Scope.APP_READ)])
+def show_app(store: StoreOf, org: str, app: str, etag: Told, network: str = FIRST_NETWORK) -> App:
     """Return one app."""
-    return app_shape(org, apps.shown(store, org, network, app))
+    return etag.told(app_shape(org, apps.shown(store, org, network, app)))
 
 
-@router.patch("/orgs/{org}/apps/{app}", dependencies=[needs(Scope.APP_WRITE)])
-def change_app(
-    store: StoreOf, org: str, app: str, new: AppChange, network: str = FIRST_NETWORK
+@router.patch(_APP, dependencies=[needs(Scope.APP_WRITE)])
+def change_app(  # each is a part of the request
+    store: StoreOf,
+    org: str,
+    app: str,
+    new: AppChange,
+    etag: Expected,
+    network: str = FIRST_NETWORK,
 ) -> App:
-    """Give an app a service address, or take it away."""
-    return app_shape(org, apps.set_flycast(store, org, network, app, flycast=new.flycast))
+    """Give an app a service address, or take it away; nothing else of it changes."""
+    check = etag.check(partial(app_shape, org))
+    facts = apps.set_flycast(store, org, network, app, flycast=new.flycast, check=check)
+    return etag.told(app_shape(org, facts))
 
 
-@router.delete("/orgs/{org}/apps/{app}", dependencies=[needs(Scope.APP_WRITE)], status_code=204)
-def remove_app(store: StoreOf, org: str, app: str, network: str = FIRST_NETWORK) -> None:
+@router.delete(_APP, dependencies=[needs(Scope.APP_WRITE)], status_code=204)
+def remove_app(
+    store: StoreOf, org: str, app: str, etag: Expected, network: str = FIRST_NETWORK
+) -> None:
     """Remove an app and its machines."""
-    apps.remove(store, org, network, app)
+    check = etag.check(partial(app_shape, org))
+    apps.remove(store, org, network, app, check=check)

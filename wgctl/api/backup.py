@@ -24,16 +24,22 @@ router = APIRouter()
 
 _PREFIX = ".copy-"
 _CHUNK_BYTES = 256 * 1024
+_MEDIA_TYPE = "application/vnd.sqlite3"
 
 
-@router.get("/store", dependencies=[needs(Scope.STORE_READ)], response_class=StreamingResponse)
+@router.get(
+    "/store",
+    dependencies=[needs(Scope.STORE_READ)],
+    response_class=StreamingResponse,
+    responses={200: {"content": {_MEDIA_TYPE: {}}}},
+)
 def copy_store(store: StoreOf) -> StreamingResponse:
     """Stream a copy of the store, a SQLite file; its length is told, so that a part is no whole."""
     file = _copied(store.path)
     size = os.fstat(file.fileno()).st_size
     return StreamingResponse(
         _chunks(file),
-        media_type="application/vnd.sqlite3",
+        media_type=_MEDIA_TYPE,
         headers={"content-length": str(size)},
     )
 

@@ -10,7 +10,8 @@ from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
 
 from wgctl import __version__
-from wgctl.api.problems import RESPONSES, answer_with_problems
+from wgctl.api.problems import answer_with_problems
+from wgctl.api.query import parameters_of, require_known
 from wgctl.core.access import Asker, Scope, allowed
 from wgctl.core.errors import Denied
 from wgctl.core.shape import finish
@@ -23,11 +24,13 @@ class _Needs:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.parameters: frozenset[str] = frozenset()
 
     def __call__(self, request: Request) -> None:
         asker = request.app.state.asker
         if not allowed(asker, self.scope):
             raise Denied(f"{asker} may not {self.scope}")
+        require_known(request, self.parameters)
 
 
 def needs(scope: Scope) -> DependsParam:
@@ -46,8 +49,8 @@ def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAP
         title="wgctl",
         version=__version__,
         openapi_url=None,
-        responses=RESPONSES,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.asker = asker
     for name, value in state.items():
@@ -62,10 +65,10 @@ def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAP
 
 def _require_scopes(router: APIRouter) -> None:
     for route in router.routes:
-        declared = (
-            [d for d in route.dependencies if isinstance(d.dependency, _Needs)]
-            if isinstance(route, APIRoute)
-            else []
-        )
+        found = route.dependencies if isinstance(route, APIRoute) else []
+        declared = [d.dependency for d in found if isinstance(d.dependency, _Needs)]
         if len(declared) != 1:
             raise TypeError(f"{route} declares {len(declared)} scopes, expected one")
+        if isinstance(route, APIRoute):
+            declared[0].parameters = parameters_of(route)
+            route.openapi_extra = {"x-scope": declared[0].scope}

@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs
+from wgctl.api.etag import Told
+from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.api.shapes import gateway_shape
 from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
@@ -19,16 +21,24 @@ node_router = APIRouter()
 
 
 @router.get("/gateways", dependencies=[needs(Scope.GATEWAY_READ)])
-def list_gateways(store: StoreOf, seen: Seen) -> Page[Gateway]:
-    """Return every gateway by number."""
+def list_gateways(
+    store: StoreOf, seen: Seen, cursor: Cursor = "", limit: Limit = 100
+) -> Page[Gateway]:
+    """Return gateways by number."""
     reported = seen.role(Role.GATEWAY)
-    return Page(items=[gateway_shape(found, reported) for found in gateways.listed(store)])
+    return page_after(
+        cursor,
+        gateways.listed(store),
+        limit=limit,
+        shape=lambda found: gateway_shape(found, reported),
+        cursor=lambda found: (f"{found.number:05}",),
+    )
 
 
 @router.get("/gateways/{gateway}", dependencies=[needs(Scope.GATEWAY_READ)])
-def show_gateway(store: StoreOf, seen: Seen, gateway: str) -> Gateway:
+def show_gateway(store: StoreOf, seen: Seen, gateway: str, etag: Told) -> Gateway:
     """Return one gateway."""
-    return gateway_shape(gateways.shown(store, gateway), seen.role(Role.GATEWAY))
+    return etag.told(gateway_shape(gateways.shown(store, gateway), seen.role(Role.GATEWAY)))
 
 
 @node_router.post("/gateways", dependencies=[needs(Scope.NODE_WRITE)])

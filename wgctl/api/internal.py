@@ -16,12 +16,10 @@ from ipaddress import IPv6Address
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as Connection
 
 from peers.addresses import prefix_of, resolver_address
 from wgctl.api.door import build, needs
-from wgctl.api.problems import problem
+from wgctl.api.limits import Bounded
 from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import Denied, Unavailable
 from wgctl.core.lease_schema import NewLease, Renewal
@@ -75,23 +73,8 @@ def internal_app(
         pace=Pace(per_s=_PER_S, burst=_AT_ONCE),
         announcements=Pace(per_s=_ANNOUNCED_PER_S, burst=_ANNOUNCED_AT_ONCE),
     )
-    app.add_middleware(_Sized)
+    app.add_middleware(Bounded, most_bytes=_MOST_BYTES)
     return app
-
-
-class _Sized:
-    """Refuses a body that is too long, or of no known length, before it is read."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        said = dict(scope["headers"]) if scope["type"] == "http" else {}
-        if b"transfer-encoding" in said or int(said.get(b"content-length", 0)) > _MOST_BYTES:
-            detail = f"expected a body of at most {_MOST_BYTES} bytes, and its Content-Length"
-            await problem(400, "invalid", detail)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
 
 
 # All of these run in the loop, one at a time: what they look at belongs to it.

@@ -1,10 +1,14 @@
 """Routes of machines."""
 
+from functools import partial
+
 from fastapi import APIRouter
 
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs
+from wgctl.api.etag import Expected, Told
+from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.api.shapes import check_row, machine_details, machine_shape, port_of
 from wgctl.core.access import Scope
 from wgctl.core.health_shape import Check
@@ -20,12 +24,23 @@ _MACHINE = "/orgs/{org}/machines/{machine}"
 
 
 @router.get("/orgs/{org}/machines", dependencies=[needs(Scope.MACHINE_READ)])
-def list_machines(
-    store: StoreOf, seen: Seen, org: str, network: str | None = None, app: str | None = None
+def list_machines(  # each is a part of the request
+    store: StoreOf,
+    seen: Seen,
+    org: str,
+    network: str | None = None,
+    app: str | None = None,
+    cursor: Cursor = "",
+    limit: Limit = 100,
 ) -> Page[Machine]:
     """Return the machines of one network, of one app or of all, by network and name."""
-    found = machines.listed(store, org, network=network, app=app)
-    return Page(items=[machine_shape(org, facts, seen) for facts in found])
+    return page_after(
+        cursor,
+        machines.listed(store, org, network=network, app=app),
+        limit=limit,
+        shape=lambda facts: machine_shape(org, facts, seen),
+        cursor=lambda facts: (facts.network.name, facts.machine.name),
+    )
 
 
 @router.post("/orgs/{org}/machines", dependencies=[needs(Scope.MACHINE_WRITE)], status_code=201)
@@ -45,11 +60,11 @@ def add_machine(store: StoreOf, seen: Seen, now: Now, org: str, new: NewMachine)
 
 
 @router.get(_MACHINE, dependencies=[needs(Scope.MACHINE_READ)])
-def show_machine(
-    store: StoreOf, seen: Seen, org: str, machine: str, network: str = FIRST_NETWORK
+def show_machine(  # each is a part of the request
+    store: StoreOf, seen: Seen, org: str, machine: str, etag: Told, network: str = FIRST_NETWORK
 ) -> MachineDetails:
     """Return one machine, and how its health changed of late."""
-    return machine_details(org, machines.shown(store, org, network, machine), seen)
+    return etag.told(machine_details(org, machines.shown(store, org, network, machine), seen))
 
 
 @router.patch(_MACHINE, dependencies=[needs(Scope.MACHINE_WRITE)])
@@ -59,32 +74,45 @@ def set_machine_state(  # each is a part of the request
     org: str,
     machine: str,
     new: NewState,
+    etag: Expected,
     network: str = FIRST_NETWORK,
 ) -> Machine:
-    """Start or stop a machine."""
-    facts = machines.set_state(store, org, network, machine, new.state)
-    return machine_shape(org, facts, seen)
+    """Start or stop a machine; nothing else of it changes."""
+    check = etag.check(partial(machine_shape, org, seen=seen))
+    facts = machines.set_state(store, org, network, machine, new.state, check=check)
+    return etag.told(machine_shape(org, facts, seen))
 
 
 @router.put(f"{_MACHINE}/check", dependencies=[needs(Scope.MACHINE_WRITE)])
 def set_machine_check(  # each is a part of the request
-    store: StoreOf, seen: Seen, org: str, machine: str, new: Check, network: str = FIRST_NETWORK
+    store: StoreOf,
+    seen: Seen,
+    org: str,
+    machine: str,
+    new: Check,
+    etag: Expected,
+    network: str = FIRST_NETWORK,
 ) -> Machine:
     """Probe a machine so from now on."""
-    facts = machines.set_check(store, org, network, machine, check_row(new))
-    return machine_shape(org, facts, seen)
+    check = etag.check(partial(machine_shape, org, seen=seen))
+    facts = machines.set_check(store, org, network, machine, check_row(new), check=check)
+    return etag.told(machine_shape(org, facts, seen))
 
 
 @router.delete(f"{_MACHINE}/check", dependencies=[needs(Scope.MACHINE_WRITE)])
-def remove_machine_check(
-    store: StoreOf, seen: Seen, org: str, machine: str, network: str = FIRST_NETWORK
+def remove_machine_check(  # each is a part of the request
+    store: StoreOf, seen: Seen, org: str, machine: str, etag: Expected, network: str = FIRST_NETWORK
 ) -> Machine:
     """Probe a machine no more."""
-    facts = machines.set_check(store, org, network, machine, None)
-    return machine_shape(org, facts, seen)
+    check = etag.check(partial(machine_shape, org, seen=seen))
+    facts = machines.set_check(store, org, network, machine, None, check=check)
+    return etag.told(machine_shape(org, facts, seen))
 
 
 @router.delete(_MACHINE, dependencies=[needs(Scope.MACHINE_WRITE)], status_code=204)
-def remove_machine(store: StoreOf, org: str, machine: str, network: str = FIRST_NETWORK) -> None:
+def remove_machine(  # each is a part of the request
+    store: StoreOf, seen: Seen, org: str, machine: str, etag: Expected, network: str = FIRST_NETWORK
+) -> None:
     """Remove a machine."""
-    machines.remove(store, org, network, machine)
+    check = etag.check(partial(machine_shape, org, seen=seen))
+    machines.remove(store, org, network, machine, check=check)

@@ -2,9 +2,10 @@
 
 from fastapi import FastAPI
 
-from wgctl.api import app, backup, gateway, machine, network, org, peer, status
+from wgctl.api import app, backup, document, gateway, machine, network, org, peer, status
 from wgctl.api.context import Context
 from wgctl.api.door import build
+from wgctl.api.limits import Bounded
 from wgctl.core.access import Asker
 
 __all__ = ["operators_app"]
@@ -12,5 +13,7 @@ __all__ = ["operators_app"]
 
 def operators_app(context: Context) -> FastAPI:
     """Return the application of everything that an operator may do."""
-    nouns = (org, network, peer, app, machine, gateway, status, backup)
-    return build(Asker.OPERATOR, [noun.router for noun in nouns], context=context)
+    nouns = (org, network, peer, app, machine, gateway, status, backup, document)
+    made = build(Asker.OPERATOR, [noun.router for noun in nouns], context=context)
+    made.add_middleware(Bounded)
+    return made

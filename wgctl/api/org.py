@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs
+from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page
 from wgctl.api.shapes import org_shape
 from wgctl.core.access import Scope
@@ -30,12 +31,12 @@ def add_org(store: StoreOf, now: Now, new: NewOrg) -> Org:
 
 
 @router.get("/orgs/{org}", dependencies=[needs(Scope.ORG_READ)])
-def show_org(store: StoreOf, org: str) -> Org:
+def show_org(store: StoreOf, org: str, etag: Told) -> Org:
     """Return one org."""
-    return org_shape(orgs.shown(store, org))
+    return etag.told(org_shape(orgs.shown(store, org)))
 
 
 @router.delete("/orgs/{org}", dependencies=[needs(Scope.ORG_WRITE)], status_code=204)
-def remove_org(store: StoreOf, seen: Seen, org: str) -> None:
+def remove_org(store: StoreOf, seen: Seen, org: str, etag: Expected) -> None:
     """Remove an org and all that it owns."""
-    seen.forget(orgs.remove(store, org))
+    seen.forget(orgs.remove(store, org, check=etag.check(org_shape)))

@@ -9,14 +9,15 @@ from fastapi import Query
 from wgctl.core.errors import Invalid
 from wgctl.core.schema import Page
 
-__all__ = ["Cursor", "Limit", "page", "parse_cursor"]
+__all__ = ["Cursor", "Limit", "page", "page_after", "parse_cursor"]
 
 _Value = TypeVar("_Value")
 _Shape = TypeVar("_Shape")
 
 _ID = re.compile(r"[0-9]{1,18}")  # Below 2**63, the largest that a row's id can be.
 
-Cursor = Annotated[str, Query(max_length=100)]
+# Two names of 63 characters and a dot.
+Cursor = Annotated[str, Query(max_length=127)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -31,6 +32,23 @@ def page(
     part = found[:limit]
     more = len(found) > limit
     return Page(items=[shape(value) for value in part], next=cursor(part[-1]) if more else None)
+
+
+def page_after(
+    start: str,
+    found: Sequence[_Value],
+    *,
+    limit: int,
+    shape: Callable[[_Value], _Shape],
+    cursor: Callable[[_Value], tuple[str, ...]],
+) -> Page[_Shape]:
+    """Return `limit` of `found`, the whole list, that come after the cursor `start`.
+
+    `cursor` gives the names that the list is sorted by, none of which holds a dot.
+    """
+    after = tuple(start.split(".")) if start else ()
+    rest = [value for value in found if cursor(value) > after]
+    return page(rest, limit=limit, shape=shape, cursor=lambda value: ".".join(cursor(value)))
 
 
 def parse_cursor(text: str) -> tuple[str, int]:

@@ -1,10 +1,13 @@
 """Routes of peers."""
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Response
 
 from peers.names import Label
-from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.context import Context, ContextOf, Now, Seen, StoreOf
 from wgctl.api.door import needs
+from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page, parse_cursor
 from wgctl.api.shapes import enrolment_shape, gateway_shape, peer_shape
 from wgctl.core.access import Scope
@@ -12,6 +15,7 @@ from wgctl.core.model import Role
 from wgctl.core.schema import Enrolment, Gateway, NewKey, NewPeer, Page, Peer, SealedTo
 from wgctl.services import peer as peers
 from wgctl.services.org import FIRST_NETWORK
+from wgctl.services.peer import PeerFacts
 
 __all__ = ["router"]
 
@@ -67,10 +71,15 @@ def add_peer(  # each is a part of the request
 
 @router.get(_PEER, dependencies=[needs(Scope.PEER_READ)])
 def show_peer(  # each is a part of the request
-    store: StoreOf, seen: Seen, now: Now, org: str, peer: str, network: str = FIRST_NETWORK
+    store: StoreOf,
+    context: ContextOf,
+    org: str,
+    peer: str,
+    etag: Told,
+    network: str = FIRST_NETWORK,
 ) -> Peer:
     """Return one peer, with what its gateway saw of it."""
-    return peer_shape(org, peers.shown(store, org, network, peer), seen, now=now)
+    return etag.told(_shaping(context, org)(peers.shown(store, org, network, peer)))
 
 
 @router.get(f"{_PEER}/gateway", dependencies=[needs(Scope.PEER_READ)])
@@ -94,11 +103,11 @@ def show_offered_gateway(  # each is a part of the request
 @router.put(f"{_PEER}/key", dependencies=[needs(Scope.PEER_WRITE)])
 def rekey_peer(  # each is a part of the request
     store: StoreOf,
-    seen: Seen,
-    now: Now,
+    context: ContextOf,
     org: str,
     peer: str,
     new: NewKey,
+    etag: Expected,
     network: str = FIRST_NETWORK,
 ) -> Enrolment:
     """Give a peer another public key."""
@@ -108,16 +117,31 @@ def rekey_peer(  # each is a part of the request
         preshared_key=_sealed_to(new.preshared_key),
         expires_in_s=new.expires_in_s,
     )
-    facts = peers.rekey(store, org, network, peer, key, now=now)
-    return enrolment_shape(org, facts, seen, now=now)
+    now, check = context.now(), etag.check(_shaping(context, org))
+    facts = peers.rekey(store, org, network, peer, key, now=now, check=check)
+    made = enrolment_shape(org, facts, context.observations, now=now)
+    etag.told(made.peer)
+    return made
 
 
 @router.delete(_PEER, dependencies=[needs(Scope.PEER_WRITE)], status_code=204)
-def remove_peer(
-    store: StoreOf, seen: Seen, org: str, peer: str, network: str = FIRST_NETWORK
+def remove_peer(  # each is a part of the request
+    store: StoreOf,
+    context: ContextOf,
+    org: str,
+    peer: str,
+    etag: Expected,
+    network: str = FIRST_NETWORK,
 ) -> None:
     """Remove a peer and the machines on it."""
-    seen.forget([peers.remove(store, org, network, peer).id])
+    check = etag.check(_shaping(context, org))
+    removed = peers.remove(store, org, network, peer, check=check)
+    context.observations.forget([removed.id])
+
+
+def _shaping(context: Context, org: str) -> Callable[[PeerFacts], Peer]:
+    now = context.now()
+    return lambda facts: peer_shape(org, facts, context.observations, now=now)
 
 
 def _sealed_to(shape: SealedTo | None) -> peers.SealedTo | None:

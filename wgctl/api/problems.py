@@ -1,9 +1,11 @@
 """Refusals as problem documents (RFC 9457), each with its status from one table.
 
-What each kind of refusal becomes is `wgctl.core.errors.REFUSALS`.
+What each kind of refusal becomes is `wgctl.core.errors.REFUSALS`; what HTTP alone knows to refuse
+is `STATUSES`.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,20 +16,39 @@ from starlette.exceptions import HTTPException
 from wgctl.core.errors import REFUSALS, Invalid, Refusal
 from wgctl.core.schema import Problem
 
-__all__ = ["RESPONSES", "answer_with_problems", "problem"]
+__all__ = ["MEDIA_TYPE", "STATUSES", "HttpRefusal", "answer_with_problems", "problem"]
 
 _log = structlog.get_logger()
 
-RESPONSES: dict[int | str, dict[str, object]] = {
-    status: {"model": Problem} for status in sorted({codes.status for codes in REFUSALS.values()})
-}
-"""What any route may answer besides its own."""
+MEDIA_TYPE = "application/problem+json"
+
+STATUSES: Mapping[str, int] = MappingProxyType(
+    {
+        "method-not-allowed": 405,
+        "length-required": 411,
+        "changed": 412,
+        "too-large": 413,
+        "too-many-requests": 429,
+        "internal": 500,
+    }
+)
+"""The status of each problem that is no refusal of the house, by its name."""
+
+
+class HttpRefusal(Exception):
+    """A request that is refused for what HTTP says of it: `name` is one of `STATUSES`."""
+
+    def __init__(self, name: str, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.name = name
+        self.headers = headers
 
 
 def answer_with_problems(app: FastAPI) -> None:
     """Make `app` answer every exception with a problem document."""
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(Invalid, _refused)
+    app.add_exception_handler(HttpRefusal, _unmet)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -41,7 +62,7 @@ def problem(
     return JSONResponse(
         document.model_dump(),
         status_code=status,
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
         headers=headers,
     )
 
@@ -49,6 +70,12 @@ def problem(
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
     codes = next(codes for kind, codes in REFUSALS.items() if isinstance(error, kind))
     return problem(codes.status, codes.name, str(error))
+
+
+async def _unmet(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HttpRefusal):
+        raise error
+    return problem(STATUSES[error.name], error.name, str(error), headers=error.headers)
 
 
 async def _malformed(_request: Request, error: Exception) -> JSONResponse:

@@ -30,6 +30,7 @@ class Scope(StrEnum):
     FEED_READ = "feed:read"
     NODE_WRITE = "node:write"
     SELF_READ = "self:read"
+    DOCUMENT_READ = "document:read"
 
 
 class Asker(StrEnum):

@@ -6,7 +6,7 @@ RFC 3339 in UTC. Turning values of the store into these is `wgctl.api`.
 
 from datetime import datetime
 from ipaddress import IPv6Address, IPv6Network
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -140,6 +140,8 @@ class NewOrg(_Shape):
 class Org(_Shape):
     """An org."""
 
+    OBSERVED: ClassVar = frozenset({"networks", "peers"})
+
     slug: str
     networks: int
     peers: int
@@ -174,6 +176,8 @@ class NewGateway(_Shape):
 
 class Gateway(_Shape):
     """A gateway; `reported_at` is when its role last reported, None if it has not yet."""
+
+    OBSERVED: ClassVar = frozenset({"reported_at"})
 
     name: str
     number: int
@@ -218,6 +222,10 @@ class Peer(_Shape):
 
     `preshared_key` is whether it has one: none but its gateway and the peer itself know it.
     """
+
+    OBSERVED: ClassVar = frozenset(
+        {"online", "last_handshake", "received_bytes", "sent_bytes", "endpoint"}
+    )
 
     name: str
     org: str
@@ -273,6 +281,8 @@ class App(_Shape):
 
     `service_address` is `NAME.flycast`, None without one.
     """
+
+    OBSERVED: ClassVar = frozenset({"machines", "started"})
 
     name: str
     org: str
@@ -346,6 +356,8 @@ class Machine(_Shape):
 
     `health` is None for a machine that is not probed: one without a check, or stopped.
     """
+
+    OBSERVED: ClassVar = frozenset({"health", "lease", "events"})
 
     name: str
     app: str

@@ -4,7 +4,7 @@ The shapes themselves are `wgctl.core.schema` and `wgctl.core.health_shape`.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,9 @@ class Shape(BaseModel):
         # A command uses two or three shapes: the others are never built, which saves 50 ms.
         defer_build=True,
     )
+
+    OBSERVED: ClassVar[frozenset[str]] = frozenset()
+    """The fields that change by themselves, with nobody changing the thing."""
 
 
 def finish() -> None:

@@ -6,4 +6,5 @@ identity                                     who an address is
 reconcile                                    what a gateway host does to its kernel
 compare                                      what restoring one state over another does
 observe                                      what roles saw, kept apart from the store's truth
+condition                                    what must hold for a change to be made
 """

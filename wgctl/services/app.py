@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from peers.names import Label
 from wgctl.core.model import App, MachineState, Network
+from wgctl.services.condition import Condition, always
 from wgctl.store.org import OrgDoor
 from wgctl.store.store import Store
 
@@ -53,7 +54,15 @@ def shown(store: Store, org: str, network: str, name: str) -> AppFacts:
         return _facts(door, found, door.app(found, name))
 
 
-def set_flycast(store: Store, org: str, network: str, name: str, *, flycast: bool) -> AppFacts:
+def set_flycast(
+    store: Store,
+    org: str,
+    network: str,
+    name: str,
+    *,
+    flycast: bool,
+    check: Condition[AppFacts] = always,
+) -> AppFacts:
     """Give the app `name` a service address, or take it away; raises NotFound.
 
     An address that was taken away is not given out again, to this app neither.
@@ -61,15 +70,21 @@ def set_flycast(store: Store, org: str, network: str, name: str, *, flycast: boo
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        return _facts(door, found, door.set_service(found, door.app(found, name), has=flycast))
+        app = door.app(found, name)
+        check(_facts(door, found, app))
+        return _facts(door, found, door.set_service(found, app, has=flycast))
 
 
-def remove(store: Store, org: str, network: str, name: str) -> None:
+def remove(
+    store: Store, org: str, network: str, name: str, *, check: Condition[AppFacts] = always
+) -> None:
     """Remove the app `name` and its machines; raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        door.remove_app(found, door.app(found, name))
+        app = door.app(found, name)
+        check(_facts(door, found, app))
+        door.remove_app(found, app)
 
 
 def _facts(door: OrgDoor, network: Network, app: App) -> AppFacts:

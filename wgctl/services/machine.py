@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from peers.names import Label
 from wgctl.core.errors import NotFound
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer, Port
+from wgctl.services.condition import Condition, always
 from wgctl.store.deployment import Deployment
 from wgctl.store.org import OrgDoor
 from wgctl.store.rows import NewCheckRow, NewMachineRow
@@ -103,33 +104,53 @@ def shown(store: Store, org: str, network: str, name: str) -> MachineFacts:
         return _facts(door, found, door.machine(found, name))
 
 
-def set_state(store: Store, org: str, network: str, name: str, state: MachineState) -> MachineFacts:
+def set_state(
+    store: Store,
+    org: str,
+    network: str,
+    name: str,
+    state: MachineState,
+    *,
+    check: Condition[MachineFacts] = always,
+) -> MachineFacts:
     """Start or stop the machine `name`; raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        machine = door.set_machine_state(door.machine(found, name), state)
-        return _facts(door, found, machine)
+        machine = door.machine(found, name)
+        check(_facts(door, found, machine))
+        return _facts(door, found, door.set_machine_state(machine, state))
 
 
 def set_check(
-    store: Store, org: str, network: str, name: str, new: NewCheckRow | None
+    store: Store,
+    org: str,
+    network: str,
+    name: str,
+    new: NewCheckRow | None,
+    *,
+    check: Condition[MachineFacts] = always,
 ) -> MachineFacts:
     """Probe the machine `name` so, and no more as before; None: not at all. Raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
         machine = door.machine(found, name)
+        check(_facts(door, found, machine))
         door.set_check(machine, new)
         return _facts(door, found, machine)
 
 
-def remove(store: Store, org: str, network: str, name: str) -> None:
+def remove(
+    store: Store, org: str, network: str, name: str, *, check: Condition[MachineFacts] = always
+) -> None:
     """Remove the machine `name`; raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
-        door.remove_machine(door.machine(found, name))
+        machine = door.machine(found, name)
+        check(_facts(door, found, machine))
+        door.remove_machine(machine)
 
 
 def _of_network(door: OrgDoor, network: Network) -> list[MachineFacts]:

@@ -6,6 +6,7 @@ Takes ids as they come; whether one is free is the store's last word.
 from peers.names import Label
 from wgctl.core.errors import Conflict
 from wgctl.core.model import Network
+from wgctl.services.condition import Condition, always
 from wgctl.store.deployment import Deployment
 from wgctl.store.store import Store
 
@@ -42,7 +43,7 @@ def shown(store: Store, org: str, name: str) -> Network:
         return deployment.owned_by(org).network(name)
 
 
-def remove(store: Store, org: str, name: str) -> None:
+def remove(store: Store, org: str, name: str, *, check: Condition[Network] = always) -> None:
     """Remove an empty network, or `default` last of all.
 
     Raises Conflict while the network has peers or apps, so that a slip of a name costs nothing.
@@ -50,6 +51,7 @@ def remove(store: Store, org: str, name: str) -> None:
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         network = door.network(name)
+        check(network)
         peers, apps = len(door.peers(network=network)), len(door.apps(network=network))
         if peers or apps:
             raise Conflict(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from peers.names import Label
 from wgctl.core.model import Org
 from wgctl.services import network as networks
+from wgctl.services.condition import Condition, always
+from wgctl.store.org import OrgDoor
 from wgctl.store.store import Store
 
 __all__ = ["FIRST_NETWORK", "OrgFacts", "add", "listed", "remove", "shown"]
@@ -37,25 +39,29 @@ def listed(store: Store, *, after: str, limit: int) -> list[OrgFacts]:
     """Return up to `limit` orgs by slug, from the first one past `after`."""
     with store.reading() as deployment:
         return [
-            OrgFacts(org=org, networks=len(door.networks()), peers=door.count_peers())
+            _facts(deployment.owned_by(org.slug))
             for org in deployment.orgs(after=after, limit=limit)
-            for door in (deployment.owned_by(org.slug),)
         ]
 
 
 def shown(store: Store, slug: str) -> OrgFacts:
     """Return the org `slug`; raises NotFound."""
     with store.reading() as deployment:
-        door = deployment.owned_by(slug)
-        return OrgFacts(org=door.org, networks=len(door.networks()), peers=door.count_peers())
+        return _facts(deployment.owned_by(slug))
 
 
-def remove(store: Store, slug: str) -> frozenset[int]:
+def remove(store: Store, slug: str, *, check: Condition[OrgFacts] = always) -> frozenset[int]:
     """Remove the org `slug` and all that it owns; return the ids that its peers had.
 
     Raises NotFound.
     """
     with store.writing() as deployment:
-        peers = deployment.owned_by(slug).peers()
+        door = deployment.owned_by(slug)
+        check(_facts(door))
+        peers = door.peers()
         deployment.remove_org(slug)
         return frozenset(peer.id for peer in peers)
+
+
+def _facts(door: OrgDoor) -> OrgFacts:
+    return OrgFacts(org=door.org, networks=len(door.networks()), peers=door.count_peers())

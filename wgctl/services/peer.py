@@ -11,6 +11,7 @@ from peers.names import Label
 from peers.seal import SealedKey
 from wgctl.core.errors import Conflict, Invalid, Unavailable
 from wgctl.core.model import OPERATOR, Gateway, Network, Peer
+from wgctl.services.condition import Condition, always
 from wgctl.store.deployment import Deployment
 from wgctl.store.org import OrgDoor
 from wgctl.store.rows import NewPeerRow
@@ -143,7 +144,16 @@ class NewKey:
     expires_in_s: int | None = None
 
 
-def rekey(store: Store, org: str, network: str, name: str, new: NewKey, *, now: int) -> PeerFacts:
+def rekey(
+    store: Store,
+    org: str,
+    network: str,
+    name: str,
+    new: NewKey,
+    *,
+    now: int,
+    check: Condition[PeerFacts] = always,
+) -> PeerFacts:
     """Give the peer `name` another public key; its address stays, its old keys are dead.
 
     The same keys again change nothing but the time. Raises NotFound, Invalid for a key in use, and
@@ -154,7 +164,9 @@ def rekey(store: Store, org: str, network: str, name: str, new: NewKey, *, now: 
         door = deployment.owned_by(org)
         found = door.network(network)
         peer = door.peer(found, name)
-        gateway = _facts(deployment, door, found, peer).gateway
+        facts = _facts(deployment, door, found, peer)
+        check(facts)
+        gateway = facts.gateway
         if new.needs_forwarding:
             _require_forwarding(gateway)
         peer = _renewed(door, found, peer, expires_in_s=new.expires_in_s, now=now)
@@ -167,12 +179,15 @@ def rekey(store: Store, org: str, network: str, name: str, new: NewKey, *, now: 
         return _facts(deployment, door, found, peer)
 
 
-def remove(store: Store, org: str, network: str, name: str) -> Peer:
+def remove(
+    store: Store, org: str, network: str, name: str, *, check: Condition[PeerFacts] = always
+) -> Peer:
     """Remove the peer `name` and the machines on it, and return what it was; raises NotFound."""
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         found = door.network(network)
         peer = door.peer(found, name)
+        check(_facts(deployment, door, found, peer))
         door.remove_peer(found, peer)
         return peer
 
