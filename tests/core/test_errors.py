@@ -2,7 +2,7 @@ import pytest
 
 from peers.errors import InvalidName
 from wgctl.core import errors
-from wgctl.core.errors import REFUSALS, Invalid, Refusal
+from wgctl.core.errors import REFUSALS, Invalid, Refusal, Unidentified
 
 
 def test_every_kind_of_refusal_has_its_codes() -> None:
@@ -16,6 +16,7 @@ def test_every_kind_of_refusal_has_its_codes() -> None:
     ("name", "status", "exit_code"),
     [
         ("invalid", 400, 2),
+        ("unidentified", 401, 3),
         ("denied", 403, 3),
         ("not-found", 404, 4),
         ("conflict", 409, 5),
@@ -30,7 +31,8 @@ def test_the_codes_are_those_that_are_documented(name: str, status: int, exit_co
 
 
 def test_an_exit_code_tells_the_kind() -> None:
-    codes = [codes.exit_code for codes in REFUSALS.values()]
+    """Of who is unknown and who may not, a script needs no more than the message."""
+    codes = [codes.exit_code for kind, codes in REFUSALS.items() if kind is not Unidentified]
 
     assert len(set(codes)) == len(codes)
     assert not {0, 1} & set(codes)

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from peers.names import Label
 from tests.store import samples
+from tests.store.samples import CHECK, NOW, add_peer, key, machine_row, sealed_to
 from wgctl.store.store import Store
 
 
@@ -23,3 +25,23 @@ def empty_store(tmp_path: Path) -> Iterator[Store]:
     store = samples.create(tmp_path)
     yield store
     store.close()
+
+
+@pytest.fixture
+def furnished(store: Store) -> Store:
+    """The orgs `acme` and `globex`, each with peers, an app and two probed machines on one peer.
+
+    That peer has a preshared key too.
+    """
+    for first, slug in ((0, "acme"), (10, "globex")):
+        add_peer(store, slug, first)
+        add_peer(store, slug, first + 1)
+        with store.writing() as deployment:
+            door = deployment.owned_by(slug)
+            network = door.network("default")
+            app = door.add_app(network, Label("web"), now=NOW)
+            peer = door.peer(network, f"peer-{first}")
+            door.set_seal(peer, sealed_to(key(99), first).sealed)
+            for name in ("one", "two"):
+                door.set_check(door.add_machine(app, peer, machine_row(name)), CHECK)
+    return store

@@ -12,12 +12,22 @@ from peers.endpoint import Endpoint
 from peers.keys import PresharedKey, PrivateKey, PublicKey
 from peers.names import Label
 from peers.seal import seal
+from wgctl.core.access import Asker, Caller
 from wgctl.core.check import Target
-from wgctl.core.model import Gateway
+from wgctl.core.model import (
+    OPERATOR,
+    Gateway,
+    Member,
+    MemberRole,
+    Port,
+    Protocol,
+    Token,
+    TokenKind,
+)
 from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewPeer, PeerFacts, SealedTo
-from wgctl.store.rows import NewCheckRow
+from wgctl.store.rows import NewCheckRow, NewMachineRow
 from wgctl.store.store import Store
 
 NOW = 1_800_000_000
@@ -130,3 +140,43 @@ def new_peer(
 
 def add_peer(store: Store, org: str, number: int, *, network: str = "default") -> PeerFacts:
     return peer.add(store, org, new_peer(number, network=network), now=NOW)[0]
+
+
+def machine_row(name: str) -> NewMachineRow:
+    return NewMachineRow(
+        name=Label(name),
+        region=Label("ams"),
+        process_group=Label("app"),
+        ports=(Port(Label("http"), 8080, Protocol.TCP),),
+        metadata={"rack": "r1"},
+        created_at=NOW,
+    )
+
+
+def bearer(
+    store: Store,
+    slug: str,
+    *,
+    role: MemberRole | None = None,
+    kind: TokenKind = TokenKind.ORG,
+    networks: tuple[str, ...] | None = None,
+    peer_id: int | None = None,
+) -> Caller:
+    """Return who comes with a token of `kind`: an operator's, or that of `alice` with `role`."""
+    found = org.shown(store, slug).org
+    narrowed = None if networks is None else tuple(map(Label, networks))
+    member = None if role is None else Member(1, found.id, Label("alice"), role, None, NOW)
+    token = Token(
+        id=1,
+        org_id=found.id,
+        name=Label("cli"),
+        kind=kind,
+        owner=OPERATOR if member is None else member.name,
+        added_by=OPERATOR,
+        networks=narrowed,
+        peer_id=peer_id,
+        uses_left=None,
+        created_at=NOW,
+        expires_at=NOW + 3600,
+    )
+    return Caller(Asker.BEARER, "198.51.100.9", org=found, member=member, token=token)

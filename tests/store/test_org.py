@@ -1,143 +1,19 @@
-import ast
-import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
 
-import wgctl
 from peers.names import Label
-from tests.store.samples import CHECK, NOW, add_peer, engine, key, sealed_to
-from wgctl.core.errors import Conflict, NotFound
-from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.model import MachineState, Org, Port, Protocol
+from tests.store.samples import NOW, add_peer, engine, key, machine_row
+from wgctl.core.errors import Conflict
+from wgctl.core.feed import Delete, Kind
+from wgctl.core.model import Org
 from wgctl.services import network as networks
 from wgctl.services import org as orgs
-from wgctl.store import org as door_module
 from wgctl.store import tables
 from wgctl.store.org import OrgDoor
-from wgctl.store.rows import NewMachineRow, NewPeerRow
+from wgctl.store.rows import NewPeerRow
 from wgctl.store.store import Store
-
-_STATEMENTS = {"select", "insert", "update", "delete"}
-_MAKERS = {"_select", "_insert", "_update", "_delete"}
-# `_count` and `_next_number` name the org themselves; `_spend` writes a table that no org owns.
-_NAMED = _MAKERS | {"_count", "_next_number", "_spend"}
-_OWNED = {table.name for table in tables.metadata.sorted_tables if "org_id" in table.c}
-_SOURCE = Path(wgctl.__file__).parent
-
-
-def _functions(module: object) -> Iterator[ast.FunctionDef]:
-    tree = ast.parse(Path(inspect.getfile(module)).read_text())  # type: ignore[arg-type]  # a module
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-
-
-def _calls(tree: ast.AST) -> set[str]:
-    return {
-        node.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-
-
-def _names_the_org(function: ast.FunctionDef) -> bool:
-    return "self.org.id" in ast.unparse(function)
-
-
-def test_every_statement_of_the_door_names_the_org() -> None:
-    """Law 2: there is one scoped door to the store, and nothing goes round it."""
-    with_statements = {f.name: f for f in _functions(door_module) if _calls(f) & _STATEMENTS}
-
-    assert with_statements.keys() == _NAMED
-    assert all(_names_the_org(with_statements[name]) for name in _NAMED - {"_spend"})
-    assert "tables.spent_network_ids" in ast.unparse(with_statements["_spend"])
-    assert not _OWNED & {"spent_network_ids"}
-
-
-def test_the_door_runs_no_sql_that_is_text() -> None:
-    called = {
-        node.attr
-        for function in _functions(door_module)
-        for node in ast.walk(function)
-        if isinstance(node, ast.Attribute)
-    }
-
-    assert not called & {"exec_driver_sql", "text", "literal_column"}
-
-
-def test_nothing_outside_of_the_store_speaks_sql() -> None:
-    speaking = [
-        path
-        for path in _SOURCE.rglob("*.py")
-        if path.parent != _SOURCE / "store" and "migrations" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text()))
-        for module in _imported(node)
-        if module.split(".")[0] in {"sqlalchemy", "alembic", "pysqlite3", "sqlite3"}
-        or module.startswith("wgctl.store.tables")
-    ]
-
-    assert speaking == []
-
-
-def test_beside_the_door_only_the_feed_and_totals_read_what_orgs_own() -> None:
-    """`deployment` reads across orgs for the feed, totals, reports, and whether a key is in use."""
-    from wgctl.store import deployment
-
-    touching = {
-        function.name
-        for function in _functions(deployment)
-        if any(f"tables.{table}" in ast.unparse(function) for table in _OWNED)
-    }
-    writing = {
-        function.name
-        for function in _functions(deployment)
-        if _calls(function) & {"insert", "update", "delete"}
-        and any(f"tables.{table}" in ast.unparse(function) for table in _OWNED)
-    }
-
-    assert touching == {"key_in_use", "counts", "peers_among", "snapshot"}
-    assert writing == set()
-
-
-def _imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module:
-        return [f"{node.module}.{alias.name}" for alias in node.names]
-    return []
-
-
-@pytest.fixture
-def furnished(store: Store) -> Store:
-    """The orgs `acme` and `globex`, each with peers, an app and two probed machines on one peer.
-
-    That peer has a preshared key too.
-    """
-    for first, slug in ((0, "acme"), (10, "globex")):
-        add_peer(store, slug, first)
-        add_peer(store, slug, first + 1)
-        with store.writing() as deployment:
-            door = deployment.owned_by(slug)
-            network = door.network("default")
-            app = door.add_app(network, Label("web"), now=NOW)
-            peer = door.peer(network, f"peer-{first}")
-            door.set_seal(peer, sealed_to(key(99), first).sealed)
-            for name in ("one", "two"):
-                door.set_check(door.add_machine(app, peer, _machine(name)), CHECK)
-    return store
-
-
-def _machine(name: str) -> NewMachineRow:
-    return NewMachineRow(
-        name=Label(name),
-        region=Label("ams"),
-        process_group=Label("app"),
-        ports=(Port(Label("http"), 8080, Protocol.TCP),),
-        metadata={"rack": "r1"},
-        created_at=NOW,
-    )
 
 
 def _remove_machine(door: OrgDoor) -> None:
@@ -207,44 +83,6 @@ def test_removing_an_org_leaves_every_byte_of_the_others(furnished: Store) -> No
     assert not any(_bytes(furnished, acme).values())
 
 
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda door: door.network("lab"),
-        lambda door: door.peer(door.network("default"), "peer-10"),
-        lambda door: door.app(door.network("default"), "lab"),
-        lambda door: door.machine(door.network("default"), "lab"),
-    ],
-)
-def test_another_orgs_things_look_like_nothing(
-    furnished: Store, ask: Callable[[OrgDoor], object]
-) -> None:
-    networks.add(furnished, "globex", Label("lab"), now=NOW)
-
-    with furnished.reading() as deployment, pytest.raises(NotFound, match="org 'acme'"):
-        ask(deployment.owned_by("acme"))
-
-
-def test_another_orgs_values_reach_nothing_through_this_door(furnished: Store) -> None:
-    """Even a caller who holds another org's row cannot read, change or remove it here."""
-    with furnished.writing() as deployment:
-        other = deployment.owned_by("globex")
-        network = other.network("default")
-        machine, peer = other.machine(network, "one"), other.peer(network, "peer-10")
-        door = deployment.owned_by("acme")
-        door.set_check(machine, None)
-        door.remove_machine(machine)
-        door.remove_peer(network, peer)
-        found = (door.peers(network=network), door.apps(network=network))
-
-    with furnished.reading() as deployment:
-        other = deployment.owned_by("globex")
-        assert other.machine(network, "one") == machine
-        assert other.check(machine) is not None
-        assert other.peer(network, "peer-10") == peer
-    assert found == ([], [])
-
-
 def test_a_peer_number_is_never_given_out_again(store: Store) -> None:
     with store.writing() as deployment:
         door, gateway = deployment.owned_by("acme"), deployment.gateways()[0]
@@ -286,7 +124,7 @@ def test_a_network_id_stays_spent_after_its_network_is_gone(store: Store) -> Non
         (lambda d: d.add_network(Label("default"), number=9, now=NOW), "network 'default' exists"),
         (lambda d: d.add_app(d.network("default"), Label("web"), now=NOW), "app 'web' exists"),
         (
-            lambda d: d.add_machine(*_app_and_peer(d), _machine("one")),
+            lambda d: d.add_machine(*_app_and_peer(d), machine_row("one")),
             "machine 'one' exists already",
         ),
     ],
@@ -351,38 +189,6 @@ def test_pages_of_peers_meet_without_gap_or_overlap(store: Store) -> None:
     assert len(walked) == 20
 
 
-def test_a_state_that_is_so_already_is_no_change(furnished: Store) -> None:
-    with furnished.writing() as deployment:
-        before = deployment.revision
-        door = deployment.owned_by("acme")
-        machine = door.machine(door.network("default"), "one")
-        door.set_machine_state(machine, MachineState.STARTED)
-    with furnished.reading() as deployment:
-        assert deployment.revision == before - 1
-
-
-def test_a_check_takes_the_place_of_the_last_one_and_the_same_again_is_no_change(
-    furnished: Store,
-) -> None:
-    for interval_s, news in ((10, 0), (5, 1), (5, 0)):
-        with furnished.writing() as deployment:
-            since = deployment.revision - 1
-            door = deployment.owned_by("acme")
-            machine = door.machine(door.network("default"), "one")
-            last, check = (
-                door.check(machine),
-                door.set_check(machine, replace(CHECK, interval_s=interval_s)),
-            )
-            told = list(
-                deployment.changes(since=since, until=since + 1, kinds=frozenset({Kind.CHECK}))
-            )
-
-        assert check is not None
-        assert last is not None
-        assert (check.id, check.machine_id, check.interval_s) == (last.id, machine.id, interval_s)
-        assert told == [Put(Kind.CHECK, check)] * news
-
-
 def test_a_rekeyed_peer_keeps_its_address_and_id(furnished: Store) -> None:
     with furnished.writing() as deployment:
         door = deployment.owned_by("acme")
@@ -422,7 +228,7 @@ def _bytes(store: Store, org_id: int) -> dict[str, list[str]]:
                 map(repr, connection.execute(select(table).where(table.c.org_id == org_id)))
             )
             for table in tables.metadata.sorted_tables
-            if table.name in _OWNED
+            if "org_id" in table.c
         }
     opened.dispose()
     return found

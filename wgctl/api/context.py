@@ -70,7 +70,8 @@ def _context(request: Request) -> Context:
 
 
 def _store(request: Request) -> Store:
-    return _context(request).store
+    """Return the store as the caller may see it."""
+    return _context(request).store.seen_by(request.state.caller)
 
 
 def _observations(request: Request) -> Observations:

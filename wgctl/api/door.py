@@ -1,18 +1,20 @@
 """Builds an application whose every route declares the scope that it needs.
 
-Knows no route itself: see `operators`, `nodes` and `internal`.
+Knows no route itself: see `operators`, `nodes` and `internal`; and nobody: see `caller`.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
 
 from wgctl import __version__
+from wgctl.api.caller import CallerOf, Identified, Identify, by_door
 from wgctl.api.problems import answer_with_problems
 from wgctl.api.query import parameters_of, require_known
-from wgctl.core.access import Asker, Scope, allowed
+from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import Denied
 from wgctl.core.shape import finish
 
@@ -26,10 +28,10 @@ class _Needs:
         self.scope = scope
         self.parameters: frozenset[str] = frozenset()
 
-    def __call__(self, request: Request) -> None:
-        asker = request.app.state.asker
-        if not allowed(asker, self.scope):
-            raise Denied(f"{asker} may not {self.scope}")
+    def __call__(self, request: Request, caller: CallerOf) -> None:
+        if caller.extent(self.scope) is None:
+            raise Denied(f"{caller.title} may not {self.scope}")
+        request.state.caller = replace(caller, doing=self.scope)
         require_known(request, self.parameters)
 
 
@@ -39,11 +41,18 @@ def needs(scope: Scope) -> DependsParam:
     return dependency
 
 
-def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAPI:
+def build(
+    asker: Asker,
+    routers: Iterable[APIRouter],
+    *,
+    identified: Identify | None = None,
+    **state: object,
+) -> FastAPI:
     """Return an application for `asker` with the routes of `routers`.
 
-    What they work with is in `state`, by the names that their dependencies look for.
-    Raises TypeError when a route declares no scope, or more than one.
+    `identified` says who a request comes from; None: the door is proof enough. What the routes work
+    with is in `state`, by the names that their dependencies look for. Raises TypeError when a route
+    declares no scope, or more than one.
     """
     app = FastAPI(
         title="wgctl",
@@ -52,7 +61,7 @@ def build(asker: Asker, routers: Iterable[APIRouter], **state: object) -> FastAP
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.asker = asker
+    app.add_middleware(Identified, identify=identified or by_door(asker))
     for name, value in state.items():
         setattr(app.state, name, value)
     answer_with_problems(app)

@@ -47,7 +47,7 @@ def list_peers(  # each is a part of the request
 
 @router.post(
     "/orgs/{org}/peers",
-    dependencies=[needs(Scope.PEER_WRITE)],
+    dependencies=[needs(Scope.PEER_ENROL)],
     status_code=201,
     responses={200: {"description": "the same request again: the same peer", "model": Enrolment}},
 )
@@ -91,7 +91,7 @@ def show_gateway_of_peer(
     return gateway_shape(facts.gateway, seen.role(Role.GATEWAY))
 
 
-@router.get("/orgs/{org}/networks/{network}/gateway", dependencies=[needs(Scope.PEER_WRITE)])
+@router.get("/orgs/{org}/networks/{network}/gateway", dependencies=[needs(Scope.PEER_ENROL)])
 def show_offered_gateway(  # each is a part of the request
     store: StoreOf, seen: Seen, org: str, network: str, *, needs_forwarding: bool = False
 ) -> Gateway:
@@ -100,7 +100,7 @@ def show_offered_gateway(  # each is a part of the request
     return gateway_shape(found, seen.role(Role.GATEWAY))
 
 
-@router.put(f"{_PEER}/key", dependencies=[needs(Scope.PEER_WRITE)])
+@router.put(f"{_PEER}/key", dependencies=[needs(Scope.PEER_REKEY)])
 def rekey_peer(  # each is a part of the request
     store: StoreOf,
     context: ContextOf,
@@ -124,7 +124,7 @@ def rekey_peer(  # each is a part of the request
     return made
 
 
-@router.delete(_PEER, dependencies=[needs(Scope.PEER_WRITE)], status_code=204)
+@router.delete(_PEER, dependencies=[needs(Scope.PEER_REMOVE)], status_code=204)
 def remove_peer(  # each is a part of the request
     store: StoreOf,
     context: ContextOf,

@@ -13,10 +13,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from wgctl.core.errors import REFUSALS, Invalid, Refusal
+from wgctl.core.errors import REFUSALS, Invalid, Refusal, Unidentified
 from wgctl.core.schema import Problem
 
-__all__ = ["MEDIA_TYPE", "STATUSES", "HttpRefusal", "answer_with_problems", "problem"]
+__all__ = [
+    "MEDIA_TYPE",
+    "STATUSES",
+    "HttpRefusal",
+    "answer_with_problems",
+    "problem",
+    "refusal",
+]
 
 _log = structlog.get_logger()
 
@@ -67,9 +74,16 @@ def problem(
     )
 
 
-async def _refused(_request: Request, error: Exception) -> JSONResponse:
+def refusal(error: Exception) -> JSONResponse:
+    """Return a refusal as a response; `error` must be of a kind that REFUSALS has."""
     codes = next(codes for kind, codes in REFUSALS.items() if isinstance(error, kind))
-    return problem(codes.status, codes.name, str(error))
+    # RFC 9110, section 11.6.1: a 401 says how one is to identify.
+    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unidentified) else None
+    return problem(codes.status, codes.name, str(error), headers=headers)
+
+
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    return refusal(error)
 
 
 async def _unmet(_request: Request, error: Exception) -> JSONResponse:

@@ -4,6 +4,7 @@ What a refusal becomes outside, an HTTP status or an exit code, is `REFUSALS` al
 
     peers.errors.Invalid    the input breaks a rule
     Refusal
+    ├── Unidentified        nobody who is known asks
     ├── Denied              the asker may not do this
     ├── NotFound            the thing that was named does not exist
     ├── Conflict            the name is taken, or the thing is still in use
@@ -25,11 +26,16 @@ __all__ = [
     "Refusal",
     "RefusalCodes",
     "Unavailable",
+    "Unidentified",
 ]
 
 
 class Refusal(Exception):
     """A request that cannot be met, with a message for the one who asked."""
+
+
+class Unidentified(Refusal):
+    """Nobody who is known asks."""
 
 
 class Denied(Refusal):
@@ -62,6 +68,7 @@ class RefusalCodes(NamedTuple):
 
 REFUSALS: dict[type[Exception], RefusalCodes] = {
     Invalid: RefusalCodes(400, 2, "invalid"),
+    Unidentified: RefusalCodes(401, 3, "unidentified"),
     Denied: RefusalCodes(403, 3, "denied"),
     NotFound: RefusalCodes(404, 4, "not-found"),
     Conflict: RefusalCodes(409, 5, "conflict"),

@@ -1,4 +1,4 @@
-"""The values that the house speaks of: orgs, networks, gateways, peers, apps, machines.
+"""The values that the house speaks of: orgs, networks, gateways, peers, apps, machines, members.
 
 Says what a thing is; where it is kept is `wgctl.store`, how it looks as JSON outside is
 `wgctl.core.schema`. Times are whole seconds since 1970 UTC.
@@ -27,6 +27,8 @@ __all__ = [
     "LostSeal",
     "Machine",
     "MachineState",
+    "Member",
+    "MemberRole",
     "Network",
     "Observation",
     "Org",
@@ -35,10 +37,12 @@ __all__ = [
     "Protocol",
     "Role",
     "Seal",
+    "Token",
+    "TokenKind",
 ]
 
 OPERATOR = "operator"
-"""The owner of a peer that was added over the operators' socket."""
+"""The owner of what was added over the operators' socket; no member has this name."""
 
 ONLINE_S = 180
 """A handshake younger than this means a live session: WireGuard's REJECT_AFTER_TIME."""
@@ -62,6 +66,24 @@ class MachineState(StrEnum):
 
     STARTED = "started"
     STOPPED = "stopped"
+
+
+class MemberRole(StrEnum):
+    """What a member is in an org; what each may do is `wgctl.core.access`."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class TokenKind(StrEnum):
+    """What a token is for; what each can be used for is `wgctl.core.access`."""
+
+    ORG = "org"
+    NETWORK = "network"
+    READ_ONLY = "read-only"
+    ENROL = "enrol"
+    PEER = "peer"
 
 
 class Protocol(StrEnum):
@@ -158,6 +180,45 @@ class LostSeal:
 
     id: int
     peer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person in an org. `networks` None: the role holds in all of them, else in these alone."""
+
+    id: int
+    org_id: int
+    name: Label
+    role: MemberRole
+    networks: tuple[Label, ...] | None
+    created_at: int
+
+    @property
+    def administers(self) -> bool:
+        """Whether the member is an admin of the whole org."""
+        return self.role is MemberRole.ADMIN and self.networks is None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer credential of an org, without its secret.
+
+    `owner` is a member's name or OPERATOR, `added_by` likewise. `networks` None: every network of
+    the org; `peer_id` is the one peer that a token of kind `peer` is for; `uses_left` None: as
+    often as one likes.
+    """
+
+    id: int
+    org_id: int
+    name: Label
+    kind: TokenKind
+    owner: str
+    added_by: str
+    networks: tuple[Label, ...] | None
+    peer_id: int | None
+    uses_left: int | None
+    created_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)

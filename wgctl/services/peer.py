@@ -10,7 +10,7 @@ from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
 from wgctl.core.errors import Conflict, Invalid, Unavailable
-from wgctl.core.model import OPERATOR, Gateway, Network, Peer
+from wgctl.core.model import Gateway, Network, Peer
 from wgctl.services.condition import Condition, always
 from wgctl.store.deployment import Deployment
 from wgctl.store.org import OrgDoor
@@ -86,7 +86,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         _refuse_known_key(deployment, new.public_key)
         row = NewPeerRow(
             name=new.name,
-            owner=OPERATOR,
+            owner=deployment.caller.name,
             public_key=new.public_key,
             created_at=now,
             expires_at=None if new.expires_in_s is None else now + new.expires_in_s,

@@ -3,7 +3,9 @@
 store         opens the database; one transaction for reading or writing
 |
 deployment    what stands above orgs: orgs themselves, gateways, counters, the feed
-org           the one scoped door to what an org owns; each statement names the org
+org           the one scoped door to what an org owns: networks and peers
+machines      its apps, machines and checks
+scoped        what each of its statements goes through: the org, and how far the caller reaches
 |
 changes       the revision, and a row for each change
 rows          rows of the tables as values, and back

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Executable,
     RowMapping,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 
 from peers.keys import PublicKey
 from peers.names import Label
+from wgctl.core.access import Caller
 from wgctl.core.allocate import network_id
 from wgctl.core.errors import NotFound
 from wgctl.core.feed import Delete, Kind, Put, Row
@@ -48,31 +50,49 @@ class Deployment:
     """The store within one transaction; without a recorder it can only be read."""
 
     def __init__(
-        self, connection: Connection, *, pool: IPv6Network, recorder: Recorder | None
+        self,
+        connection: Connection,
+        *,
+        pool: IPv6Network,
+        caller: Caller,
+        recorder: Recorder | None,
     ) -> None:
-        """Stand on `connection`, whose transaction has begun."""
+        """Stand on `connection`, whose transaction has begun, for `caller`."""
         self._connection = connection
         self._recorder = recorder
+        self.caller = caller
         self.pool = pool
 
     def owned_by(self, slug: str) -> OrgDoor:
-        """Return the door to what the org `slug` owns; raises NotFound without that org."""
+        """Return the door to what the org `slug` owns.
+
+        Raises NotFound without that org, or when it is none of the caller's.
+        """
         return OrgDoor(
-            self._connection, org=self.org(slug), pool=self.pool, recorder=self._recorder
+            self._connection,
+            org=self.org(slug),
+            pool=self.pool,
+            caller=self.caller,
+            recorder=self._recorder,
         )
 
     def org(self, slug: str) -> Org:
         """Return the org `slug`; raises NotFound."""
-        found = self._rows(select(tables.orgs).where(tables.orgs.c.slug == slug))
+        found = self._rows(select(tables.orgs).where(tables.orgs.c.slug == slug, *self._in_reach))
         if not found:
             raise NotFound(f"no org {slug!a}: wgctl org list shows what there is")
         return rows.org_of(found[0])
+
+    @property
+    def _in_reach(self) -> tuple[ColumnElement[bool], ...]:
+        own = self.caller.org
+        return () if own is None else (tables.orgs.c.id == own.id,)
 
     def orgs(self, *, after: str, limit: int) -> list[Org]:
         """Return up to `limit` orgs by slug, from the first one past `after`."""
         found = self._rows(
             select(tables.orgs)
-            .where(tables.orgs.c.slug > after)
+            .where(tables.orgs.c.slug > after, *self._in_reach)
             .order_by(tables.orgs.c.slug)
             .limit(limit)
         )

@@ -4,18 +4,20 @@ Says how SQLite is to be held so that nothing acknowledged is lost; what is aske
 said in `deployment` and `org`.
 """
 
+import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Network
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import pysqlite3.dbapi2
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 
 from peers.addresses import FIRST_GATEWAY
+from wgctl.core.access import CONTROLLER, Caller
 from wgctl.core.errors import Unavailable
 from wgctl.store.changes import Recorder
 from wgctl.store.deployment import Deployment
@@ -53,6 +55,7 @@ class Store:
         if not path.exists():
             raise Unavailable(f"no store at {path}: make one with wgctl init")
         self.path = path
+        self.caller = CONTROLLER
         self._on_commit = on_commit
         self._writer = threading.Lock()
         self._engine = _engine(path)
@@ -87,11 +90,17 @@ class Store:
         """Close every connection."""
         self._engine.dispose()
 
+    def seen_by(self, caller: Caller) -> Self:
+        """Return this store as `caller` may see and change it."""
+        seen = copy.copy(self)
+        seen.caller = caller
+        return seen
+
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
         """Give what is stored as it is at one moment."""
         with self._translated(), self._engine.connect() as connection:
-            yield Deployment(connection, pool=self.pool, recorder=None)
+            yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
 
     @contextmanager
     def writing(self) -> Iterator[Deployment]:
@@ -103,7 +112,7 @@ class Store:
             connection.execution_options(wgctl_writes=True)
             with connection.begin() as transaction:
                 recorder = Recorder(connection)
-                yield Deployment(connection, pool=self.pool, recorder=recorder)
+                yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=recorder)
                 if not recorder.changed:
                     transaction.rollback()
         if recorder.changed:

@@ -1,0 +1,62 @@
+"""Who a request comes from, as one value: found before anything of its body is read.
+
+    by_door      the door is the proof: a socket that only some may open, a tunnel
+    by_token     the Authorization header is: for whoever comes from elsewhere
+
+What a caller may do is `wgctl.core.access`; what a token is worth, `wgctl.services.entry`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wgctl.api.problems import refusal
+from wgctl.core.access import Asker, Caller
+from wgctl.core.errors import Refusal, Unidentified
+
+__all__ = ["CallerOf", "Identified", "Identify", "by_door"]
+
+Identify = Callable[[Request], Awaitable[Caller]]
+"""Says who a request comes from; raises Unidentified for nobody who is known."""
+
+
+def by_door(asker: Asker) -> Identify:
+    """Return what says that everybody is an `asker`, and which user of this host."""
+
+    async def identify(request: Request) -> Caller:
+        uid: int | None = getattr(request.state, "uid", None)
+        return Caller(asker, origin="" if uid is None else f"uid {uid}")
+
+    return identify
+
+
+class Identified:
+    """Answers for `app` whoever is unknown, and tells it who the others are, as `state.caller`."""
+
+    def __init__(self, app: ASGIApp, *, identify: Identify) -> None:
+        """Let through to `app` only whom `identify` knows."""
+        self._app = app
+        self._identify = identify
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI has it."""
+        if scope["type"] != "http":
+            raise Unidentified(f"{scope['type']} is not spoken here, expected http")
+        request = Request(scope)
+        try:
+            request.state.caller = await self._identify(request)
+        except Refusal as error:
+            await refusal(error)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+# Not the first one that was looked for: `door` says meanwhile what the caller is doing.
+CallerOf = Annotated[Caller, Depends(_caller, use_cache=False)]

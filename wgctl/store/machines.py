@@ -1,0 +1,193 @@
+"""The scoped door's apps, machines and checks.
+
+What of them is a change for readers of the feed is recorded with each.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from peers.addresses import SERVICE_HOST
+from peers.names import Label
+from wgctl.core.errors import NotFound
+from wgctl.core.feed import Kind
+from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer
+from wgctl.store import rows, tables
+from wgctl.store.rows import NewCheckRow, NewMachineRow
+from wgctl.store.scoped import Scoped
+from wgctl.store.unique import taken
+
+__all__ = ["Machines"]
+
+
+class Machines(Scoped):
+    """The apps of an org, their machines, and how these are probed."""
+
+    def apps(self, *, network: Network) -> list[App]:
+        """Return the apps of `network` by name."""
+        found = self._page(tables.apps, network=network)
+        return [rows.app_of(row, prefix=network.prefix) for row in found]
+
+    def app(self, network: Network, name: str) -> App:
+        """Return the app `name` of `network`; raises NotFound."""
+        row = self._named(tables.apps, name, what="app", within=network)
+        return rows.app_of(row, prefix=network.prefix)
+
+    def add_app(self, network: Network, name: Label, *, now: int) -> App:
+        """Add the app `name` to `network`; raises Conflict when the name is taken."""
+        with taken(
+            apps_name=f"app {name!a} exists already in network {network.name!a} "
+            f"of org {self.org.slug!a}"
+        ):
+            row = self._rows(
+                self._insert(tables.apps, network_id=network.id, name=name, created_at=now)
+            )[0]
+        app = rows.app_of(row, prefix=network.prefix)
+        self._record.put(Kind.APP, app)
+        return app
+
+    def set_service(self, network: Network, app: App, *, has: bool) -> App:
+        """Give `app` a service address, or take it away: it is not given out again.
+
+        Nothing changes when it is so already.
+        """
+        if has == (app.service_address is not None):
+            return app
+        number = self._next_number(network, SERVICE_HOST) if has else None
+        row = self._rows(self._update(tables.apps, app.id, service_number=number))[0]
+        changed = rows.app_of(row, prefix=network.prefix)
+        self._record.put(Kind.APP, changed)
+        return changed
+
+    def remove_app(self, network: Network, app: App) -> None:
+        """Remove `app` and its machines."""
+        self._record_gone(network, self.machines(network=network, app=app))
+        self._execute(self._delete(tables.apps, app.id))
+        self._record.delete(Kind.APP, app.id)
+
+    def machines(self, *, network: Network, app: App | None = None) -> list[Machine]:
+        """Return the machines of `network`, or of one of its apps, by name."""
+        found = [rows.machine_of(row) for row in self._page(tables.machines, network=network)]
+        return [machine for machine in found if app is None or machine.app_id == app.id]
+
+    def machine(self, network: Network, name: str) -> Machine:
+        """Return the machine `name` of `network`; raises NotFound."""
+        return rows.machine_of(self._named(tables.machines, name, what="machine", within=network))
+
+    def add_machine(self, app: App, peer: Peer, new: NewMachineRow) -> Machine:
+        """Add a started machine of `app` on `peer`; raises Conflict when the name is taken."""
+        with taken(
+            machines_name=f"machine {new.name!a} exists already in this network of org "
+            f"{self.org.slug!a}"
+        ):
+            row = self._rows(
+                self._insert(
+                    tables.machines,
+                    network_id=app.network_id,
+                    app_id=app.id,
+                    peer_id=peer.id,
+                    name=new.name,
+                    region=new.region,
+                    process_group=new.process_group,
+                    ports=rows.ports_as_json(new.ports),
+                    metadata=new.metadata,
+                    state=MachineState.STARTED,
+                    created_at=new.created_at,
+                    lease_s=new.lease_s,
+                )
+            )[0]
+        machine = rows.machine_of(row)
+        self._record.put(Kind.MACHINE, machine)
+        return machine
+
+    def find_machine(self, network: Network, name: str) -> Machine | None:
+        """Return the machine `name` of `network`, or None."""
+        try:
+            return self.machine(network, name)
+        except NotFound:
+            return None
+
+    def machine_with_id(self, machine_id: int) -> Machine | None:
+        """Return the machine `machine_id` of the org, or None."""
+        found = self._rows(self._select(tables.machines, tables.machines.c.id == machine_id))
+        return rows.machine_of(found[0]) if found else None
+
+    def count_leases(self, peer: Peer) -> int:
+        """Count the machines on `peer` that have a lease."""
+        machines = tables.machines.c
+        return self._count(
+            tables.machines, machines.peer_id == peer.id, machines.lease_s.is_not(None)
+        )
+
+    def rewrite_machine(self, machine: Machine, new: NewMachineRow) -> Machine:
+        """Give `machine` what `new` says but its name, state and age; the same changes nothing."""
+        row = self._rows(
+            self._update(
+                tables.machines,
+                machine.id,
+                region=new.region,
+                process_group=new.process_group,
+                ports=rows.ports_as_json(new.ports),
+                metadata=new.metadata,
+                lease_s=new.lease_s,
+            )
+        )[0]
+        written = rows.machine_of(row)
+        if written != machine:
+            self._record.put(Kind.MACHINE, written)
+        return written
+
+    def set_machine_state(self, machine: Machine, state: MachineState) -> Machine:
+        """Start or stop `machine`; nothing changes when it is so already."""
+        if machine.state == state:
+            return machine
+        row = self._rows(self._update(tables.machines, machine.id, state=state))[0]
+        changed = rows.machine_of(row)
+        self._record.put(Kind.MACHINE, changed)
+        return changed
+
+    def remove_machine(self, machine: Machine) -> None:
+        """Remove `machine`."""
+        self.set_check(machine, None)
+        self._execute(self._delete(tables.machines, machine.id))
+        self._record.delete(Kind.MACHINE, machine.id)
+
+    def checks(self, *, network: Network) -> list[Check]:
+        """Return the checks of the machines of `network`, by id."""
+        within = self._select(tables.checks, tables.checks.c.network_id == network.id)
+        return [rows.check_of(row) for row in self._rows(within.order_by(tables.checks.c.id))]
+
+    def check(self, machine: Machine) -> Check | None:
+        """Return the check of `machine`, None if it has none."""
+        found = self._rows(self._select(tables.checks, tables.checks.c.machine_id == machine.id))
+        return rows.check_of(found[0]) if found else None
+
+    def set_check(self, machine: Machine, new: NewCheckRow | None) -> Check | None:
+        """Give `machine` this check in the place of its last one; None: none.
+
+        Nothing changes when it is so already.
+        """
+        last = self.check(machine)
+        if new is None:
+            if last is not None:
+                self._execute(self._delete(tables.checks, last.id))
+                self._record.delete(Kind.CHECK, last.id)
+            return None
+        values = {**asdict(new), "target": str(new.target)}
+        place = {"network_id": machine.network_id, "machine_id": machine.id}
+        if last is None:
+            row = self._rows(self._insert(tables.checks, **place, **values))[0]
+        else:
+            row = self._rows(self._update(tables.checks, last.id, **values))[0]
+        check = rows.check_of(row)
+        if check != last:
+            self._record.put(Kind.CHECK, check)
+        return check
+
+    def _record_gone(self, network: Network, machines: Iterable[Machine]) -> None:
+        """Record that `machines` go, and their checks: the database takes them away by itself."""
+        ids = {machine.id for machine in machines}
+        for check in self.checks(network=network):
+            if check.machine_id in ids:
+                self._record.delete(Kind.CHECK, check.id)
+        for id_ in sorted(ids):
+            self._record.delete(Kind.MACHINE, id_)

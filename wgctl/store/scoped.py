@@ -1,0 +1,177 @@
+"""What every statement about an org's rows goes through, so that each names the org.
+
+All are made by `_select`, `_insert`, `_update`, `_delete`, `_count` or `_next_number`; a test reads
+the syntax tree to prove it. A caller who is narrowed to networks, or to one peer, finds nothing
+else: it looks like what is not there.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv6Network
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Executable,
+    Insert,
+    RowMapping,
+    Select,
+    Table,
+    Update,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+
+from peers.addresses import FIRST_PEER
+from wgctl.core.access import Caller
+from wgctl.core.errors import Denied, NotFound
+from wgctl.core.model import Network, Org
+from wgctl.store import tables
+from wgctl.store.changes import Recorder
+
+__all__ = ["EVERYTHING", "Scoped"]
+
+EVERYTHING = 1_000_000
+"""More rows of a table than an org has."""
+
+
+class Scoped:
+    """The rows of `org` that `caller` may see, within one transaction.
+
+    Without a recorder they can only be read.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        org: Org,
+        pool: IPv6Network,
+        caller: Caller,
+        recorder: Recorder | None,
+    ) -> None:
+        """Stand on `connection`, whose transaction has begun."""
+        self.org = org
+        self.pool = pool
+        self.caller = caller
+        self._connection = connection
+        self._recorder = recorder
+
+    def _owned(self, table: Table) -> tuple[ColumnElement[bool], ...]:
+        """Return what makes rows of `table` the org's, and in the caller's reach."""
+        owned = table.c.org_id == self.org.id
+        peer_id = None if self.caller.token is None else self.caller.token.peer_id
+        of_peer = () if table is not tables.peers or peer_id is None else (table.c.id == peer_id,)
+        names = self.caller.networks
+        if names is None:
+            return (owned, *of_peer)
+        networks = tables.networks
+        if table is networks:
+            return (owned, networks.c.name.in_(names))
+        if "network_id" not in table.c:
+            return (owned,)
+        within = select(networks.c.id).where(
+            networks.c.org_id == self.org.id, networks.c.name.in_(names)
+        )
+        return (owned, table.c.network_id.in_(within), *of_peer)
+
+    def _require_own(self, owner: str, what: str) -> None:
+        """Raise Denied when what the caller does reaches only things of their own."""
+        if not self.caller.may_touch(owner):
+            raise Denied(
+                f"{self.caller.title} may do {self.caller.doing} to their own alone, and {what} is "
+                f"of {owner!a}"
+            )
+
+    def _select(self, table: Table, *where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
+        return select(table).where(*self._owned(table), *where)
+
+    def _insert(self, table: Table, **values: object) -> Insert:
+        return insert(table).values(org_id=self.org.id, **values).returning(table)
+
+    def _update(self, table: Table, row_id: int, **values: object) -> Update:
+        return (
+            update(table)
+            .where(*self._owned(table), table.c.id == row_id)
+            .values(**values)
+            .returning(table)
+        )
+
+    def _delete(self, table: Table, row_id: int) -> Delete:
+        return delete(table).where(*self._owned(table), table.c.id == row_id)
+
+    @property
+    def _record(self) -> Recorder:
+        if self._recorder is None:
+            raise TypeError("a change within Store.reading(), expected Store.writing()")
+        return self._recorder
+
+    def _page(
+        self,
+        table: Table,
+        *,
+        network: Network | None,
+        after: tuple[str, int] = ("", 0),
+        limit: int = EVERYTHING,
+    ) -> Sequence[RowMapping]:
+        within = () if network is None else (table.c.network_id == network.id,)
+        return self._rows(
+            self._select(table, tuple_(table.c.name, table.c.id) > after, *within)
+            .order_by(table.c.name, table.c.id)
+            .limit(limit)
+        )
+
+    def _named(self, table: Table, name: str, *, what: str, within: Network | None) -> RowMapping:
+        scope = () if within is None else (table.c.network_id == within.id,)
+        found = self._rows(self._select(table, table.c.name == name, *scope))
+        if not found:
+            place = f"network {within.name!a} of " if within else ""
+            raise NotFound(
+                f"no {what} {name!a} in {place}org {self.org.slug!a}: "
+                f"wgctl {what} list --org {self.org.slug} shows what there is"
+            )
+        return found[0]
+
+    def _next_number(self, network: Network, host: int) -> int:
+        """Return the next number below `host`, a gateway's or that of service addresses.
+
+        Both begin at 2, and none is given out twice.
+        """
+        counters = tables.address_counters
+        counted = self._connection.execute(
+            update(counters)
+            .where(
+                counters.c.org_id == self.org.id,
+                counters.c.network_id == network.id,
+                counters.c.gateway_number == host,
+            )
+            .values(next_number=counters.c.next_number + 1)
+            .returning(counters.c.next_number)
+        ).scalar_one_or_none()
+        if counted is not None:
+            return int(counted) - 1
+        self._execute(
+            self._insert(
+                counters,
+                network_id=network.id,
+                gateway_number=host,
+                next_number=FIRST_PEER + 1,
+            )
+        )
+        return FIRST_PEER
+
+    def _rows(self, statement: Executable) -> Sequence[RowMapping]:
+        return self._connection.execute(statement).mappings().all()
+
+    def _execute(self, statement: Insert | Delete) -> None:
+        self._connection.execute(statement)
+
+    def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
+        found: int = self._connection.execute(
+            select(func.count()).select_from(table).where(*self._owned(table), *where)
+        ).scalar_one()
+        return found
