@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
-from wgctl.core.firewall import Element
+from wgctl.core import firewall
+from wgctl.core.firewall import Element, Tap
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff, sparing
 from wgctl.core.service import Service
@@ -413,6 +414,22 @@ def test_a_network_has_its_resolvers_address_and_a_route_for_its_own_packets() -
         Route(HOST.pool, None, metric, unreachable=True),
         Route(prefix, prefix, metric),
     }
+
+
+def test_initiations_are_heard_at_the_devices_port_where_somebody_hears_them() -> None:
+    listening = replace(HOST, log_group=2000)
+
+    made = desired([], [], host=listening, now=0)
+
+    assert made == replace(
+        desired([], [], host=HOST, now=0),
+        firewall=firewall.ruleset(
+            [],
+            interface=HOST.interface,
+            own_uids=HOST.own_uids,
+            tap=Tap(HOST.listen_port, 2000),
+        ),
+    )
 
 
 def test_without_networks_the_walls_still_stand() -> None:

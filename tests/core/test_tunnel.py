@@ -1,4 +1,4 @@
-from ipaddress import IPv6Interface, IPv6Network
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network, ip_address
 
 import pytest
 
@@ -8,6 +8,7 @@ from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
     ChangeFirewall,
+    Greet,
     MakeLink,
     RemoveAddress,
     RemovePeer,
@@ -17,7 +18,9 @@ from wgctl.core.tunnel import (
     SetDevice,
     SetLink,
     SetPeer,
+    Source,
     Step,
+    log_group,
     route_metric,
 )
 
@@ -25,6 +28,7 @@ SECRET = PrivateKey.generate()
 KEY = SECRET.public()
 PSK = PresharedKey.generate()
 PREFIX = IPv6Network("fdaa:0:1::/48")
+SOURCE = Source(IPv6Address("2001:db8::1"), 9)
 TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
 
 
@@ -48,6 +52,7 @@ TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
             f"peer {KEY} set to fdaa:0:1::/48 with a preshared key",
         ),
         (RemovePeer(KEY.raw), f"peer {KEY} removed"),
+        (Greet(KEY.raw, SOURCE), f"peer {KEY} greeted at [2001:db8::1]:9"),
     ],
 )
 def test_a_step_says_what_it_does(step: Step, words: str) -> None:
@@ -72,3 +77,17 @@ def test_the_metric_is_the_interfaces_own_and_beats_a_plain_route() -> None:
     assert len(set(metrics)) == 4
     assert all(1 <= metric < 1024 for metric in metrics)
     assert route_metric("wgctl0") == metrics[0]
+
+
+def test_two_interfaces_hear_two_log_groups() -> None:
+    groups = [log_group(name) for name in ("wgctl0", "wgctl1", "wg0", "lab")]
+
+    assert len(set(groups)) == 4
+    assert all(1024 <= group <= 65535 for group in groups)
+
+
+@pytest.mark.parametrize(
+    ("host", "text"), [("192.0.2.1", "192.0.2.1:9"), ("fe80::1%3", "[fe80::1%3]:9")]
+)
+def test_a_source_is_written_as_a_device_tells_an_endpoint(host: str, text: str) -> None:
+    assert str(Source(ip_address(host), 9)) == text

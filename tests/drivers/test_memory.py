@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
     ChangeFirewall,
+    Greet,
     Link,
     RemoveAddress,
     RemovePeer,
@@ -28,6 +29,7 @@ from wgctl.core.tunnel import (
     SetDevice,
     SetLink,
     SetPeer,
+    Source,
     route_metric,
 )
 from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
@@ -269,6 +271,23 @@ def test_a_peer_that_was_never_heard_is_seen_without_times(up: Place) -> None:
     up.run(up.wireguard.apply, [SetPeer(ONE, IP)])
 
     assert up.run(up.wireguard.observe) == {ONE: Seen(None, None, 0, 0)}
+
+
+def test_a_peer_that_is_greeted_is_where_it_wrote_from(up: Place) -> None:
+    source = Source(IPv4Address("127.0.0.1"), 9)
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP)])
+    before = up.run(up.wireguard.read)
+
+    up.run(up.wireguard.apply, [Greet(ONE, source)])
+
+    assert up.run(up.wireguard.observe)[ONE].endpoint == str(source)
+    assert up.run(up.wireguard.read) == before
+
+
+def test_greeting_a_peer_that_is_not_there_does_not_make_it(up: Place) -> None:
+    up.run(up.wireguard.apply, [Greet(ONE, Source(IPv4Address("127.0.0.1"), 9))])
+
+    assert up.peers() == {}
 
 
 def test_a_device_that_is_removed_takes_its_link_along(up: Place) -> None:

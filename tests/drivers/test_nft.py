@@ -13,7 +13,7 @@ import pytest
 from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
-from wgctl.core.firewall import Ruleset
+from wgctl.core.firewall import Ruleset, Tap
 from wgctl.core.tunnel import ChangeFirewall, ReplaceFirewall
 from wgctl.drivers.nft import Nft
 
@@ -34,6 +34,17 @@ def test_the_kernel_lists_what_was_written(namespace: Namespace, uids: set[int])
     namespace.run(writer.apply, ReplaceFirewall(wanted))
 
     assert namespace.run(reader.read) == wanted
+
+
+@pytest.mark.network
+def test_the_kernel_lists_the_tap_that_was_written(namespace: Namespace) -> None:
+    wanted = firewall.ruleset(
+        NETWORKS, interface=namespace.interface, own_uids=frozenset({0}), tap=Tap(51820, 65535)
+    )
+
+    namespace.run(Nft(namespace.interface).apply, ReplaceFirewall(wanted))
+
+    assert namespace.run(Nft(namespace.interface).read) == wanted
 
 
 @pytest.mark.network

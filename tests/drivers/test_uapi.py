@@ -1,7 +1,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
-from wgctl.core.tunnel import Device, DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.core.tunnel import (
+    Device,
+    DeviceStep,
+    Greet,
+    RemovePeer,
+    SetDevice,
+    SetPeer,
+    Source,
+)
 from wgctl.drivers import uapi
 
 SECRET = PrivateKey.generate()
@@ -143,13 +151,26 @@ def test_what_is_set_is_what_a_device_describes(
                 "replace_allowed_ips=true",
             ],
         ),
+        (
+            [Greet(ONE, Source(IPv6Address("fe80::1%3"), 1234))],
+            [
+                "set=1",
+                f"public_key={ONE.hex()}",
+                "update_only=true",
+                "endpoint=[fe80::1%3]:1234",
+                "persistent_keepalive_interval=1",
+                f"public_key={ONE.hex()}",
+                "update_only=true",
+                "persistent_keepalive_interval=0",
+            ],
+        ),
     ],
 )
 def test_a_set_holds_just_its_steps(steps: list[DeviceStep], lines: list[str]) -> None:
     assert uapi.render(steps) == "\n".join([*lines, "", ""])
 
 
-def test_no_set_replaces_the_peers_of_a_device_or_names_an_endpoint() -> None:
+def test_no_set_replaces_the_peers_of_a_device_or_names_an_endpoint_but_to_greet() -> None:
     text = uapi.render([SetDevice(SECRET, 1), SetPeer(ONE, frozenset({IP})), RemovePeer(OTHER)])
 
     assert "replace_peers" not in text

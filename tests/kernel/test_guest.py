@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(2000)]
 
 # By file, since collecting all others takes the guest a minute. The last takes over the machine.
 FILES = (
+    "tests/drivers/test_handshakes.py",
     "tests/drivers/test_memory.py",
     "tests/drivers/netlink/test_wireguard.py",
     "tests/daemon/test_devices.py",

@@ -10,6 +10,8 @@ compared; who runs nft is `wgctl.drivers.nft`. libnftables-json(5) describes the
     forward      between the tunnel and other interfaces: nothing; to a service without machines:
                  refused
     hairpin      a machine that was sent to itself hears its network's ::3, not itself
+    initiations  a copy of each handshake initiation goes to whoever lets peers in on demand; after
+                 the host's own filters, so that whom they keep out is not let in either
 
 A service's machines fill 64 slots in turn, and bits 1 to 6 of a connection's source port choose the
 slot: nft takes a random number for no key of a declared map, and the lowest bit is the same in most
@@ -24,6 +26,7 @@ from ipaddress import IPv6Network
 from typing import NamedTuple
 
 from peers.addresses import prefix_of, resolver_address
+from peers.noise import INITIATION_BYTES, INITIATION_TYPE
 from wgctl.core.errors import Unavailable
 from wgctl.core.service import Service
 
@@ -32,6 +35,7 @@ __all__ = [
     "Document",
     "Element",
     "Ruleset",
+    "Tap",
     "change",
     "elements",
     "parse_listing",
@@ -44,8 +48,14 @@ API_PORT = 4280
 _DNS_PORT = 53
 _RAW_PRIORITY = -300
 _DNAT_PRIORITY, _SNAT_PRIORITY = -100, 100
+_LAST_PRIORITY = 300
 _SLOTS = 64
 _SLOT_MASK = _SLOTS - 1 << 1
+
+_TAP = "initiations"
+_UDP_HEADER_BYTES = 8
+_IPV6_HEADER_BYTES = 40
+_COPIED_BYTES = _IPV6_HEADER_BYTES + _UDP_HEADER_BYTES + INITIATION_BYTES
 
 _FAMILY = "inet"
 _NETWORK_MASK = "ffff:ffff:ffff::"
@@ -82,19 +92,28 @@ class Ruleset:
     elements: frozenset[Element]
 
 
+class Tap(NamedTuple):
+    """The UDP port of a WireGuard device, and the log group that hears its initiations."""
+
+    port: int
+    group: int
+
+
 def ruleset(
     networks: Iterable[IPv6Network],
     services: Iterable[Service] = (),
     *,
     interface: str,
     own_uids: frozenset[int],
+    tap: Tap | None = None,
 ) -> Ruleset:
     """Return the table of the tunnel `interface`, which is named after it.
 
     `networks` are `/48`s. `own_uids` are the users whose processes may send into the tunnel.
+    `tap` None: nobody hears the initiations.
     """
     members = elements(networks).union(*map(_slots, services))
-    return Ruleset(interface, _texts(interface, own_uids), members)
+    return Ruleset(interface, _texts(interface, own_uids, tap), members)
 
 
 def elements(networks: Iterable[IPv6Network]) -> frozenset[Element]:
@@ -158,11 +177,13 @@ def parse_listing(document: object) -> Ruleset:
 
 # Asked anew for each change of the feed, and always the same: 0.5 ms against nothing.
 @lru_cache(maxsize=4)
-def _texts(interface: str, own_uids: frozenset[int]) -> tuple[str, ...]:
-    return tuple(_canonical(kind, body) for kind, body in _objects(interface, own_uids))
+def _texts(interface: str, own_uids: frozenset[int], tap: Tap | None) -> tuple[str, ...]:
+    return tuple(_canonical(kind, body) for kind, body in _objects(interface, own_uids, tap))
 
 
-def _objects(interface: str, own_uids: frozenset[int]) -> list[tuple[str, dict[str, object]]]:
+def _objects(
+    interface: str, own_uids: frozenset[int], tap: Tap | None
+) -> list[tuple[str, dict[str, object]]]:
     """Return sets, chains and rules in the order in which nft lists them."""
     of_table: dict[str, object] = {"family": _FAMILY, "table": interface}
     return [
@@ -186,9 +207,10 @@ def _objects(interface: str, own_uids: frozenset[int]) -> list[tuple[str, dict[s
         ("chain", {**of_table, **_hook("forward", 0)}),
         ("chain", {**of_table, **_nat("services", "prerouting", _DNAT_PRIORITY)}),
         ("chain", {**of_table, **_nat("hairpin", "postrouting", _SNAT_PRIORITY)}),
+        *([("chain", {**of_table, **_hook("input", _LAST_PRIORITY), "name": _TAP})] if tap else []),
         *(
             ("rule", {**of_table, "chain": chain, "expr": list(expressions)})
-            for chain, expressions in _rules(interface, own_uids)
+            for chain, expressions in (*_rules(interface, own_uids), *_tap_rules(tap))
         ),
     ]
 
@@ -240,6 +262,21 @@ def _service_rules(from_tunnel: object, to_tunnel: object) -> list[tuple[str, tu
         ("services", (from_tunnel, _translate("dnat", "slots", _ip6("daddr"), slot))),
         ("hairpin", (to_tunnel, _translate("snat", "hairpins", _ip6("saddr"), _ip6("daddr")))),
     ]
+
+
+def _tap_rules(tap: Tap | None) -> Iterator[tuple[str, tuple[object, ...]]]:
+    if tap is None:
+        return
+    begins = {"payload": {"base": "th", "offset": 8 * _UDP_HEADER_BYTES, "len": 32}}
+    yield (
+        _TAP,
+        (
+            _match("==", _field("udp", "dport"), tap.port),
+            _match("==", _field("udp", "length"), _UDP_HEADER_BYTES + INITIATION_BYTES),
+            _match("==", begins, int.from_bytes(INITIATION_TYPE)),
+            {"log": {"group": tap.group, "snaplen": _COPIED_BYTES, "queue-threshold": 1}},
+        ),
+    )
 
 
 def _match(op: str, left: object, right: object) -> object:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from peers.addresses import resolver_address
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
-from wgctl.core.firewall import Ruleset
+from wgctl.core.firewall import Ruleset, Tap
 from wgctl.core.model import Network, Peer
 from wgctl.core.service import Service
 from wgctl.core.tunnel import (
@@ -74,9 +74,7 @@ def desired(
         and peer.public_key != own_key
     ]
     return Tunnel(
-        firewall.ruleset(
-            prefixes.values(), services, interface=host.interface, own_uids=host.own_uids
-        ),
+        _firewall(prefixes.values(), services, host),
         frozenset(
             {
                 Route(host.pool, None, metric, unreachable=True),
@@ -224,6 +222,17 @@ def same_key(one: PrivateKey | None, other: PrivateKey | None) -> bool:
     if one is None or other is None:
         return one is other
     return one == other or one.public() == other.public()
+
+
+def _firewall(prefixes: Iterable[IPv6Network], services: Iterable[Service], host: Host) -> Ruleset:
+    group = host.log_group
+    return firewall.ruleset(
+        prefixes,
+        services,
+        interface=host.interface,
+        own_uids=host.own_uids,
+        tap=None if group is None else Tap(host.listen_port, group),
+    )
 
 
 def _device(

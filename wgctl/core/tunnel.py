@@ -9,7 +9,7 @@ import base64
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.firewall import Element, Ruleset
@@ -23,6 +23,7 @@ __all__ = [
     "Device",
     "DeviceStep",
     "FirewallStep",
+    "Greet",
     "Host",
     "Link",
     "LinkStep",
@@ -35,8 +36,10 @@ __all__ = [
     "SetDevice",
     "SetLink",
     "SetPeer",
+    "Source",
     "Step",
     "Tunnel",
+    "log_group",
     "route_metric",
 ]
 
@@ -50,7 +53,8 @@ AllowedIPs = frozenset[IPv6Network | IPv4Network]
 class Host:
     """What this host's settings say of its tunnel.
 
-    `own_uids` are the users whose processes may send into the tunnel.
+    `own_uids` are the users whose processes may send into the tunnel. `log_group` is the one of
+    netfilter that handshake initiations are copied to, None: they are not.
     """
 
     interface: str
@@ -59,6 +63,7 @@ class Host:
     listen_port: int
     mtu_bytes: int
     own_uids: frozenset[int]
+    log_group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +233,32 @@ class RemovePeer:
         return f"peer {_text(self.key)} removed"
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a datagram came from; a link-local host has the number of its interface as scope."""
+
+    host: IPv4Address | IPv6Address
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if isinstance(self.host, IPv6Address) else str(self.host)
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Begin a handshake with a peer that is there, at the place that it wrote from."""
+
+    key: bytes
+    source: Source
+
+    def __str__(self) -> str:
+        return f"peer {_text(self.key)} greeted at {self.source}"
+
+
 FirewallStep = ReplaceFirewall | ChangeFirewall
 LinkStep = SetLink | AddAddress | RemoveAddress | AddRoute | RemoveRoute
-DeviceStep = SetDevice | SetPeer | RemovePeer
+DeviceStep = SetDevice | SetPeer | RemovePeer | Greet
 Step = FirewallStep | MakeLink | LinkStep | DeviceStep
 
 
@@ -241,6 +269,14 @@ def route_metric(interface: str) -> int:
     It is below 1024, the metric of a route that somebody adds without one.
     """
     return 1 + zlib.crc32(interface.encode()) % 1000
+
+
+def log_group(interface: str) -> int:
+    """Return the netfilter log group of an interface, 1024 to 65535.
+
+    Two gateways of a host each hear their own; the low numbers are those of programs that log.
+    """
+    return 1024 + zlib.crc32(interface.encode()) % (65536 - 1024)
 
 
 def _text(key: bytes) -> str:

@@ -4,6 +4,7 @@ netlink/        links, addresses, routes, and the kernel's WireGuard
 uapi            WireGuard that runs as a process, over its socket
 wireguard_go    that process
 nft             the firewall table, by the program nft
+handshakes      handshake initiations as they arrive, from the kernel's log
 sysctl          the kernel's IPv6 switches
 memory          these, over a kernel that is a few values
 |

@@ -20,6 +20,7 @@ from wgctl.core.tunnel import (
     Device,
     DeviceStep,
     FirewallStep,
+    Greet,
     Link,
     LinkStep,
     RemoveAddress,
@@ -35,6 +36,7 @@ from wgctl.core.tunnel import (
 __all__ = ["Kernel", "MemoryFirewall", "MemoryLinks", "MemoryWireGuard"]
 
 _FIRST_MTU_BYTES = 1420
+_UNSEEN = Seen(None, None, 0, 0)
 
 _Value = TypeVar("_Value")
 
@@ -128,13 +130,15 @@ class MemoryWireGuard:
 
     def observe(self) -> Mapping[bytes, Seen]:
         """Return what the device saw of each peer, by the 32 bytes of its key."""
-        unseen = Seen(None, None, 0, 0)
-        return {key: self._kernel.seen.get(key, unseen) for key in self._required().peers}
+        return {key: self._kernel.seen.get(key, _UNSEEN) for key in self._required().peers}
 
     def apply(self, steps: Sequence[DeviceStep]) -> None:
         """Take steps in order. A failure half-way keeps those before it: read back."""
         for step in steps:
             self._kernel.device = _taken(self._required(), step)
+            if isinstance(step, Greet) and step.key in self._kernel.device.peers:
+                seen = self._kernel.seen.get(step.key, _UNSEEN)
+                self._kernel.seen[step.key] = replace(seen, endpoint=str(step.source))
 
     def remove(self) -> None:
         """End the device and wait until it is gone; nothing if it is not there."""
@@ -207,6 +211,8 @@ def _taken(device: Device, step: DeviceStep) -> Device:
                 peers=_without(device.peers, key),
                 preshared_keys=_without(device.preshared_keys, key),
             )
+        case Greet():
+            return device
     assert_never(step)
 
 

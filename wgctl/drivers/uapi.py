@@ -16,7 +16,7 @@ from typing import assert_never
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
-from wgctl.core.tunnel import Device, DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.core.tunnel import Device, DeviceStep, Greet, RemovePeer, SetDevice, SetPeer
 
 __all__ = ["Reply", "answers", "get", "owner", "parse", "render", "set_", "socket_path"]
 
@@ -138,6 +138,11 @@ def _lines(step: DeviceStep) -> Iterator[str]:
             yield f"preshared_key={preshared_key.raw.hex() if preshared_key else _NO_KEY}"
             yield "replace_allowed_ips=true"
             yield from (f"allowed_ip={one}" for one in sorted(allowed_ips, key=str))
+        case Greet(key, source):
+            # A keepalive that is switched on is sent at once, after a handshake.
+            peer = (f"public_key={key.hex()}", "update_only=true")
+            yield from (*peer, f"endpoint={source}", "persistent_keepalive_interval=1")
+            yield from (*peer, "persistent_keepalive_interval=0")
         case _:
             assert_never(step)
 

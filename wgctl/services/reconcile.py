@@ -21,6 +21,7 @@ from wgctl.core.tunnel import (
     ChangeFirewall,
     Device,
     DeviceStep,
+    Greet,
     MakeLink,
     RemoveAddress,
     RemovePeer,
@@ -166,7 +167,7 @@ def _take_one(parts: Parts, step: Step) -> None:
             parts.firewall.apply(step)
         case SetLink() | AddAddress() | RemoveAddress() | AddRoute() | RemoveRoute():
             parts.links.apply(step)
-        case SetDevice() | SetPeer() | RemovePeer():
+        case SetDevice() | SetPeer() | RemovePeer() | Greet():
             parts.wireguard.apply([step])
         case _:
             assert_never(step)

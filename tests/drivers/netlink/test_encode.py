@@ -1,12 +1,12 @@
 import socket
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
-from wgctl.core.tunnel import DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.core.tunnel import DeviceStep, Greet, RemovePeer, SetDevice, SetPeer, Source
 from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack, unpack
 from wgctl.drivers.netlink.decode import parse
 from wgctl.drivers.netlink.encode import requests
@@ -84,6 +84,31 @@ def test_the_last_of_several_values_of_the_device_counts() -> None:
 
     assert dict(unpack(request))[6] == from_number(2, size=2)
     assert dict(unpack(request))[3] == SECRET.raw
+
+
+@pytest.mark.parametrize(
+    ("host", "sockaddr"),
+    [
+        ("192.0.2.1", from_number(socket.AF_INET, size=2) + b"\x04\xd2\xc0\0\2\1" + bytes(8)),
+        (
+            "fe80::1%3",
+            from_number(socket.AF_INET6, size=2)
+            + b"\x04\xd2"
+            + bytes(4)
+            + ip_address("fe80::1").packed
+            + from_number(3, size=4),
+        ),
+    ],
+)
+def test_a_peer_that_is_greeted_gets_a_keepalive_for_a_moment(host: str, sockaddr: bytes) -> None:
+    only = pack(3, from_number(4, size=4))
+    on, off = (pack(5, from_number(interval, size=2)) for interval in (1, 0))
+    named = pack(1, ONE) + only
+
+    made = list(requests("wgctl0", [Greet(ONE, Source(ip_address(host), 1234))]))
+
+    pieces = [nested(0, [named, pack(4, sockaddr), on]), nested(0, [named, off])]
+    assert made == [NAME + nested(8, pieces)]
 
 
 @given(

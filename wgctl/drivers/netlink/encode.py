@@ -1,15 +1,16 @@
 """What SET_DEVICE is told, as bytes.
 
 Takes steps; who sends the bytes is `wgctl.drivers.netlink.wireguard`. They may hold secret keys:
-they are never logged. The peers of a device are never replaced as a whole, nor is an endpoint set.
+they are never logged. The peers of a device are never replaced as a whole, nor is an endpoint set
+but of a peer that is greeted.
 """
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import assert_never
 
-from wgctl.core.tunnel import DeviceStep, RemovePeer, SetDevice, SetPeer
+from wgctl.core.tunnel import DeviceStep, Greet, RemovePeer, SetDevice, SetPeer, Source
 from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack
 from wgctl.drivers.netlink.vocabulary import (
     NO_KEY,
@@ -49,6 +50,8 @@ def requests(interface: str, steps: Sequence[DeviceStep]) -> Iterator[bytes]:
                 pieces.append(_piece(key, PeerFlag.REMOVE))
             case SetPeer():
                 pieces += _pieces(step)
+            case Greet():
+                pieces += _greeting(step)
             case _:
                 assert_never(step)
     name = device_name(interface)
@@ -73,6 +76,23 @@ def _pieces(step: SetPeer) -> Iterator[bytes]:
     yield _piece(step.key, PeerFlag.REPLACE_ALLOWED_IPS, packed[:_IPS_IN_A_PIECE], own=secret)
     for start in range(_IPS_IN_A_PIECE, len(packed), _IPS_IN_A_PIECE):
         yield _piece(step.key, PeerFlag(0), packed[start : start + _IPS_IN_A_PIECE])
+
+
+def _greeting(step: Greet) -> Iterator[bytes]:
+    """Yield a peer twice: a keepalive that is switched on is sent at once, after a handshake."""
+    place = pack(PeerAttribute.ENDPOINT, _endpoint(step.source))
+    for own, interval_s in ((place, 1), (b"", 0)):
+        interval = pack(PeerAttribute.KEEPALIVE_INTERVAL, from_number(interval_s, size=2))
+        yield _piece(step.key, PeerFlag.UPDATE_ONLY, own=own + interval)
+
+
+def _endpoint(source: Source) -> bytes:
+    """Return a struct sockaddr_in or sockaddr_in6."""
+    port, host = source.port.to_bytes(2), source.host.packed
+    if isinstance(source.host, IPv4Address):
+        return from_number(socket.AF_INET, size=2) + port + host + bytes(8)
+    scope = from_number(int(source.host.scope_id or 0), size=4)
+    return from_number(socket.AF_INET6, size=2) + port + bytes(4) + host + scope
 
 
 def _piece(

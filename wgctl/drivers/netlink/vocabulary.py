@@ -50,6 +50,7 @@ class PeerAttribute(IntEnum):
     PRESHARED_KEY = 2
     FLAGS = 3
     ENDPOINT = 4
+    KEEPALIVE_INTERVAL = 5
     LAST_HANDSHAKE = 6
     RECEIVED_BYTES = 7
     SENT_BYTES = 8
@@ -61,6 +62,7 @@ class PeerFlag(IntFlag):
 
     REMOVE = 1
     REPLACE_ALLOWED_IPS = 2
+    UPDATE_ONLY = 4
 
 
 class AllowedIPAttribute(IntEnum):
