@@ -136,11 +136,11 @@ _ROWS: dict[Kind, st.SearchStrategy[Row]] = {
         fall=_numbers,
     ),
 }
-_puts = st.sampled_from(Kind).flatmap(
+puts = st.sampled_from(Kind).flatmap(
     lambda kind: _ROWS[kind].map(lambda row: Put(kind, row)),
 )
 _events: st.SearchStrategy[Event] = st.one_of(
-    _puts,
+    puts,
     st.builds(Delete, st.sampled_from(Kind), _numbers),
     st.builds(Commit, _numbers),
     st.builds(Snapshot, st.text(), st.none() | _numbers, st.frozensets(st.sampled_from(Kind))),
@@ -177,7 +177,7 @@ def test_what_is_no_line_of_the_feed_is_refused(line: bytes | str) -> None:
     assert parse_line(render_line(event)) == event
 
 
-@given(_puts, st.data())
+@given(puts, st.data())
 def test_a_row_with_a_wrong_value_is_refused_or_is_a_value_of_its_type(
     put: Put, data: st.DataObject
 ) -> None:
@@ -213,7 +213,7 @@ LATER_FIELDS = {"service_address"}
 """Rows that were written before there were these are read as without."""
 
 
-@given(_puts, st.data())
+@given(puts, st.data())
 def test_a_row_with_a_field_too_few_or_too_many_is_refused(put: Put, data: st.DataObject) -> None:
     values = encode_row(put.kind, put.row)
     field = data.draw(st.sampled_from(sorted(values)))
@@ -259,7 +259,7 @@ def test_a_line_of_another_shape_is_refused(line: bytes | str) -> None:
         parse_line(line)
 
 
-@given(_puts)
+@given(puts)
 def test_every_field_of_a_row_is_told(put: Put) -> None:
     assert list(encode_row(put.kind, put.row)) == [field.name for field in fields(put.row)]
 

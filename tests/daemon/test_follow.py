@@ -464,7 +464,7 @@ def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
 @contextmanager
 def _unwritable(path: Path, copy: Copy) -> Iterator[pysqlite3.Connection]:
     """Refuse every write to the file of `copy` for the block."""
-    copy._connection.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001  # not to wait for 5 s
+    copy._writer.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001  # not to wait for 5 s
     with closing(pysqlite3.connect(str(path), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield other

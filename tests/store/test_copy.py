@@ -69,7 +69,7 @@ def _id(place: tuple[Kind, Row]) -> int:
 @contextmanager
 def _refusing(copy: Copy, path: Path) -> Iterator[None]:
     """Have the file refuse what is written in the block."""
-    copy._connection.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001  # not to wait for 5 s
+    copy._writer.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001  # not to wait for 5 s
     with closing(pysqlite3.connect(str(path), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="locked"):
@@ -285,7 +285,7 @@ def test_a_damaged_file_is_set_aside_and_the_copy_begins_anew(path: Path) -> Non
 def test_a_copy_of_another_version_begins_anew(path: Path) -> None:
     made = Copy(path)
     made.write([_put(1)], epoch="e", revision=1)
-    made._connection.execute("PRAGMA user_version = 99")  # noqa: SLF001  # as a newer wgctl leaves it
+    made._writer.execute("PRAGMA user_version = 99")  # noqa: SLF001  # as a newer wgctl leaves it
     made.close()
     told: list[str] = []
 
@@ -301,7 +301,7 @@ def test_a_row_that_cannot_be_read_is_left_out_and_comes_again(path: Path) -> No
     told: list[str] = []
     made = Copy(path, on_damage=told.append)
     made.write([_put(1), _put(2)], epoch="e", revision=2)
-    made._connection.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
+    made._writer.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
 
     assert [org.id for org in made.orgs()] == [2]
     assert made.position == ("", 0)
@@ -319,7 +319,7 @@ def test_a_machine_that_is_no_json_fails_no_other_lease(path: Path) -> None:
     )
     machines = [Put(Kind.MACHINE, row) for row in (web, replace(web, id=2))]
     made.write(machines, epoch="e", revision=2)
-    made._connection.execute("UPDATE rows SET body = 'damage' WHERE id = 1")  # noqa: SLF001  # the damage
+    made._writer.execute("UPDATE rows SET body = 'damage' WHERE id = 1")  # noqa: SLF001  # the damage
 
     assert [machine.id for machine in made.leased_machines()] == [2]
     assert made.position == ("", 0)
@@ -330,8 +330,8 @@ def test_a_machine_that_is_no_json_fails_no_other_lease(path: Path) -> None:
 def test_a_row_that_is_no_text_fails_no_other(path: Path) -> None:
     made = Copy(path, on_damage=lambda _found: None)
     made.write([_put(1), _put(2)], epoch="e", revision=2)
-    spoiled = "CAST(replace(CAST(body AS BLOB), 'org', x'ff') AS TEXT)"
-    made._connection.execute(f"UPDATE rows SET body = {spoiled} WHERE id = 1")  # noqa: S608, SLF001  # the damage
+    spoiled = "CAST(replace(CAST(body AS BLOB), 'org', x'ff') AS BLOB)"
+    made._writer.execute(f"UPDATE rows SET body = {spoiled} WHERE id = 1")  # noqa: S608, SLF001  # the damage
 
     assert [org.id for org in made.orgs()] == [2]
     made.close()
@@ -341,7 +341,7 @@ def test_a_copy_with_a_lost_row_takes_no_position_but_that_of_a_snapshot(path: P
     """A place in the feed would say that the rows before it are all there."""
     made = Copy(path, on_damage=lambda _found: None)
     made.write([_put(1)], epoch="e", revision=1)
-    made._connection.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
+    made._writer.execute("UPDATE rows SET body = '{}' WHERE id = 1")  # noqa: SLF001  # the damage
     assert list(made.orgs()) == []
 
     made.write([_put(2)], epoch="e", revision=2)
@@ -365,7 +365,7 @@ def test_of_a_seal_that_cannot_be_read_its_peer_is_known(store: Store, copy: Cop
     _, rows = rows_of(store, EVERYTHING)
     copy.write([Put(kind, row) for (kind, _), row in rows.items()], epoch="e", revision=1)
     first, second = copy.seals()
-    copy._connection.execute(  # noqa: SLF001  # the damage
+    copy._writer.execute(  # noqa: SLF001  # the damage
         "UPDATE rows SET body = '{}' WHERE kind = 'seal' AND id = ?", (first.id,)
     )
 
@@ -384,7 +384,7 @@ def test_what_a_full_disk_refuses_is_read_at_once_and_the_file_gets_it_later(
 ) -> None:
     """A name that is removed must not go on resolving until somebody makes room."""
     copy.write([_put(1), _put(2)], epoch="e", revision=1)
-    copy._connection.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  # as a full disk does
+    copy._writer.execute("PRAGMA max_page_count = 1")  # noqa: SLF001  # as a full disk does
     refused: list[Put | Delete] = [
         Delete(Kind.ORG, 1),
         *(_put(number) for number in range(3, 2_400)),
@@ -394,7 +394,7 @@ def test_what_a_full_disk_refuses_is_read_at_once_and_the_file_gets_it_later(
 
     assert [org.id for org in copy.orgs()] == list(range(2, 2_400))
     assert (copy.position, copy.reached) == (("e", 1), ("e", 2))
-    copy._connection.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001
+    copy._writer.execute("PRAGMA max_page_count = 1000000")  # noqa: SLF001
     copy.write([], epoch="e", revision=3)
     copy.close()
     reopened = Copy(path)

@@ -10,12 +10,14 @@ who carries them is `wgctl.api` and `wgctl.client`.
     beat        nothing happened; the connection lives
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network
+from socket import AF_INET6, inet_ntop, inet_pton
 from types import MappingProxyType
+
+from pydantic_core import from_json, to_json
 
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
@@ -136,6 +138,8 @@ _TYPES: Mapping[Kind, type[Row]] = {
     Kind.MACHINE: Machine,
     Kind.CHECK: Check,
 }
+# A snapshot reads hundreds of thousands of these, and the enumeration takes 0.8 us for each.
+_KINDS: Mapping[object, Kind] = {kind.value: kind for kind in Kind}
 _FIELDS = {kind: tuple(field.name for field in fields(type_)) for kind, type_ in _TYPES.items()}
 
 
@@ -151,14 +155,35 @@ def _number(value: object) -> int:
     return value
 
 
+def _optional_number(value: object) -> int | None:
+    return None if value is None else _number(value)
+
+
 def _any(value: object) -> object:
     return value
+
+
+# `IPv6Address` takes 10 us for a text, and 12 us to write one.
+def _address(value: object) -> IPv6Address:
+    return IPv6Address(inet_pton(AF_INET6, _text(value)))
+
+
+def _optional_address(value: object) -> IPv6Address | None:
+    return None if value is None else _address(value)
+
+
+def _address_text(address: IPv6Address) -> str:
+    return inet_ntop(AF_INET6, address.packed)
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{type(value).__name__}, expected true or false")
     return value
+
+
+def _kind(name: object) -> Kind:
+    return _KINDS.get(name) or Kind(_text(name))
 
 
 def _kinds(listed: object) -> frozenset[Kind]:
@@ -183,17 +208,15 @@ def _metadata(values: Mapping[str, object]) -> Mapping[str, str]:
 # written, and a snapshot of 100,000 rows is read with these.
 _READ: Mapping[str, Callable[..., object]] = {
     "prefix": lambda value: IPv6Network(_text(value)),
-    "address": lambda value: IPv6Address(_text(value)),
+    "address": _address,
     "public_key": lambda value: PublicKey.parse(_text(value)),
     "endpoint": lambda value: Endpoint.parse(_text(value)),
     "sealed": lambda value: SealedKey.parse(_text(value)),
     "state": MachineState,
     "ports": _ports,
     "metadata": _metadata,
-    "service_address": lambda value: None if value is None else IPv6Address(_text(value)),
-    **dict.fromkeys(
-        ("expires_at", "lease_s"), lambda value: None if value is None else _number(value)
-    ),
+    "service_address": _optional_address,
+    **dict.fromkeys(("expires_at", "lease_s"), _optional_number),
     "forwards": _flag,
     "target": lambda value: Target.parse(_text(value)),
     **dict.fromkeys(("name", "slug", "owner", "region", "process_group"), _text),
@@ -203,12 +226,12 @@ _READ: Mapping[str, Callable[..., object]] = {
 }
 _WRITE: Mapping[str, Callable[..., object]] = {
     "prefix": str,
-    "address": str,
+    "address": _address_text,
     "public_key": str,
     "endpoint": str,
     "sealed": str,
     "target": str,
-    "service_address": lambda value: None if value is None else str(value),
+    "service_address": lambda value: None if value is None else _address_text(value),
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
 }
@@ -231,7 +254,7 @@ def decode_row(kind: Kind, values: Mapping[str, object]) -> Row:
         return _TYPES[kind](
             **{name: _READ.get(name, _any)(value) for name, value in values.items()}  # type: ignore[arg-type]  # the table above gives each field its type
         )
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OSError, TypeError, ValueError) as error:
         raise Invalid(f"a {kind} row of the feed: {error}") from error
 
 
@@ -239,9 +262,9 @@ def render_line(event: Event) -> bytes:
     """Return `event` as one line of JSON with its newline."""
     match event:
         case Put(kind, row):
-            line: dict[str, object] = {"put": kind, "row": encode_row(kind, row)}
+            line: dict[str, object] = {"put": kind.value, "row": encode_row(kind, row)}
         case Delete(kind, id_):
-            line = {"delete": kind, "id": id_}
+            line = {"delete": kind.value, "id": id_}
         case Commit(revision):
             line = {"commit": revision}
         case Snapshot(epoch, cut, kinds):
@@ -250,7 +273,7 @@ def render_line(event: Event) -> bytes:
                 line["cut"] = cut
         case Beat():
             line = {"beat": True}
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    return to_json(line, ensure_ascii=True) + b"\n"
 
 
 def parse_line(line: bytes | str) -> Event:
@@ -259,11 +282,12 @@ def parse_line(line: bytes | str) -> Event:
     Raises Invalid for anything else.
     """
     try:
-        match json.loads(line):
-            case {"put": kind, "row": dict(values)}:
-                return Put(Kind(kind), decode_row(Kind(kind), values))
-            case {"delete": kind, "id": id_}:
-                return Delete(Kind(kind), _number(id_))
+        match from_json(line):
+            case {"put": name, "row": dict(values)}:
+                kind = _kind(name)
+                return Put(kind, decode_row(kind, values))
+            case {"delete": name, "id": id_}:
+                return Delete(_kind(name), _number(id_))
             case {"commit": revision}:
                 return Commit(_number(revision))
             case {"snapshot": str(epoch), **more}:
@@ -271,6 +295,6 @@ def parse_line(line: bytes | str) -> Event:
                 return Snapshot(epoch, cut, _kinds(more.get("kinds", [])))
             case {"beat": True}:
                 return Beat()
-    except (RecursionError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise Invalid(f"a line of the feed: {error}") from error
     raise Invalid(f"a line of the feed: {ascii(line)[:80]}, expected one of its five shapes")

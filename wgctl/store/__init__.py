@@ -18,6 +18,8 @@ snapshot      the whole file, copied while it is written to, and checked; its lo
 marks         how far each count has come, and raising them after a restore
 
 copy          beside them: the file of a role, filled from the feed
+copy_reader   what is asked of it, there and in processes that only read
+copy_row      its rows as those of the feed, and back
 ahead         what that file could not take, held in memory
 health        beside them: the file of what a role's probes have found
 """
