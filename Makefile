@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
 test test-unit test-system test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
-                                     busybox-static cpio kmod e2fsprogs dmsetup unbound
+                                     busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
 
 .PHONY: help venv demo test test-unit test-system test-guest test-server check bench fuzz \
         format lock install uninstall packages compiled clean
@@ -31,7 +31,8 @@ help:
 	@echo "             test-guest and test-server are its parts"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
-	@echo "make fuzz    made-up messages, RUNS of them, against the rules of the resolver's replies"
+	@echo "make fuzz    made-up messages, RUNS each of askers and of upstreams, against the rules of"
+	@echo "             the resolver's replies"
 	@echo "make format  mend what the formatter can"
 	@echo "make lock    write both lock files anew, at the newest versions"
 	@echo "make clean   take away the virtual environment and every cache"
@@ -81,9 +82,12 @@ bench: packages $(READY)
 
 # What reaches new code is kept, and is where the next run begins.
 RUNS ?= 1000000
+FUZZ = $(BIN)/python -m tests.fuzz
+FUZZING = -runs=$(RUNS) -max_len=512 -artifact_prefix=.cache/fuzz/
 fuzz: packages $(READY)
-	@mkdir -p .cache/fuzz
-	$(BIN)/python -m tests.fuzz -runs=$(RUNS) -max_len=512 -artifact_prefix=.cache/fuzz/ .cache/fuzz
+	@mkdir -p .cache/fuzz/responder .cache/fuzz/upstream
+	$(FUZZ) responder $(FUZZING)responder-crash- .cache/fuzz/responder
+	$(FUZZ) upstream $(FUZZING)upstream-crash- .cache/fuzz/upstream
 
 format: $(READY)
 	$(BIN)/ruff check --fix
