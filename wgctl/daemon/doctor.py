@@ -44,7 +44,7 @@ class Check:
 
 
 def examine(config_path: Path) -> list[Check]:
-    """Return every check in order; a failed stage is the last one."""
+    """Return every check in order; what the roles do is looked at whatever they say of it."""
     checks: list[Check] = []
     try:
         settings = core_settings.parse(
@@ -53,11 +53,13 @@ def examine(config_path: Path) -> list[Check]:
     except (OSError, Invalid) as error:
         return [Check("config", "file", False, str(error), "wgctl init writes one")]
     checks.append(Check("config", "file", True, str(config_path)))
-    for stage in (_state, _host, _controller, _gateway, _resolver):
+    for stage in (_state, _host, _controller):
         found = list(stage(settings))
         checks += found
         if any(check.ok is False for check in found):
-            break
+            return checks
+    for stage in (_roles, _gateway, _resolver):
+        checks += stage(settings)
     return checks
 
 
@@ -117,15 +119,18 @@ def _foreign_firewalls(settings: Settings) -> Iterator[Check]:
 
 
 def _controller(settings: Settings) -> Iterator[Check]:
-    status = _try(lambda: _status_of_all(settings))
-    if not isinstance(status, Status):
-        yield Check("controller", "answers", False, str(status), "wgctl serve")
-        return
-    yield Check("controller", "answers", True, f"revision {status.revision}")
+    status = _try(Client(settings.api_socket).status)
+    good = isinstance(status, Status)
+    found = f"revision {status.revision}" if isinstance(status, Status) else str(status)
+    yield _is("controller", "answers", good, found, "wgctl serve")
+
+
+def _roles(settings: Settings) -> Iterator[Check]:
+    status = _status_of_all(settings)
     for role in _ROLES:
         found = next((r for r in status.roles if r.role == role and r.alive), None)
         yield _is(
-            "controller",
+            "roles",
             f"{role} reports",
             found is not None and found.problem is None,
             found.problem or f"revision {found.revision}" if found else "not heard of",
@@ -133,7 +138,7 @@ def _controller(settings: Settings) -> Iterator[Check]:
         )
         if found is not None and found.setback is not None:
             yield Check(
-                "controller",
+                "roles",
                 f"{role} was set back",
                 None,
                 found.setback,

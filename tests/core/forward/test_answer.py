@@ -280,19 +280,23 @@ def test_an_upstreams_extended_error_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type_", "data"),
+    ("type_", "ours_", "public"),
     [
-        ("AAAA", "fdaa::1"),
-        ("HTTPS", "1 . alpn=h2 ipv6hint=2001:db8::1,fdaa::1"),
-        ("SVCB", "1 y.example. ipv4hint=192.0.2.1 ipv6hint=fdaa::1"),
+        ("AAAA", "fdaa::1", "fdab::1"),
+        ("HTTPS", "1 . alpn=h2 ipv6hint=2001:db8::1,fdaa::1", "1 . alpn=h2 ipv6hint=fdab::1"),
+        ("SVCB", "1 y. ipv4hint=192.0.2.1 ipv6hint=fdaa::1", "1 y. ipv4hint=192.0.2.1"),
+        # Whoever follows an alias by itself would ask for the private name.
+        ("HTTPS", "0 web.Internal.", "0 web.internal.example."),
+        ("HTTPS", "1 web.flycast. alpn=h2", "1 web. alpn=h2"),
+        ("SVCB", "0 localhost.", "0 ."),
     ],
 )
-def test_what_is_left_out_because_it_is_ours_is_told(type_: str, data: str) -> None:
+def test_what_is_left_out_because_it_is_ours_is_told(type_: str, ours_: str, public: str) -> None:
     put_ = question("x.example", type_)
-    public = message(put_, f"x.example. 60 IN {type_} {data.replace('fdaa', 'fdab')}")
-    reply = passed_on(put_, message(put_, f"x.example. 60 IN {type_} {data}"))
+    passed = passed_on(put_, message(put_, f"x.example. 60 IN {type_} {public}"))
+    reply = passed_on(put_, message(put_, f"x.example. 60 IN {type_} {ours_}"))
 
-    assert len(passed_on(put_, public).answer) == 1
+    assert len(passed.answer) == 1
     assert (reply.rcode(), reply.answer, errors(reply)) == (dns.rcode.NOERROR, [], [15])
 
 

@@ -7,14 +7,14 @@ is kept is `wgctl.core.forward.cache`.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from wgctl.core.forward.question import Question
 from wgctl.core.forward.sections import Malformed, Reader, Record, Section, Writer, endings, labels
 from wgctl.core.names.special import never_leaves
-from wgctl.core.wire import ExtendedError, Qclass, Qtype, Rcode, Records, Reply
+from wgctl.core.wire import ExtendedError, Labels, Qclass, Qtype, Rcode, Records, Reply
 
 __all__ = ["Answer", "Failure", "Fault", "Ours", "read", "reply_of"]
 
@@ -42,7 +42,7 @@ _COVERED = struct.Struct("!H")
 _SOA_MINIMUM = slice(-4, None)
 _OPTION = struct.Struct("!HH")
 _EDE = 15
-_HINTING = frozenset({64, 65})  # SVCB, HTTPS
+_SERVING = frozenset({64, 65})  # SVCB, HTTPS
 _IPV6_HINT, _PRIORITY_BYTES, _ADDRESS_BYTES = 6, 2, 16
 
 _ByOwner = dict[bytes, list[Record]]
@@ -82,8 +82,9 @@ def read(
     """Return what `message` answers to `asked`, the octets that put `question`.
 
     With `exact` the case of the name must be that of `asked`. Addresses of `ours` are left out, and
-    so is a chain to a name that no upstream may know, which the asker would follow by itself: a
-    public name that has either would lead a browser into a network (DNS rebinding).
+    so are an alias and a service (RFC 9460) at a name that no upstream may know, which the asker
+    would follow by itself: a public name that has one of these would lead a browser into a network
+    (DNS rebinding).
     """
     if len(message) < _HEADER.size:
         return Failure(Fault.STRAY)
@@ -211,7 +212,10 @@ class _Reading:
     def _is_ours(self, record: Record) -> bool:
         if record.type == Qtype.AAAA:
             return self._is_our_address(record.fixed)
-        return record.type in _HINTING and any(map(self._is_our_address, _hints(record.fixed)))
+        if record.type not in _SERVING:
+            return False
+        target, hints = _served(record.fixed)
+        return never_leaves(target) or any(map(self._is_our_address, hints))
 
     def _is_our_address(self, address: bytes) -> bool:
         network = address[:_NETWORK_BYTES]
@@ -238,21 +242,25 @@ def _blocked(kept: list[Record]) -> Answer:
     return Answer(Rcode.NOERROR, nothing, nothing, ttl_s, ExtendedError.BLOCKED)
 
 
-def _hints(data: bytes) -> Iterator[bytes]:
-    """Yield the IPv6 addresses that the data of an SVCB or HTTPS record holds (RFC 9460)."""
-    at = _PRIORITY_BYTES
+def _served(data: bytes) -> tuple[Labels, list[bytes]]:
+    """Return the target of an SVCB or HTTPS record in lower case, and its IPv6 hints (RFC 9460).
+
+    What is cut ends there, as whoever reads it so takes it.
+    """
+    at, target, hints = _PRIORITY_BYTES, [], []
     while at < len(data) and data[at]:
+        target.append(data[at + 1 : at + 1 + data[at]].lower())
         at += 1 + data[at]
     at += 1
     while at + _OPTION.size <= len(data):
         key, length = _OPTION.unpack_from(data, at)
         at += _OPTION.size
         if key == _IPV6_HINT:
-            end = min(at + length, len(data)) - _ADDRESS_BYTES
-            yield from (
-                data[one : one + _ADDRESS_BYTES] for one in range(at, end + 1, _ADDRESS_BYTES)
-            )
+            last = min(at + length, len(data)) - _ADDRESS_BYTES
+            starts = range(at, last + 1, _ADDRESS_BYTES)
+            hints += [data[start : start + _ADDRESS_BYTES] for start in starts]
         at += length
+    return tuple(target), hints
 
 
 def _opt(additional: list[Record]) -> tuple[int, int | None]:
