@@ -51,7 +51,7 @@ def _measure(lab: Lab) -> dict[str, list[float]]:
     resolver = client.network("bench", "default").resolver
 
     def in_device(key: PublicKey) -> bool:
-        return key.raw in uapi.get(device).device.peers
+        return key.raw in uapi.read(device).peers
 
     def in_dns(name: str) -> bool:
         return _answers(folder / "resolver.sock", resolver, name)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
 from wgctl.core import firewall
+from wgctl.core.allowed_ips import NO_IPS, pack, pack_host, rows, texts
 from wgctl.core.firewall import Element, Tap
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff, sparing
@@ -18,6 +19,7 @@ from wgctl.core.tunnel import (
     AddRoute,
     ChangeFirewall,
     Device,
+    GivePeer,
     Host,
     Link,
     MakeLink,
@@ -63,6 +65,9 @@ def wanted(networks: Sequence[Network], peers: Sequence[Peer] = (), *, now: int 
     return desired(networks, peers, host=HOST, now=now)
 
 
+OfPeer = SetPeer | GivePeer | RemovePeer
+
+
 def kernel_of(tunnel: Tunnel) -> Kernel:
     return Kernel(
         firewall=tunnel.firewall,
@@ -82,7 +87,7 @@ def taken(steps: Sequence[Step], tunnel: Tunnel) -> Tunnel:
 
 def allowed(device: Device | None) -> dict[bytes, list[str]]:
     assert device is not None
-    return {key: sorted(map(str, ips)) for key, ips in device.peers.items()}
+    return {key: texts(ips) for key, ips in device.peers.items()}
 
 
 def members(tunnel: Tunnel) -> frozenset[Element]:
@@ -97,7 +102,7 @@ ips = st.integers(2, 7).map(lambda n: IPv6Network(network(1).prefix[(16 << 64) +
 peer_tables = st.dictionaries(st.sampled_from([key.raw for key in KEYS]), st.frozensets(ips)).map(
     # On a device an allowed IP is one peer's.
     lambda table: {
-        key: held - frozenset().union(*list(table.values())[:place])
+        key: pack(held - frozenset().union(*list(table.values())[:place]))
         for place, (key, held) in enumerate(table.items())
     }
 )
@@ -192,21 +197,37 @@ def test_a_wall_that_is_wanted_is_never_taken_away(tunnel: Tunnel, found: Tunnel
     assert not removed & tunnel.routes
 
 
+def owners(device: Device | None) -> dict[bytes, bytes]:
+    """Who has each allowed IP."""
+    assert device is not None
+    return {row: key for key, held in device.peers.items() for row in rows(held)}
+
+
 @given(wishes, whole_states)
-def test_an_allowed_ip_leaves_its_old_peer_before_the_new_one_gets_it(
+def test_an_allowed_ip_that_moves_is_at_no_moment_nobodys_nor_a_third_ones(
     tunnel: Tunnel, found: Tunnel
 ) -> None:
-    assert found.device is not None
-    held = dict(found.device.peers)
+    """A packet to it would be lost, or get to somebody whom it is not for."""
+    before, after = owners(found.device), owners(tunnel.device)
 
+    steps = diff(tunnel, found)
+
+    state = found
+    for step in steps:
+        state = taken([step], state)
+        held = owners(state.device)
+        for row in before.keys() & after.keys():
+            assert held.get(row) in {before[row], after[row]}
+
+
+@given(wishes, whole_states)
+def test_a_peer_that_is_made_anew_keeps_what_it_is_to_keep(tunnel: Tunnel, found: Tunnel) -> None:
+    assert found.device is not None
     for step in diff(tunnel, found):
-        match step:
-            case RemovePeer(key):
-                del held[key]
-            case SetPeer(key, gets):
-                others = [ip for other, theirs in held.items() if other != key for ip in theirs]
-                assert gets.isdisjoint(others)
-                held[key] = gets
+        if isinstance(step, SetPeer) and step.anew:
+            assert step.key in found.device.peers
+            assert tunnel.device is not None
+            assert step.allowed_ips == tunnel.device.peers[step.key]
 
 
 @given(wishes, whole_states)
@@ -220,7 +241,7 @@ def test_a_peer_that_is_right_is_not_touched(tunnel: Tunnel, found: Tunnel) -> N
         and found.device.preshared_keys.get(key) == tunnel.device.preshared_keys.get(key)
     }
 
-    touched = {step.key for step in diff(tunnel, found) if isinstance(step, SetPeer | RemovePeer)}
+    touched = {step.key for step in diff(tunnel, found) if isinstance(step, OfPeer)}
     assert not touched & right
 
 
@@ -238,13 +259,13 @@ def test_a_host_that_is_spared_loses_nothing_but_what_another_peer_gets(
     assert after.device is not None
     assert tunnel.device is not None
 
-    claimed = frozenset().union(*tunnel.device.peers.values())
+    claimed = owners(tunnel.device).keys()
     assert found.routes | tunnel.routes == after.routes
     assert members(found) | members(tunnel) <= members(after)
     assert addresses(found) | addresses(tunnel) <= addresses(after)
-    for key, ips in found.device.peers.items() if found.device else ():
+    for key, held in found.device.peers.items() if found.device else ():
         if key not in tunnel.device.peers:
-            assert after.device.peers.get(key, frozenset()) == ips - claimed
+            assert rows(after.device.peers.get(key, NO_IPS)) == rows(held) - claimed
     for key, psk in found.device.preshared_keys.items() if found.device else ():
         wanted_psk = tunnel.device.preshared_keys.get(key, psk)
         assert key not in after.device.peers or after.device.preshared_keys[key] == wanted_psk
@@ -305,7 +326,7 @@ def test_an_empty_host_gets_everything_in_order() -> None:
     ]
 
 
-def test_two_peers_that_swap_addresses_both_let_go_first() -> None:
+def test_two_peers_that_swap_addresses_are_given_each_the_others() -> None:
     one, other = peer(1, key=0), peer(2, key=1)
     before = wanted([network(1)], [one, other])
     after = wanted(
@@ -316,23 +337,22 @@ def test_two_peers_that_swap_addresses_both_let_go_first() -> None:
     steps = diff(after, before)
 
     assert taken(steps, before) == after
-    let_go, gained = steps[:2], steps[2:]
-    assert {str(step)[-7:] for step in let_go} == {"nothing"}
-    assert len(gained) == 2
+    assert [type(step) for step in steps] == [GivePeer, GivePeer]
 
 
-def test_a_peer_whose_address_is_free_to_take_needs_one_step() -> None:
+def test_a_peer_with_another_address_has_both_for_a_moment() -> None:
     before = wanted([network(1)], [peer(1)])
     after = wanted([network(1)], [replace(peer(1), address=peer(4).address)])
 
-    assert diff(after, before) == (SetPeer(KEYS[0].raw, frozenset({IPv6Network(peer(4).address)})),)
+    ip = pack_host(peer(4).address)
+    assert diff(after, before) == (GivePeer(KEYS[0].raw, ip), SetPeer(KEYS[0].raw, ip))
 
 
-def test_a_new_key_of_a_peer_takes_the_old_one_away_first() -> None:
+def test_a_new_key_of_a_peer_takes_the_address_from_the_old_one() -> None:
     before, after = (wanted([network(1)], [peer(1, key=key)]) for key in (0, 1))
-    ip = frozenset({IPv6Network(peer(1).address)})
+    ip = pack_host(peer(1).address)
 
-    assert diff(after, before) == (RemovePeer(KEYS[0].raw), SetPeer(KEYS[1].raw, ip))
+    assert diff(after, before) == (SetPeer(KEYS[1].raw, ip), RemovePeer(KEYS[0].raw))
 
 
 @pytest.mark.parametrize(("was", "wanted_key"), [(None, 0), (0, 1), (0, None)])
@@ -345,12 +365,9 @@ def test_a_peer_with_another_preshared_key_is_made_anew(
         keys = {} if which is None else {1: PSKS[which]}
         return desired([network(1)], [peer(1)], host=HOST, now=NOW, preshared_keys=keys)
 
-    ip = frozenset({IPv6Network(peer(1).address)})
+    ip = pack_host(peer(1).address)
     expected = None if wanted_key is None else PSKS[wanted_key]
-    assert diff(tunnel(wanted_key), tunnel(was)) == (
-        RemovePeer(KEYS[0].raw),
-        SetPeer(KEYS[0].raw, ip, expected),
-    )
+    assert diff(tunnel(wanted_key), tunnel(was)) == (SetPeer(KEYS[0].raw, ip, expected, anew=True),)
 
 
 def test_a_preshared_key_of_a_peer_that_is_left_out_is_not_there() -> None:

@@ -4,10 +4,12 @@ import pytest
 
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
+from wgctl.core.allowed_ips import NO_IPS, pack
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
     ChangeFirewall,
+    GivePeer,
     Greet,
     MakeLink,
     RemoveAddress,
@@ -45,12 +47,14 @@ TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
         (RemoveAddress(IPv6Interface("fdaa:0:1::3/128")), "address fdaa:0:1::3/128 removed"),
         (SetDevice(SECRET, 51820), "key and port of the device set"),
         (SetDevice(None, 51820), "port of the device set"),
-        (SetPeer(KEY.raw, frozenset({PREFIX})), f"peer {KEY} set to fdaa:0:1::/48"),
-        (SetPeer(KEY.raw, frozenset()), f"peer {KEY} set to nothing"),
+        (SetPeer(KEY.raw, pack({PREFIX})), f"peer {KEY} set to fdaa:0:1::/48"),
+        (SetPeer(KEY.raw, NO_IPS), f"peer {KEY} set to nothing"),
         (
-            SetPeer(KEY.raw, frozenset({PREFIX}), PSK),
+            SetPeer(KEY.raw, pack({PREFIX}), PSK),
             f"peer {KEY} set to fdaa:0:1::/48 with a preshared key",
         ),
+        (SetPeer(KEY.raw, NO_IPS, anew=True), f"peer {KEY} made anew with nothing"),
+        (GivePeer(KEY.raw, pack({PREFIX})), f"peer {KEY} given fdaa:0:1::/48"),
         (RemovePeer(KEY.raw), f"peer {KEY} removed"),
         (Greet(KEY.raw, SOURCE), f"peer {KEY} greeted at [2001:db8::1]:9"),
     ],
@@ -61,7 +65,7 @@ def test_a_step_says_what_it_does(step: Step, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("step", "secret"),
-    [(SetDevice(SECRET, 51820), SECRET), (SetPeer(KEY.raw, frozenset(), PSK), PSK)],
+    [(SetDevice(SECRET, 51820), SECRET), (SetPeer(KEY.raw, NO_IPS, PSK), PSK)],
 )
 def test_no_step_shows_a_secret_key(step: Step, secret: PrivateKey | PresharedKey) -> None:
     shown = f"{step} {step!r}"

@@ -83,7 +83,7 @@ class Scene:
 
     def holds_peer(self) -> bool:
         try:
-            device = uapi.get(uapi.socket_path(self.namespace.interface)).device
+            device = uapi.read(uapi.socket_path(self.namespace.interface))
         except Unavailable:
             return False
         return PEER.public_key.raw in device.peers

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
 from peers.seal import seal
+from wgctl.core.allowed_ips import NO_IPS, pack_host
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import App, Machine, MachineState, Network, Peer, Seal
@@ -296,7 +297,7 @@ def test_a_preshared_key_is_in_the_copy_sealed_and_in_the_device_open(scene: Sce
 def test_a_preshared_key_that_somebody_took_away_is_drift(scene: Scene) -> None:
     programme = scene.started(peer(0))
     programme.take(commit(_seal(0, PresharedKey.generate())))
-    scene.wireguard.apply([SetPeer(KEYS[0].raw, frozenset({IPv6Network(peer(0).address)}))])
+    scene.wireguard.apply([SetPeer(KEYS[0].raw, pack_host(peer(0).address))])
 
     programme.verify()
 
@@ -317,7 +318,7 @@ def test_a_peer_that_is_locked_out_is_told_once(scene: Scene) -> None:
 
 def test_drift_is_repaired_counted_and_told_in_words(scene: Scene) -> None:
     programme = scene.started(peer(0))
-    scene.wireguard.apply([RemovePeer(KEYS[0].raw), SetPeer(KEYS[2].raw, frozenset())])
+    scene.wireguard.apply([RemovePeer(KEYS[0].raw), SetPeer(KEYS[2].raw, NO_IPS)])
 
     programme.verify()
 
@@ -329,7 +330,7 @@ def test_drift_is_repaired_counted_and_told_in_words(scene: Scene) -> None:
 def test_only_the_last_of_much_drift_is_told(scene: Scene) -> None:
     programme = scene.started()
     for _ in range(25):
-        scene.wireguard.apply([SetPeer(KEYS[2].raw, frozenset())])
+        scene.wireguard.apply([SetPeer(KEYS[2].raw, NO_IPS)])
         programme.verify()
 
     assert programme.drift == 25
@@ -459,7 +460,7 @@ def test_forwarding_that_cannot_be_switched_does_not_stop_the_rest(scene: Scene)
 def test_what_was_seen_is_told_by_peer(scene: Scene) -> None:
     programme = scene.started(peer(1), peer(0))
     scene.kernel.seen[KEYS[1].raw] = Seen("192.0.2.1:9", 5, 6, 7)
-    scene.wireguard.apply([SetPeer(KEYS[2].raw, frozenset())])
+    scene.wireguard.apply([SetPeer(KEYS[2].raw, NO_IPS)])
 
     assert programme.observe() == [
         ObservedPeer(peer_id=0),

@@ -2,7 +2,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from peers.keys import PrivateKey
 from peers.noise import INITIATION_BYTES, INITIATION_TYPE, Reader
 from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import firewall
+from wgctl.core.allowed_ips import pack_host
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Tap
 from wgctl.core.ports import WireGuard
@@ -178,12 +179,12 @@ def test_a_peer_that_is_greeted_gets_an_initiation_at_once(
     if backend == "kernel":
         device = KernelWireGuard(name, links)
     namespace.run(device.create)
-    namespace.run(links.apply, SetLink(1420))
+    namespace.run(links.apply, [SetLink(1420)])
     with namespace.run(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as opened:
         opened.bind(("127.0.0.1", 0))
         opened.settimeout(4)
         source = Source(IPv4Address("127.0.0.1"), opened.getsockname()[1])
-        steps = SetPeer(key, frozenset({IPv6Network("fdaa::2/128")})), Greet(key, source)
+        steps = SetPeer(key, pack_host(IPv6Address("fdaa::2"))), Greet(key, source)
 
         namespace.run(device.apply, [SetDevice(gateway, 0), *steps])
         message = opened.recv(2000)

@@ -11,6 +11,7 @@ import pytest
 
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
+from wgctl.core.allowed_ips import NO_IPS, pack
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Element
 from wgctl.core.ports import Firewall, Links, Seen, WireGuard
@@ -19,6 +20,7 @@ from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
     ChangeFirewall,
+    GivePeer,
     Greet,
     Link,
     RemoveAddress,
@@ -43,7 +45,9 @@ Result = TypeVar("Result")
 POOL = IPv6Network("fdaa::/16")
 NETWORKS = [IPv6Network("fdaa:0:1::/48"), IPv6Network("fdaa:0:2::/48")]
 ONE, OTHER = (PrivateKey.generate().public().raw for _ in range(2))
-IP, OTHER_IP = (frozenset({IPv6Network(f"fdaa:0:1:10::{n}/128")}) for n in (2, 3))
+IPS = [IPv6Network(f"fdaa:0:1:10::{n}/128") for n in (2, 3)]
+IP, OTHER_IP = (pack([ip]) for ip in IPS)
+BOTH = pack(IPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def up(place: Place) -> Place:
     """A place with a link that is up."""
     place.run(place.wireguard.create)
-    place.run(place.links.apply, SetLink(1400))
+    place.run(place.links.apply, [SetLink(1400)])
     return place
 
 
@@ -136,9 +140,9 @@ def test_addresses_come_and_go_and_twice_is_once(up: Place) -> None:
     one, other = (IPv6Interface(network[3]) for network in NETWORKS)
 
     for step in (AddAddress(one), AddAddress(other), AddAddress(other)):
-        up.run(up.links.apply, step)
+        up.run(up.links.apply, [step])
     for _ in range(2):
-        up.run(up.links.apply, RemoveAddress(one))
+        up.run(up.links.apply, [RemoveAddress(one)])
 
     assert up.link().addresses == {other}
 
@@ -149,9 +153,9 @@ def test_routes_come_and_go_and_twice_is_once(up: Place) -> None:
     one, other = (Route(network, network, metric) for network in NETWORKS)
 
     for route in (to_nowhere, one, other, other, to_nowhere):
-        up.run(up.links.apply, AddRoute(route))
+        up.run(up.links.apply, [AddRoute(route)])
     for _ in range(2):
-        up.run(up.links.apply, RemoveRoute(one))
+        up.run(up.links.apply, [RemoveRoute(one)])
 
     assert up.routes() == {to_nowhere, other}
 
@@ -160,14 +164,14 @@ def test_a_route_to_a_link_that_is_down_is_refused(place: Place) -> None:
     place.run(place.wireguard.create)
 
     with pytest.raises(Unavailable):
-        place.run(place.links.apply, AddRoute(Route(NETWORKS[0], NETWORKS[0], 7)))
+        place.run(place.links.apply, [AddRoute(Route(NETWORKS[0], NETWORKS[0], 7))])
 
 
 def test_a_link_that_goes_takes_its_routes_but_not_the_one_to_nowhere(up: Place) -> None:
     metric = route_metric(up.interface)
     to_nowhere = Route(POOL, None, metric, unreachable=True)
-    up.run(up.links.apply, AddRoute(to_nowhere))
-    up.run(up.links.apply, AddRoute(Route(NETWORKS[0], NETWORKS[0], metric)))
+    up.run(up.links.apply, [AddRoute(to_nowhere)])
+    up.run(up.links.apply, [AddRoute(Route(NETWORKS[0], NETWORKS[0], metric))])
 
     up.run(up.links.remove)
     up.run(up.links.remove)
@@ -180,9 +184,9 @@ def test_what_belongs_to_a_link_that_is_not_there_is_refused_and_gone_is_gone(pl
 
     for step in (SetLink(1420), AddAddress(address), AddRoute(Route(NETWORKS[0], None, 7))):
         with pytest.raises(Unavailable):
-            place.run(place.links.apply, step)
-    place.run(place.links.apply, RemoveAddress(address))
-    place.run(place.links.apply, RemoveRoute(Route(NETWORKS[0], None, 7)))
+            place.run(place.links.apply, [step])
+    place.run(place.links.apply, [RemoveAddress(address)])
+    place.run(place.links.apply, [RemoveRoute(Route(NETWORKS[0], None, 7))])
 
 
 def test_a_device_keeps_its_key_and_port_and_each_alone_can_change(up: Place) -> None:
@@ -207,7 +211,7 @@ def test_peers_come_and_go_and_twice_is_once(up: Place) -> None:
 
 
 def test_a_set_peer_has_just_the_allowed_ips_of_the_last_step(up: Place) -> None:
-    up.run(up.wireguard.apply, [SetPeer(ONE, IP | OTHER_IP)])
+    up.run(up.wireguard.apply, [SetPeer(ONE, BOTH)])
     up.run(up.wireguard.apply, [SetPeer(ONE, OTHER_IP)])
 
     assert up.peers() == {ONE: OTHER_IP}
@@ -215,8 +219,8 @@ def test_a_set_peer_has_just_the_allowed_ips_of_the_last_step(up: Place) -> None
 
 def test_more_peers_and_allowed_ips_than_one_message_holds_read_back_the_same(up: Place) -> None:
     """The kernel takes at most 64 KiB of peers at a time, and gives them back in pieces of 32."""
-    many = frozenset(IPv6Network(f"fdaa:0:1:11::{n:x}/128") for n in range(3000))
-    wanted = {bytes([1, *divmod(n, 256)]) + bytes(29): frozenset[IPv6Network]() for n in range(900)}
+    many = pack(IPv6Network(f"fdaa:0:1:11::{n:x}/128") for n in range(3000))
+    wanted = {bytes([1, *divmod(n, 256)]) + bytes(29): NO_IPS for n in range(900)}
     wanted[ONE] = many
 
     up.run(up.wireguard.apply, [SetPeer(key, ips) for key, ips in wanted.items()])
@@ -249,22 +253,33 @@ def test_a_preshared_key_goes_with_its_peer(up: Place) -> None:
 def test_an_allowed_ip_given_to_a_second_peer_moves_there(up: Place) -> None:
     up.run(up.wireguard.apply, [SetPeer(ONE, IP), SetPeer(OTHER, IP)])
 
-    assert up.peers() == {ONE: frozenset(), OTHER: IP}
+    assert up.peers() == {ONE: NO_IPS, OTHER: IP}
 
 
-def test_two_peers_swap_their_allowed_ips_when_one_gives_up_first(up: Place) -> None:
+def test_two_peers_swap_their_allowed_ips_when_each_is_given_the_others(up: Place) -> None:
     up.run(up.wireguard.apply, [SetPeer(ONE, IP), SetPeer(OTHER, OTHER_IP)])
 
-    swap = [SetPeer(ONE, frozenset()), SetPeer(OTHER, IP), SetPeer(ONE, OTHER_IP)]
-    up.run(up.wireguard.apply, swap)
+    up.run(up.wireguard.apply, [GivePeer(ONE, OTHER_IP), GivePeer(OTHER, IP)])
 
     assert up.peers() == {ONE: OTHER_IP, OTHER: IP}
 
 
-def test_removing_a_peer_that_is_not_there_does_not_make_it(up: Place) -> None:
-    up.run(up.wireguard.apply, [RemovePeer(ONE)])
+def test_neither_removing_nor_giving_makes_a_peer_that_is_not_there(up: Place) -> None:
+    """It would have no preshared key."""
+    up.run(up.wireguard.apply, [RemovePeer(ONE), GivePeer(OTHER, IP)])
 
     assert up.peers() == {}
+
+
+def test_a_peer_that_is_made_anew_has_what_it_is_made_with(up: Place) -> None:
+    secret = PresharedKey.generate()
+    up.run(up.wireguard.apply, [SetPeer(ONE, BOTH, secret)])
+
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP, anew=True)])
+    device = up.run(up.wireguard.read)
+
+    assert device is not None
+    assert (device.peers, device.preshared_keys) == ({ONE: IP}, {})
 
 
 def test_a_peer_that_was_never_heard_is_seen_without_times(up: Place) -> None:

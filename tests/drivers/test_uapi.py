@@ -1,7 +1,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 
 import pytest
@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
+from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, pack
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import (
     Device,
     DeviceStep,
+    GivePeer,
     Greet,
     RemovePeer,
     SetDevice,
@@ -79,12 +81,10 @@ def device(tmp_path: Path) -> Iterator[Callable[[bytes], Path]]:
 
 
 def test_a_description_is_read_whole() -> None:
-    reply = uapi.parse(DESCRIBED)
+    device, seen = (read(DESCRIBED.splitlines()) for read in (uapi.parse, uapi.parse_seen))
 
-    assert reply.device == Device(
-        SECRET, 51820, {ONE: frozenset({IP, OTHER_IP}), OTHER: frozenset()}
-    )
-    assert reply.seen == {
+    assert device == Device(SECRET, 51820, {ONE: pack({IP, OTHER_IP}), OTHER: NO_IPS})
+    assert seen == {
         ONE: Seen("[2001:db8::1%3]:1234", 1700000000, received_bytes=34, sent_bytes=12),
         OTHER: Seen(None, None, 0, 0),
     }
@@ -93,8 +93,8 @@ def test_a_description_is_read_whole() -> None:
 def test_a_device_without_a_key_has_none() -> None:
     zero = "0" * 64
 
-    assert uapi.parse("errno=0\n\n").device == Device(None, 0, {})
-    assert uapi.parse(f"private_key={zero}\nerrno=0\n\n").device.private_key is None
+    assert uapi.parse(["errno=0\n"]) == Device(None, 0, {})
+    assert uapi.parse([f"private_key={zero}\n", "errno=0\n"]).private_key is None
 
 
 @given(
@@ -102,7 +102,7 @@ def test_a_device_without_a_key_has_none() -> None:
     st.integers(0, 65535),
     st.dictionaries(
         st.binary(min_size=32, max_size=32),
-        st.frozensets(st.ip_addresses(v=6).map(IPv6Network), max_size=3),
+        st.frozensets(st.ip_addresses().map(ip_network), max_size=3).map(pack),
         max_size=3,
     ),
     st.sampled_from([PSK, None]),
@@ -110,7 +110,7 @@ def test_a_device_without_a_key_has_none() -> None:
 def test_what_is_set_is_what_a_device_describes(
     key: bytes,
     port: int,
-    peers: dict[bytes, frozenset[IPv6Network | IPv4Network]],
+    peers: dict[bytes, AllowedIPs],
     psk: PresharedKey | None,
 ) -> None:
     """The words of a set are those of a description."""
@@ -121,7 +121,7 @@ def test_what_is_set_is_what_a_device_describes(
 
     described = uapi.render(steps).removeprefix("set=1\n").rstrip("\n") + "\nerrno=0\n\n"
 
-    assert uapi.parse(described).device == Device(private_key, port, peers, keys)
+    assert uapi.parse(described.splitlines()) == Device(private_key, port, peers, keys)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_is_set_is_what_a_device_describes(
         ([SetDevice(None, None)], ["set=1"]),
         ([RemovePeer(ONE)], ["set=1", f"public_key={ONE.hex()}", "remove=true"]),
         (
-            [SetPeer(ONE, frozenset({IP})), SetDevice(None, 9)],
+            [SetPeer(ONE, pack({IP})), SetDevice(None, 9)],
             [
                 "set=1",
                 "listen_port=9",
@@ -143,13 +143,28 @@ def test_what_is_set_is_what_a_device_describes(
             ],
         ),
         (
-            [SetPeer(ONE, frozenset(), PSK)],
+            [SetPeer(ONE, NO_IPS, PSK)],
             [
                 "set=1",
                 f"public_key={ONE.hex()}",
                 f"preshared_key={PSK.raw.hex()}",
                 "replace_allowed_ips=true",
             ],
+        ),
+        (
+            [SetPeer(ONE, NO_IPS, anew=True)],
+            [
+                "set=1",
+                f"public_key={ONE.hex()}",
+                "remove=true",
+                f"public_key={ONE.hex()}",
+                f"preshared_key={'0' * 64}",
+                "replace_allowed_ips=true",
+            ],
+        ),
+        (
+            [GivePeer(ONE, pack({IP}))],
+            ["set=1", f"public_key={ONE.hex()}", "update_only=true", f"allowed_ip={IP}"],
         ),
         (
             [Greet(ONE, Source(IPv6Address("fe80::1%3"), 1234))],
@@ -171,7 +186,7 @@ def test_a_set_holds_just_its_steps(steps: list[DeviceStep], lines: list[str]) -
 
 
 def test_no_set_replaces_the_peers_of_a_device_or_names_an_endpoint_but_to_greet() -> None:
-    text = uapi.render([SetDevice(SECRET, 1), SetPeer(ONE, frozenset({IP})), RemovePeer(OTHER)])
+    text = uapi.render([SetDevice(SECRET, 1), SetPeer(ONE, pack({IP})), RemovePeer(OTHER)])
 
     assert "replace_peers" not in text
     assert "endpoint" not in text
@@ -180,18 +195,21 @@ def test_no_set_replaces_the_peers_of_a_device_or_names_an_endpoint_but_to_greet
 @pytest.mark.parametrize(
     "text",
     [
-        "",
+        "\n",
         "listen_port=1\n\n",
         "errno=5\n\n",
         "listen_port=x\nerrno=0\n\n",
         "public_key=zz\nerrno=0\n\n",
+        "public_key=\nerrno=0\n\n",
         f"public_key={ONE.hex()}\nallowed_ip=x/y\nerrno=0\n\n",
         "private_key=00ff\nerrno=0\n\n",
     ],
 )
-def test_a_description_of_another_form_is_refused(text: str) -> None:
+def test_a_description_of_another_form_is_refused(
+    device: Callable[[bytes], Path], text: str
+) -> None:
     with pytest.raises(Unavailable, match="the device"):
-        uapi.parse(text)
+        uapi.read(device(text.encode()))
 
 
 @pytest.mark.parametrize(
@@ -224,4 +242,4 @@ def test_a_socket_that_nobody_listens_on_is_dead(tmp_path: Path) -> None:
     assert not uapi.answers(tmp_path / "none.sock")
     assert uapi.owner(path) is None
     with pytest.raises(Unavailable, match="no WireGuard device answers there"):
-        uapi.get(path)
+        uapi.read(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.drivers.namespaces import Namespace, namespaced
+from wgctl.core.allowed_ips import NO_IPS
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.tunnel import SetPeer
 from wgctl.drivers import uapi
@@ -71,7 +72,7 @@ def test_a_device_outlives_the_process_that_started_it_and_is_found_again(
     found = device(namespace, tmp_path)
 
     assert namespace.run(found.alive)
-    namespace.run(found.apply, [SetPeer(KEY, frozenset())])
+    namespace.run(found.apply, [SetPeer(KEY, NO_IPS)])
     assert KEY in namespace.run(found.observe)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from peers.keys import PrivateKey
 from peers.names import Label
+from wgctl.core.allowed_ips import pack_host
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff
@@ -50,7 +51,7 @@ PEERS = [
 ]
 WANTED = desired([NETWORK], PEERS, host=HOST, now=0)
 LESS = desired([NETWORK], PEERS[:1], host=HOST, now=0)
-LESS_IPS = frozenset({IPv6Network(PEERS[0].address)})
+LESS_IPS = pack_host(PEERS[0].address)
 
 
 @dataclass

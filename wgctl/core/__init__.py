@@ -14,6 +14,7 @@ allocate     which network id, which number
 |
 roster       the rows that a gateway programs, and what a change touches
 service      service addresses, and the machines behind each
+allowed_ips  a peer's allowed IPs, as one row of bytes
 tunnel       a host's tunnel as a value, and the steps that change one
 plan         desired tunnel x actual tunnel -> steps
 firewall     networks x services -> nftables ruleset, as data

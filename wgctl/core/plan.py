@@ -4,20 +4,26 @@ Values in, values out: who reads and writes the kernel is `wgctl.drivers`, who d
 `wgctl.daemon.gateway`. The order of the steps is part of the decision:
 
     walls up      firewall, unreachable route
-    taken away    peers (also one that gets another preshared key), routes, addresses
+    taken away    peers, routes, addresses
     link          made, sized and up, its key and port
-    added         addresses, routes, peers; an allowed IP leaves its old peer before it moves
+    added         addresses, routes
+    peers         those that gain an allowed IP, which takes it from whoever holds it; then those
+                  that get another preshared key, and those that lose an IP that nobody gains; then
+                  those that are taken away, and held one that moved
     last          unreachable routes that are not wanted
+
+So an allowed IP that moves is at no moment nobody's, and nobody keeps one that is another's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv6Interface, IPv6Network
 from types import MappingProxyType
 
 from peers.addresses import resolver_address
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
+from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, from_rows, pack_host, rows
 from wgctl.core.firewall import Ruleset, Tap
 from wgctl.core.model import Network, Peer
 from wgctl.core.service import Service
@@ -27,6 +33,7 @@ from wgctl.core.tunnel import (
     ChangeFirewall,
     Device,
     FirewallStep,
+    GivePeer,
     Host,
     Link,
     MakeLink,
@@ -161,13 +168,13 @@ def _spared_device(
 ) -> Device | None:
     if desired is None or actual is None:
         return desired
-    claimed = frozenset[IPv6Network | IPv4Network]().union(*desired.peers.values())
+    claimed = _held(desired)
     gone = expired | locked.difference(actual.preshared_keys)
-    kept = {
-        key: ips - claimed
-        for key, ips in actual.peers.items()
-        if key not in gone and not (ips and ips <= claimed)
-    }
+    kept: dict[bytes, AllowedIPs] = {}
+    for key, ips in actual.peers.items():
+        left = rows(ips) - claimed
+        if key not in gone and (left or not ips):
+            kept[key] = from_rows(left)
     peers = {**kept, **desired.peers}
     held = {key: psk for key, psk in actual.preshared_keys.items() if key in peers}
     return replace(desired, peers=peers, preshared_keys={**held, **desired.preshared_keys})
@@ -241,7 +248,7 @@ def _device(
     return Device(
         host.private_key,
         host.listen_port,
-        {peer.public_key.raw: frozenset({IPv6Network(peer.address)}) for peer in peers},
+        {peer.public_key.raw: pack_host(peer.address) for peer in peers},
         {
             peer.public_key.raw: preshared_keys[peer.id]
             for peer in peers
@@ -251,46 +258,74 @@ def _device(
 
 
 def _surplus_peers(desired: Device | None, actual: Device | None) -> Iterator[Step]:
+    """Yield the peers that go before all else: none of their allowed IPs moves."""
     if desired and actual:
+        moving = _moving(desired, actual)
         surplus = actual.peers.keys() - desired.peers.keys()
-        yield from (RemovePeer(key) for key in sorted(surplus | _renewed(desired, actual)))
-
-
-def _renewed(desired: Device, actual: Device) -> frozenset[bytes]:
-    """Return the peers that are to have another preshared key than they have, or none, or one.
-
-    They are made anew: a session outlives its preshared key for up to 180 s (REJECT_AFTER_TIME),
-    and a key is changed so that whoever knows the old one is out.
-    """
-    return frozenset(
-        key
-        for key in desired.peers.keys() & actual.peers.keys()
-        if desired.preshared_keys.get(key) != actual.preshared_keys.get(key)
-    )
+        yield from (
+            RemovePeer(key) for key in sorted(surplus) if moving.isdisjoint(rows(actual.peers[key]))
+        )
 
 
 def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]:
-    """Yield peers that give something up, then those that only gain.
+    """Yield peers that gain something, those that are made anew or lose something, and the rest.
 
-    A peer whose new address another one still holds first gives up its own: two may swap.
+    A peer that gets another preshared key than it has, or none, or one, is made anew: a session
+    outlives its preshared key for up to 180 s (REJECT_AFTER_TIME), and a key is changed so that
+    whoever knows the old one is out.
     """
     if desired is None:
         return
-    renewed = _renewed(desired, actual) if actual else frozenset[bytes]()
-    there = {key: ips for key, ips in actual.peers.items() if key not in renewed} if actual else {}
-    changed = [key for key in sorted(desired.peers) if desired.peers[key] != there.get(key)]
-    losing = [key for key in changed if there.get(key, frozenset()) - desired.peers[key]]
-    held = {
-        ip for key, ips in there.items() if key in desired.peers for ip in ips - desired.peers[key]
-    }
-    waiting = {key for key in losing if desired.peers[key] & held}
-    for key in losing:
-        wanted = desired.peers[key]
-        kept = wanted & there[key] if key in waiting else wanted
-        yield SetPeer(key, kept, desired.preshared_keys.get(key))
+    actual = actual or Device(None, 0, {})
+    moving = _moving(desired, actual)
+    changed, renewed = _changed(desired, actual), _renewed(desired, actual)
     for key in changed:
-        if key in waiting or key not in losing:
+        wanted = desired.peers[key]
+        if key not in actual.peers:
+            yield SetPeer(key, wanted, desired.preshared_keys.get(key))
+        elif gained := rows(wanted) - rows(actual.peers[key]):
+            yield GivePeer(key, from_rows(gained))
+    for key in renewed:
+        yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key), anew=True)
+    for key in changed:
+        lost = rows(actual.peers.get(key, NO_IPS)) - rows(desired.peers[key])
+        if key not in renewed and lost - moving:
             yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key))
+    for key in sorted(actual.peers.keys() - desired.peers.keys()):
+        if not moving.isdisjoint(rows(actual.peers[key])):
+            yield RemovePeer(key)
+
+
+def _changed(desired: Device, actual: Device) -> list[bytes]:
+    """Return the peers that are to have other allowed IPs than they have, or are not there."""
+    if desired.peers == actual.peers:
+        return []
+    there = actual.peers
+    return sorted(key for key, ips in desired.peers.items() if ips != there.get(key))
+
+
+def _renewed(desired: Device, actual: Device) -> list[bytes]:
+    """Return the peers that are there with another preshared key, or none, or one too many."""
+    wanted, there = desired.preshared_keys, actual.preshared_keys
+    return sorted(
+        key
+        for key in wanted.keys() | there.keys()
+        if key in desired.peers and key in actual.peers and wanted.get(key) != there.get(key)
+    )
+
+
+def _moving(desired: Device, actual: Device) -> frozenset[bytes]:
+    """Return the allowed IPs that a peer is to gain, whoever holds them."""
+    return frozenset[bytes]().union(
+        *(
+            rows(desired.peers[key]) - rows(actual.peers.get(key, NO_IPS))
+            for key in _changed(desired, actual)
+        )
+    )
+
+
+def _held(device: Device) -> frozenset[bytes]:
+    return frozenset[bytes]().union(*map(rows, device.peers.values()))
 
 
 def _in_order(routes: Iterable[Route]) -> list[Route]:

@@ -34,8 +34,11 @@ class Links(Protocol):
     def read(self) -> tuple[Link | None, frozenset[Route]]:
         """Return the link, and this interface's routes of ours, to it and to nowhere."""
 
-    def apply(self, step: LinkStep) -> None:
-        """Take one step; taking it again changes nothing."""
+    def apply(self, steps: Sequence[LinkStep]) -> None:
+        """Take steps in order; taking one again changes nothing.
+
+        A failure keeps those before it, and of those after it perhaps some: read back.
+        """
 
     def remove(self) -> None:
         """Delete the link; nothing if it is not there."""

@@ -9,20 +9,21 @@ import base64
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Interface, IPv6Network
 
 from peers.keys import PresharedKey, PrivateKey
+from wgctl.core.allowed_ips import AllowedIPs, texts
 from wgctl.core.firewall import Element, Ruleset
 
 __all__ = [
     "ROUTE_PROTOCOL",
     "AddAddress",
     "AddRoute",
-    "AllowedIPs",
     "ChangeFirewall",
     "Device",
     "DeviceStep",
     "FirewallStep",
+    "GivePeer",
     "Greet",
     "Host",
     "Link",
@@ -45,8 +46,6 @@ __all__ = [
 
 ROUTE_PROTOCOL = 119
 """Marks our routes: no routing daemon in iproute2's rt_protos has this number."""
-
-AllowedIPs = frozenset[IPv6Network | IPv4Network]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +209,33 @@ class SetDevice:
 class SetPeer:
     """Let a peer have exactly these allowed IPs, and be made if it is not there.
 
-    `preshared_key` None: it has none, and one that is there is taken away.
+    `preshared_key` None: it has none, and one that is there is taken away. `anew`: its session, if
+    it has one, ends.
     """
 
     key: bytes
     allowed_ips: AllowedIPs
     preshared_key: PresharedKey | None = None
+    anew: bool = False
 
     def __str__(self) -> str:
-        listed = ", ".join(sorted(map(str, self.allowed_ips))) or "nothing"
         sealed = " with a preshared key" if self.preshared_key else ""
-        return f"peer {_text(self.key)} set to {listed}{sealed}"
+        made = "made anew with" if self.anew else "set to"
+        return f"peer {_text(self.key)} {made} {_listed(self.allowed_ips)}{sealed}"
+
+
+@dataclass(frozen=True, slots=True)
+class GivePeer:
+    """Let a peer that is there have these allowed IPs besides its own.
+
+    Whoever holds one loses it at the same moment.
+    """
+
+    key: bytes
+    allowed_ips: AllowedIPs
+
+    def __str__(self) -> str:
+        return f"peer {_text(self.key)} given {_listed(self.allowed_ips)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +273,7 @@ class Greet:
 
 FirewallStep = ReplaceFirewall | ChangeFirewall
 LinkStep = SetLink | AddAddress | RemoveAddress | AddRoute | RemoveRoute
-DeviceStep = SetDevice | SetPeer | RemovePeer | Greet
+DeviceStep = SetDevice | SetPeer | GivePeer | RemovePeer | Greet
 Step = FirewallStep | MakeLink | LinkStep | DeviceStep
 
 
@@ -281,3 +296,7 @@ def log_group(interface: str) -> int:
 
 def _text(key: bytes) -> str:
     return base64.b64encode(key).decode("ascii")
+
+
+def _listed(allowed_ips: AllowedIPs) -> str:
+    return ", ".join(texts(allowed_ips)) or "nothing"

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, assert_never
 
+from wgctl.core.allowed_ips import AllowedIPs, from_rows, rows
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Element, Ruleset
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import (
     AddAddress,
     AddRoute,
-    AllowedIPs,
     ChangeFirewall,
     Device,
     DeviceStep,
     FirewallStep,
+    GivePeer,
     Greet,
     Link,
     LinkStep,
@@ -75,8 +76,16 @@ class MemoryLinks:
         """Return the link, and this interface's routes of ours, to it and to nowhere."""
         return self._kernel.link, frozenset(self._kernel.routes)
 
-    def apply(self, step: LinkStep) -> None:
-        """Take one step; taking it again changes nothing."""
+    def apply(self, steps: Sequence[LinkStep]) -> None:
+        """Take steps in order; taking one again changes nothing. A failure keeps those before."""
+        for step in steps:
+            self._take(step)
+
+    def remove(self) -> None:
+        """Delete the link; nothing if it is not there."""
+        self._kernel.lose_link()
+
+    def _take(self, step: LinkStep) -> None:
         match step:
             case SetLink(mtu_bytes):
                 self._change(lambda link: replace(link, mtu_bytes=mtu_bytes, up=True))
@@ -93,10 +102,6 @@ class MemoryLinks:
                 self._kernel.routes.discard(route)
             case _:
                 assert_never(step)
-
-    def remove(self) -> None:
-        """Delete the link; nothing if it is not there."""
-        self._kernel.lose_link()
 
     def _change(self, changed: Callable[[Link], Link]) -> None:
         if self._kernel.link is None:
@@ -198,13 +203,16 @@ def _taken(device: Device, step: DeviceStep) -> Device:
                 device.preshared_keys,
             )
         case SetPeer(key, allowed_ips, preshared_key):
-            others: dict[bytes, AllowedIPs] = {
-                other: ips - allowed_ips for other, ips in device.peers.items()
-            }
             keys = _without(device.preshared_keys, key)
             if preshared_key is not None:
                 keys[key] = preshared_key
+            others = _without(_left(device, allowed_ips), key)
             return replace(device, peers={**others, key: allowed_ips}, preshared_keys=keys)
+        case GivePeer(key, allowed_ips):
+            if key not in device.peers:
+                return device
+            both = from_rows(rows(device.peers[key]) | rows(allowed_ips))
+            return replace(device, peers={**_left(device, allowed_ips), key: both})
         case RemovePeer(key):
             return replace(
                 device,
@@ -214,6 +222,12 @@ def _taken(device: Device, step: DeviceStep) -> Device:
         case Greet():
             return device
     assert_never(step)
+
+
+def _left(device: Device, moved: AllowedIPs) -> dict[bytes, AllowedIPs]:
+    """Return what peers have of their allowed IPs when those of `moved` are another's."""
+    gone = rows(moved)
+    return {key: from_rows(rows(ips) - gone) for key, ips in device.peers.items()}
 
 
 def _without(values: Mapping[bytes, _Value], key: bytes) -> dict[bytes, _Value]:

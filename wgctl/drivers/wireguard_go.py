@@ -78,11 +78,11 @@ class WireguardGo:
 
     def read(self) -> Device | None:
         """Return the device, None if no process answers."""
-        return uapi.get(self._socket).device if self.alive() else None
+        return uapi.read(self._socket) if self.alive() else None
 
     def observe(self) -> Mapping[bytes, Seen]:
         """Return what the device saw of each peer, by the 32 bytes of its key."""
-        return uapi.get(self._socket).seen
+        return uapi.observe(self._socket)
 
     def apply(self, steps: Sequence[DeviceStep]) -> None:
         """Take steps in order. A failure half-way keeps those before it: read back."""

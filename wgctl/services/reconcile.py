@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import assert_never
 
 from peers.keys import PrivateKey
 from wgctl.core.errors import Conflict
@@ -16,20 +15,13 @@ from wgctl.core.plan import diff, same_key
 from wgctl.core.ports import Firewall, Links, WireGuard
 from wgctl.core.roster import Change
 from wgctl.core.tunnel import (
-    AddAddress,
-    AddRoute,
     ChangeFirewall,
     Device,
     DeviceStep,
-    Greet,
+    LinkStep,
     MakeLink,
-    RemoveAddress,
-    RemovePeer,
     RemoveRoute,
     ReplaceFirewall,
-    SetDevice,
-    SetLink,
-    SetPeer,
     Step,
     Tunnel,
 )
@@ -116,8 +108,7 @@ def take_down(parts: Parts, private_key: PrivateKey) -> None:
     if parts.wireguard.alive():
         parts.links.remove()
         parts.wireguard.remove()
-    for route in parts.links.read()[1]:
-        parts.links.apply(RemoveRoute(route))
+    parts.links.apply([RemoveRoute(route) for route in parts.links.read()[1]])
     parts.firewall.remove()
 
 
@@ -147,16 +138,24 @@ def _refuse_other_key(device: Device, private_key: PrivateKey | None) -> None:
 
 
 def take(parts: Parts, steps: Sequence[Step]) -> None:
-    """Take steps in order; neighbours that concern the device go to it together.
+    """Take steps in order; neighbours that concern the device go to it together, or to the link.
 
     Raises Unavailable or Conflict when a part refuses; the steps before that are taken.
     """
-    for of_device, group in groupby(steps, key=_concerns_device):
-        if of_device:
-            parts.wireguard.apply([step for step in group if isinstance(step, DeviceStep)])
+    for kind, group in groupby(steps, key=_concern):
+        listed = list(group)
+        if kind is DeviceStep:
+            parts.wireguard.apply([step for step in listed if isinstance(step, DeviceStep)])
+        elif kind is LinkStep:
+            parts.links.apply([step for step in listed if isinstance(step, LinkStep)])
         else:
-            for step in group:
+            for step in listed:
                 _take_one(parts, step)
+
+
+def _concern(step: Step) -> object:
+    """Return the kind of step that its neighbours share."""
+    return next((kind for kind in (DeviceStep, LinkStep) if isinstance(step, kind)), None)
 
 
 def _take_one(parts: Parts, step: Step) -> None:
@@ -165,13 +164,3 @@ def _take_one(parts: Parts, step: Step) -> None:
             parts.wireguard.create()
         case ReplaceFirewall() | ChangeFirewall():
             parts.firewall.apply(step)
-        case SetLink() | AddAddress() | RemoveAddress() | AddRoute() | RemoveRoute():
-            parts.links.apply(step)
-        case SetDevice() | SetPeer() | RemovePeer() | Greet():
-            parts.wireguard.apply([step])
-        case _:
-            assert_never(step)
-
-
-def _concerns_device(step: Step) -> bool:
-    return isinstance(step, DeviceStep)

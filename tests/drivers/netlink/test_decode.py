@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
+from wgctl.core.allowed_ips import NO_IPS
+from wgctl.core.allowed_ips import pack as ips
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device
 from wgctl.drivers.netlink.attributes import from_number, nested, pack
-from wgctl.drivers.netlink.decode import parse
+from wgctl.drivers.netlink.decode import parse, parse_seen
 
 SECRET = PrivateKey.generate()
 ONE, OTHER = b"\x11" * 32, b"\x12" * 32
@@ -39,8 +41,8 @@ def allowed(network: IPv6Network | IPv4Network) -> bytes:
 
 
 def peer(key: bytes, *networks: IPv6Network | IPv4Network, more: bytes = b"") -> bytes:
-    ips = nested(9, map(allowed, networks)) if networks else b""
-    return nested(0, [pack(1, key), more, ips])
+    listed = nested(9, map(allowed, networks)) if networks else b""
+    return nested(0, [pack(1, key), more, listed])
 
 
 def message(*peers: bytes, own: bytes = b"") -> bytes:
@@ -63,22 +65,23 @@ FACTS = (
 
 
 def test_a_description_is_read_whole() -> None:
-    device, seen = parse([message(peer(ONE, IP, OTHER_IP, more=FACTS), peer(OTHER), own=OWN)])
+    told = [message(peer(ONE, IP, OTHER_IP, more=FACTS), peer(OTHER), own=OWN)]
+    device, seen = parse(told), parse_seen(told)
 
-    assert device == Device(SECRET, 51820, {ONE: frozenset({IP, OTHER_IP}), OTHER: frozenset()})
+    assert device == Device(SECRET, 51820, {ONE: ips({IP, OTHER_IP}), OTHER: NO_IPS})
     assert seen == {ONE: Seen("[2001:db8::1]:53", 1700000000, 34, 12), OTHER: UNSEEN}
 
 
 def test_a_device_without_a_key_has_none() -> None:
-    assert parse([])[0] == Device(None, 0, {})
-    assert parse([pack(3, bytes(32))])[0].private_key is None
+    assert parse([]) == Device(None, 0, {})
+    assert parse([pack(3, bytes(32))]).private_key is None
 
 
 def test_a_preshared_key_is_read_and_no_key_is_none() -> None:
     secret = PresharedKey.generate()
     told = message(peer(ONE, more=pack(2, secret.raw)), peer(OTHER, more=pack(2, bytes(32))))
 
-    assert parse([told])[0].preshared_keys == {ONE: secret}
+    assert parse([told]).preshared_keys == {ONE: secret}
 
 
 @pytest.mark.parametrize(
@@ -92,21 +95,20 @@ def test_a_preshared_key_is_read_and_no_key_is_none() -> None:
     ],
 )
 def test_an_endpoint_is_written_as_others_write_it(address: bytes, text: str | None) -> None:
-    _, seen = parse([message(peer(ONE, more=pack(4, address)))])
+    seen = parse_seen([message(peer(ONE, more=pack(4, address)))])
 
     assert seen[ONE].endpoint == text
 
 
 def test_a_peer_that_goes_on_in_the_next_message_is_one_peer() -> None:
     """The kernel repeats its key there, and nothing else of it."""
-    device, seen = parse(
-        [
-            message(peer(OTHER), peer(ONE, IP, more=FACTS), own=OWN),
-            message(peer(ONE, OTHER_IP), own=pack(2, b"wgctl0\0")),
-        ]
-    )
+    told = [
+        message(peer(OTHER), peer(ONE, IP, more=FACTS), own=OWN),
+        message(peer(ONE, OTHER_IP), own=pack(2, b"wgctl0\0")),
+    ]
+    device, seen = parse(told), parse_seen(told)
 
-    assert device == Device(SECRET, 51820, {OTHER: frozenset(), ONE: frozenset({IP, OTHER_IP})})
+    assert device == Device(SECRET, 51820, {OTHER: NO_IPS, ONE: ips({IP, OTHER_IP})})
     assert seen[ONE].received_bytes == 34
 
 

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
-from wgctl.core.tunnel import DeviceStep, Greet, RemovePeer, SetDevice, SetPeer, Source
+from wgctl.core.allowed_ips import NO_IPS, AllowedIPs
+from wgctl.core.allowed_ips import pack as pack_ips
+from wgctl.core.tunnel import (
+    DeviceStep,
+    GivePeer,
+    Greet,
+    RemovePeer,
+    SetDevice,
+    SetPeer,
+    Source,
+)
 from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack, unpack
 from wgctl.drivers.netlink.decode import parse
 from wgctl.drivers.netlink.encode import requests
@@ -16,14 +26,14 @@ NO_SECRET = pack(2, bytes(32))
 ONE, OTHER = b"\x11" * 32, b"\x12" * 32
 IP = IPv6Network("fdaa:0:1:10::2/128")
 NAME = pack(2, b"wgctl0\0")
-REMOVE, REPLACE = (from_number(flag, size=4) for flag in (1, 2))
+REMOVE, REPLACE, UPDATE = (from_number(flag, size=4) for flag in (1, 2, 4))
 
 KEYS = st.binary(min_size=32, max_size=32)
 PRESHARED_KEYS = KEYS.filter(any).map(PresharedKey.from_bytes)
 ALLOWED_IPS = st.frozensets(
     st.one_of(st.ip_addresses(v=6).map(IPv6Network), st.ip_addresses(v=4).map(IPv4Network)),
     max_size=3,
-)
+).map(pack_ips)
 
 
 def keys(request: bytes) -> list[bytes]:
@@ -59,11 +69,28 @@ ALLOWED = nested(
             [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, REMOVE)])])],
         ),
         (
-            [SetPeer(ONE, frozenset())],
+            [SetPeer(ONE, NO_IPS)],
             [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, REPLACE), NO_SECRET])])],
         ),
         (
-            [SetPeer(ONE, frozenset({IP})), SetDevice(None, 9)],
+            [SetPeer(ONE, NO_IPS, anew=True)],
+            [
+                NAME
+                + nested(
+                    8,
+                    [
+                        nested(0, [pack(1, ONE), pack(3, REMOVE)]),
+                        nested(0, [pack(1, ONE), pack(3, REPLACE), NO_SECRET]),
+                    ],
+                )
+            ],
+        ),
+        (
+            [GivePeer(ONE, pack_ips({IP}))],
+            [NAME + nested(8, [nested(0, [pack(1, ONE), pack(3, UPDATE), nested(9, [ALLOWED])])])],
+        ),
+        (
+            [SetPeer(ONE, pack_ips({IP})), SetDevice(None, 9)],
             [
                 NAME + pack(6, from_number(9, size=2)),
                 NAME
@@ -119,14 +146,14 @@ def test_a_peer_that_is_greeted_gets_a_keepalive_for_a_moment(host: str, sockadd
 def test_what_is_set_is_what_a_device_tells(
     key: bytes,
     port: int,
-    peers: dict[bytes, tuple[frozenset[IPv6Network | IPv4Network], PresharedKey | None]],
+    peers: dict[bytes, tuple[AllowedIPs, PresharedKey | None]],
 ) -> None:
     """The attributes of a set are those of a description."""
     private_key = PrivateKey.from_bytes(key)
     steps: list[DeviceStep] = [SetDevice(private_key, port)]
     steps += [SetPeer(key, *values) for key, values in peers.items()]
 
-    device, _ = parse(requests("wgctl0", steps))
+    device = parse(requests("wgctl0", steps))
 
     assert (device.private_key, device.listen_port) == (private_key, port)
     assert device.peers == {key: ips for key, (ips, _) in peers.items()}
@@ -137,27 +164,35 @@ def test_many_peers_share_a_request_and_none_is_too_long() -> None:
     """511 peers of one address fill 64 KiB: 128 bytes each."""
     wanted = [n.to_bytes(32) for n in range(1, 2001)]
 
-    made = list(requests("wgctl0", [SetPeer(key, frozenset({IP})) for key in wanted]))
+    made = list(requests("wgctl0", [SetPeer(key, pack_ips({IP})) for key in wanted]))
 
     assert [len(keys(one)) for one in made] == [511, 511, 511, 467]
     assert [key for one in made for key in keys(one)] == wanted
     assert all(len(dict(unpack(one))[8]) <= LONGEST_BYTES for one in made)
 
 
+def test_a_peer_that_is_made_anew_goes_and_comes_in_one_request() -> None:
+    """Between two, nobody would have its allowed IPs."""
+    steps = [SetPeer(n.to_bytes(32), pack_ips({IP}), anew=True) for n in range(1, 1001)]
+
+    for request in requests("wgctl0", steps):
+        assert flags(request) == [REMOVE, REPLACE] * (len(keys(request)) // 2)
+
+
 def test_a_peer_of_many_allowed_ips_goes_on_and_its_list_is_emptied_once() -> None:
-    ips = frozenset(IPv6Network((n, 128)) for n in range(5000))
+    ips = pack_ips(IPv6Network((n, 128)) for n in range(5000))
 
-    made = list(requests("wgctl0", [SetPeer(OTHER, ips), SetPeer(ONE, frozenset())]))
-    device, _ = parse(made)
+    made = list(requests("wgctl0", [SetPeer(OTHER, ips), SetPeer(ONE, NO_IPS)]))
+    device = parse(made)
 
-    assert device.peers == {OTHER: ips, ONE: frozenset()}
+    assert device.peers == {OTHER: ips, ONE: NO_IPS}
     assert [flag for one in made for flag in flags(one)] == [REPLACE, *[bytes(4)] * 4, REPLACE]
 
 
 def test_no_request_replaces_the_peers_of_a_device_or_names_an_endpoint() -> None:
     steps: list[DeviceStep] = [
         SetDevice(SECRET, 1),
-        SetPeer(ONE, frozenset({IP})),
+        SetPeer(ONE, pack_ips({IP})),
         RemovePeer(OTHER),
     ]
 
@@ -172,8 +207,8 @@ def test_no_request_replaces_the_peers_of_a_device_or_names_an_endpoint() -> Non
 def test_steps_stay_in_order() -> None:
     steps: list[DeviceStep] = [
         RemovePeer(ONE),
-        SetPeer(OTHER, frozenset()),
-        SetPeer(ONE, frozenset({IP})),
+        SetPeer(OTHER, NO_IPS),
+        SetPeer(ONE, pack_ips({IP})),
     ]
 
     (request,) = requests("wgctl0", steps)

@@ -9,6 +9,7 @@ import pytest
 
 from peers.keys import PrivateKey
 from tests.drivers.namespaces import Namespace, namespaced
+from wgctl.core.allowed_ips import NO_IPS, pack
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.tunnel import SetDevice, SetLink, SetPeer, route_metric
 from wgctl.drivers.netlink.links import Netlink
@@ -17,7 +18,8 @@ from wgctl.drivers.netlink.wireguard import KernelWireGuard
 pytestmark = [pytest.mark.network, pytest.mark.kernel]
 
 ONE, OTHER = (PrivateKey.generate().public() for _ in range(2))
-IP, OTHER_IP = (frozenset({IPv6Network(f"fdaa:0:1:10::{n}/128")}) for n in (2, 3))
+IPS = [IPv6Network(f"fdaa:0:1:10::{n}/128") for n in (2, 3)]
+IP, OTHER_IP = (pack([ip]) for ip in IPS)
 
 
 def links(namespace: Namespace) -> Netlink:
@@ -30,7 +32,7 @@ def device(namespace: Namespace) -> Iterator[KernelWireGuard]:
     opened = links(namespace)
     made = KernelWireGuard(namespace.interface, opened)
     namespace.run(made.create)
-    namespace.run(opened.apply, SetLink(1420))
+    namespace.run(opened.apply, [SetLink(1420)])
     yield made
     namespace.run(opened.close)
 
@@ -39,12 +41,12 @@ def test_wg_shows_what_was_set(namespace: Namespace, device: KernelWireGuard) ->
     """A second opinion on our own packing."""
     secret = PrivateKey.generate()
 
-    namespace.run(device.apply, [SetDevice(secret, 51820), SetPeer(ONE.raw, IP | OTHER_IP)])
+    namespace.run(device.apply, [SetDevice(secret, 51820), SetPeer(ONE.raw, pack(IPS))])
 
     shown = namespace.shell("wg", "show", namespace.interface, "dump").splitlines()
     assert shown[0].split("\t") == [secret.text(), str(secret.public()), "51820", "off"]
     assert shown[1].split("\t")[0] == str(ONE)
-    assert set(shown[1].split("\t")[3].split(",")) == {str(ip) for ip in IP | OTHER_IP}
+    assert set(shown[1].split("\t")[3].split(",")) == set(map(str, IPS))
 
 
 def test_a_peer_keeps_its_endpoint_when_it_or_another_is_set(
@@ -129,7 +131,7 @@ def test_a_device_that_changes_while_it_is_read_is_read_whole(
 ) -> None:
     """The kernel marks such an answer as interrupted; half of it would look like drift."""
     lasting = {n.to_bytes(32) for n in range(1, 601)}
-    namespace.run(device.apply, [SetPeer(key, frozenset()) for key in lasting])
+    namespace.run(device.apply, [SetPeer(key, NO_IPS) for key in lasting])
 
     changing = [SetPeer(ONE.raw, ips) for ips in (IP, OTHER_IP) * 20]
     with namespace.beside() as beside:

@@ -3,10 +3,12 @@
 links           links, addresses and routes, with pyroute2
 wireguard       WireGuard devices: talks
 |
+addressing      steps -> the bytes of addresses and routes, and back
 encode          steps -> the bytes of SET_DEVICE
-decode          the bytes of GET_DEVICE -> the device, and what it saw
-generic         one request of a generic netlink family, and its whole answer
+decode          the bytes of GET_DEVICE -> the device, or what it saw
+generic         the commands of a generic netlink family
 |
+exchange        requests over a socket, one or many at once, and what comes back
 messages        datagrams <-> messages, and what ends an answer
 attributes      values <-> attributes
 vocabulary      the numbers of WireGuard's family

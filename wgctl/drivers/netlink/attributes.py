@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 
-__all__ = ["LONGEST_BYTES", "from_number", "nested", "pack", "to_number", "unpack"]
+__all__ = ["LONGEST_BYTES", "from_number", "head", "nested", "pack", "to_number", "unpack"]
 
 _HEADER = struct.Struct("=HH")
 _NESTED = 0x8000
@@ -21,6 +21,11 @@ def pack(kind: int, value: bytes) -> bytes:
     """Return one attribute, padded; `value` is at most LONGEST_BYTES long."""
     length = _HEADER.size + len(value)
     return _HEADER.pack(length, kind) + value + bytes(-length % 4)
+
+
+def head(kind: int, size: int) -> bytes:
+    """Return what stands before a value of `size` bytes, which needs no padding."""
+    return _HEADER.pack(_HEADER.size + size, kind)
 
 
 def nested(kind: int, members: Iterable[bytes]) -> bytes:

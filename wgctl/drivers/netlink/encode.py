@@ -7,12 +7,14 @@ but of a peer that is greeted.
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address
 from typing import assert_never
 
-from wgctl.core.tunnel import DeviceStep, Greet, RemovePeer, SetDevice, SetPeer, Source
-from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, nested, pack
+from wgctl.core.allowed_ips import rows
+from wgctl.core.tunnel import DeviceStep, GivePeer, Greet, RemovePeer, SetDevice, SetPeer, Source
+from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, head, nested, pack
 from wgctl.drivers.netlink.vocabulary import (
+    KEY_BYTES,
     NO_KEY,
     AllowedIPAttribute,
     DeviceAttribute,
@@ -28,6 +30,26 @@ _IPS_IN_A_PIECE = 1024
 # The members of a list have no number of their own.
 _MEMBER = 0
 
+# What is the same in every peer and in every allowed IP is packed once: it is most of the work.
+_KEY_HEAD = head(PeerAttribute.PUBLIC_KEY, KEY_BYTES)
+_SECRET_HEAD = head(PeerAttribute.PRESHARED_KEY, KEY_BYTES)
+_FLAGS = {
+    flags: pack(PeerAttribute.FLAGS, from_number(flags, size=4))
+    for flags in (
+        PeerFlag(0),
+        PeerFlag.REMOVE,
+        PeerFlag.REPLACE_ALLOWED_IPS,
+        PeerFlag.UPDATE_ONLY,
+    )
+}
+_NO_SECRET = _SECRET_HEAD + NO_KEY
+_LENGTHS = [pack(AllowedIPAttribute.PREFIX_LENGTH, bytes((length,))) for length in range(129)]
+_ADDRESS_HEADS = {
+    size: pack(AllowedIPAttribute.FAMILY, from_number(family, size=2))
+    + head(AllowedIPAttribute.ADDRESS, size)
+    for size, family in ((4, socket.AF_INET), (16, socket.AF_INET6))
+}
+
 
 def device_name(interface: str) -> bytes:
     """Return the attribute that says which device is meant."""
@@ -38,27 +60,33 @@ def requests(interface: str, steps: Sequence[DeviceStep]) -> Iterator[bytes]:
     """Yield the attributes of one SET_DEVICE after another, which together take `steps`.
 
     The device's own values come first. As many peers as it holds share a request, and a peer with
-    more allowed IPs goes on in the next one.
+    more allowed IPs goes on in the next one; one that is made anew goes and comes in one.
     """
     own: dict[DeviceAttribute, bytes] = {}
-    pieces: list[bytes] = []
     for step in steps:
-        match step:
-            case SetDevice():
-                own |= _own(step)
-            case RemovePeer(key):
-                pieces.append(_piece(key, PeerFlag.REMOVE))
-            case SetPeer():
-                pieces += _pieces(step)
-            case Greet():
-                pieces += _greeting(step)
-            case _:
-                assert_never(step)
+        if isinstance(step, SetDevice):
+            own |= _own(step)
     name = device_name(interface)
     if own:
         yield name + b"".join(pack(kind, value) for kind, value in own.items())
-    for group in _grouped(pieces):
+    for group in _grouped(piece for step in steps for piece in _pieces_of(step)):
         yield name + nested(DeviceAttribute.PEERS, group)
+
+
+def _pieces_of(step: DeviceStep) -> Iterator[bytes]:
+    match step:
+        case SetPeer():
+            yield from _set(step)
+        case GivePeer(key, allowed_ips):
+            yield from _pieces(key, PeerFlag.UPDATE_ONLY, rows(allowed_ips))
+        case RemovePeer(key):
+            yield _piece(key, PeerFlag.REMOVE)
+        case Greet():
+            yield from _greeting(step)
+        case SetDevice():
+            return
+        case _:
+            assert_never(step)
 
 
 def _own(step: SetDevice) -> Iterable[tuple[DeviceAttribute, bytes]]:
@@ -68,14 +96,23 @@ def _own(step: SetDevice) -> Iterable[tuple[DeviceAttribute, bytes]]:
         yield DeviceAttribute.LISTEN_PORT, from_number(step.listen_port, size=2)
 
 
-def _pieces(step: SetPeer) -> Iterator[bytes]:
+def _set(step: SetPeer) -> Iterator[bytes]:
+    secret = _SECRET_HEAD + step.preshared_key.raw if step.preshared_key else _NO_SECRET
+    flags = PeerFlag.REPLACE_ALLOWED_IPS
+    first, *more = _pieces(step.key, flags, rows(step.allowed_ips), own=secret)
+    yield _piece(step.key, PeerFlag.REMOVE) + first if step.anew else first
+    yield from more
+
+
+def _pieces(
+    key: bytes, flags: PeerFlag, found: frozenset[bytes], *, own: bytes = b""
+) -> Iterator[bytes]:
     """Yield a peer; only its first piece may empty the list that the others add to."""
-    packed = [_allowed_ip(one) for one in sorted(step.allowed_ips, key=str)]
-    preshared_key = step.preshared_key.raw if step.preshared_key else NO_KEY
-    secret = pack(PeerAttribute.PRESHARED_KEY, preshared_key)
-    yield _piece(step.key, PeerFlag.REPLACE_ALLOWED_IPS, packed[:_IPS_IN_A_PIECE], own=secret)
+    packed = [_allowed_ip(row) for row in sorted(found)]
+    yield _piece(key, flags, packed[:_IPS_IN_A_PIECE], own=own)
     for start in range(_IPS_IN_A_PIECE, len(packed), _IPS_IN_A_PIECE):
-        yield _piece(step.key, PeerFlag(0), packed[start : start + _IPS_IN_A_PIECE])
+        more = packed[start : start + _IPS_IN_A_PIECE]
+        yield _piece(key, flags & PeerFlag.UPDATE_ONLY, more)
 
 
 def _greeting(step: Greet) -> Iterator[bytes]:
@@ -98,26 +135,14 @@ def _endpoint(source: Source) -> bytes:
 def _piece(
     key: bytes, flags: PeerFlag, allowed_ips: Sequence[bytes] = (), *, own: bytes = b""
 ) -> bytes:
-    members = [
-        pack(PeerAttribute.PUBLIC_KEY, key),
-        pack(PeerAttribute.FLAGS, from_number(flags, size=4)),
-        own,
-    ]
+    members = [_KEY_HEAD, key, _FLAGS[flags], own]
     if allowed_ips:
         members.append(nested(PeerAttribute.ALLOWED_IPS, allowed_ips))
     return nested(_MEMBER, members)
 
 
-def _allowed_ip(network: IPv6Network | IPv4Network) -> bytes:
-    family = socket.AF_INET6 if network.version == 6 else socket.AF_INET  # noqa: PLR2004  # IPv6
-    return nested(
-        _MEMBER,
-        [
-            pack(AllowedIPAttribute.FAMILY, from_number(family, size=2)),
-            pack(AllowedIPAttribute.ADDRESS, network.network_address.packed),
-            pack(AllowedIPAttribute.PREFIX_LENGTH, from_number(network.prefixlen, size=1)),
-        ],
-    )
+def _allowed_ip(row: bytes) -> bytes:
+    return nested(_MEMBER, (_ADDRESS_HEADS[row[0]], row[2:], _LENGTHS[row[1]]))
 
 
 def _grouped(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -12,13 +12,34 @@ from dataclasses import dataclass
 
 from wgctl.drivers.netlink import attributes
 
-__all__ = ["ACK", "DUMP", "Answer", "Message", "join", "split"]
+__all__ = [
+    "ACK",
+    "CREATE",
+    "DUMP",
+    "EXCLUSIVE",
+    "REPLACE",
+    "Answer",
+    "Message",
+    "failures",
+    "join",
+    "padded",
+    "split",
+]
 
 DUMP = 0x300
 """Ask for everything: the answer is any number of messages, and a last one."""
 
 ACK = 0x4
 """Ask for a last message that says how it went."""
+
+REPLACE = 0x100
+"""Put it in the place of one that is there."""
+
+EXCLUSIVE = 0x200
+"""Refuse where there is one already."""
+
+CREATE = 0x400
+"""Make it where there is none."""
 
 _REQUEST = 0x1
 _DUMP_INTERRUPTED = 0x10
@@ -80,6 +101,23 @@ def join(message: Message) -> bytes:
     length = _HEADER.size + len(message.body)
     flags = message.flags | _REQUEST
     return _HEADER.pack(length, message.kind, flags, message.sequence, 0) + message.body
+
+
+def padded(message: bytes) -> bytes:
+    """Return a message as another may follow it."""
+    return message + bytes(-len(message) % 4)
+
+
+def failures(datagram: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the sequence number of each request that a datagram answers, and the code, 0: taken.
+
+    Raises ValueError for a datagram of another form.
+    """
+    for message in split(datagram):
+        if message.kind == _ERROR:
+            if len(message.body) < _CODE.size:
+                raise ValueError(f"an answer of {len(message.body)} bytes")
+            yield message.sequence, -_CODE.unpack_from(message.body)[0]
 
 
 def split(datagram: bytes) -> Iterator[Message]:

@@ -6,19 +6,22 @@ Talks to the kernel; the bytes are made by `encode` and read by `decode`, and li
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device, DeviceStep
 from wgctl.drivers.netlink import generic
-from wgctl.drivers.netlink.decode import parse
+from wgctl.drivers.netlink.decode import parse, parse_seen
 from wgctl.drivers.netlink.encode import device_name, requests
 from wgctl.drivers.netlink.links import Netlink
 from wgctl.drivers.netlink.vocabulary import FAMILY, KIND, Command
 
 __all__ = ["KernelWireGuard", "is_available"]
+
+_Result = TypeVar("_Result")
 
 # No such link, a link of another kind, a kernel without the family.
 _NO_DEVICE = frozenset({errno.ENODEV, errno.EOPNOTSUPP, errno.ENOENT})
@@ -65,36 +68,34 @@ class KernelWireGuard:
 
     def read(self) -> Device | None:
         """Return the device, None if it is not there."""
-        described = self._describe()
-        return described and described[0]
+        return self._described(parse)
 
     def observe(self) -> Mapping[bytes, Seen]:
         """Return what the device saw of each peer, by the 32 bytes of its key."""
-        described = self._describe()
-        if described is None:
+        seen = self._described(parse_seen)
+        if seen is None:
             raise Unavailable(f"interface {self._interface}: no WireGuard device of the kernel's")
-        return described[1]
+        return seen
 
     def apply(self, steps: Sequence[DeviceStep]) -> None:
         """Take steps in order. A failure half-way keeps those before it: read back."""
         with self._asking("a change"):
-            for request in requests(self._interface, steps):
-                generic.ask(FAMILY, Command.SET_DEVICE, request)
+            generic.ask(FAMILY, Command.SET_DEVICE, requests(self._interface, steps))
 
     def remove(self) -> None:
         """Delete the device and its link; nothing if it is not there, or of another kind."""
         if self.alive():
             self._links.remove()
 
-    def _describe(self) -> tuple[Device, Mapping[bytes, Seen]] | None:
+    def _described(self, read: Callable[[Iterator[bytes]], _Result]) -> _Result | None:
         with self._asking("a read"):
             try:
-                told = generic.dump(FAMILY, Command.GET_DEVICE, device_name(self._interface))
+                name = device_name(self._interface)
+                return generic.dump(FAMILY, Command.GET_DEVICE, name, read=read)
             except OSError as error:
                 if error.errno in _NO_DEVICE:
                     return None
                 raise
-            return parse(told)
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:

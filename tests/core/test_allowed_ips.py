@@ -1,0 +1,56 @@
+import random
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wgctl.core.allowed_ips import NO_IPS, from_rows, pack, pack_host, rows, texts, unpack
+
+prefixes = st.one_of(
+    st.builds(
+        lambda address, length: IPv6Network((address, length), strict=False),
+        *(st.integers(0, 2**128 - 1), st.integers(0, 128)),
+    ),
+    st.builds(
+        lambda address, length: IPv4Network((address, length), strict=False),
+        *(st.integers(0, 2**32 - 1), st.integers(0, 32)),
+    ),
+)
+lists = st.lists(prefixes, max_size=5)
+
+
+@given(lists)
+def test_what_is_packed_is_unpacked(listed: list[IPv6Network | IPv4Network]) -> None:
+    assert unpack(pack(listed)) == frozenset(listed)
+
+
+@given(lists, st.randoms())
+def test_one_set_is_one_value(
+    listed: list[IPv6Network | IPv4Network], order: random.Random
+) -> None:
+    again = [*listed, *listed]
+    order.shuffle(again)
+
+    assert pack(again) == pack(listed)
+    assert from_rows(rows(pack(listed))) == pack(listed)
+
+
+@given(lists, lists)
+def test_rows_are_compared_one_by_one(
+    one: list[IPv6Network | IPv4Network], other: list[IPv6Network | IPv4Network]
+) -> None:
+    both = from_rows(rows(pack(one)) & rows(pack(other)))
+
+    assert unpack(both) == set(one) & set(other)
+
+
+def test_an_address_is_a_prefix_of_all_its_bits() -> None:
+    assert unpack(pack_host(IPv6Address("fdaa::1"))) == {IPv6Network("fdaa::1/128")}
+
+
+def test_a_prefix_is_written_as_usual() -> None:
+    assert texts(NO_IPS) == []
+    assert texts(pack([IPv6Network("fdaa::/48"), IPv4Network("10.0.0.0/8")])) == [
+        "10.0.0.0/8",
+        "fdaa::/48",
+    ]

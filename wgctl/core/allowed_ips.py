@@ -1,0 +1,89 @@
+"""The allowed IPs of a peer, as one row of bytes.
+
+A device has a hundred thousand peers and each has such a list: a frozen set of networks takes 500
+bytes and 5 microseconds to make, a row of bytes 60 and half a one, and two rows are compared as
+bytes. Which IPs a peer is to have is `wgctl.core.plan`.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NewType
+
+__all__ = [
+    "NO_IPS",
+    "AllowedIPs",
+    "from_rows",
+    "pack",
+    "pack_host",
+    "rows",
+    "texts",
+    "to_row",
+    "unpack",
+]
+
+AllowedIPs = NewType("AllowedIPs", bytes)
+"""Rows in order, each once: the size of an address in bytes, the length of the prefix, the address.
+
+One set of allowed IPs is one value.
+"""
+
+NO_IPS = AllowedIPs(b"")
+
+_HEAD_BYTES = 2
+_IPV6_BYTES = 16
+_IPV6_HOST = bytes((_IPV6_BYTES, 128))
+
+
+def pack(networks: Iterable[IPv6Network | IPv4Network]) -> AllowedIPs:
+    """Return `networks` as a value."""
+    return from_rows(to_row(one.network_address.packed, one.prefixlen) for one in networks)
+
+
+def pack_host(address: IPv6Address) -> AllowedIPs:
+    """Return one address, which is a prefix of 128 bits, as a value."""
+    return AllowedIPs(_IPV6_HOST + address.packed)
+
+
+def unpack(ips: AllowedIPs) -> frozenset[IPv6Network | IPv4Network]:
+    """Return the networks that `pack` was given."""
+    return frozenset(_network(row) for row in _each(ips))
+
+
+def to_row(address: bytes, length: int) -> bytes:
+    """Return the row of a prefix, whose address has 4 or 16 bytes and no bits behind the prefix."""
+    return bytes((len(address), length)) + address
+
+
+def from_rows(found: Iterable[bytes]) -> AllowedIPs:
+    """Return the value of these rows, in whatever order they are."""
+    return AllowedIPs(b"".join(sorted(set(found))))
+
+
+def rows(ips: AllowedIPs) -> frozenset[bytes]:
+    """Return the rows of a value, to compare one by one."""
+    return frozenset(_each(ips))
+
+
+def texts(ips: AllowedIPs) -> list[str]:
+    """Return each prefix in its usual writing, in the order of the rows."""
+    return [f"{_address(row)}/{row[1]}" for row in _each(ips)]
+
+
+def _each(ips: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(ips):
+        end = at + _HEAD_BYTES + ips[at]
+        yield ips[at:end]
+        at = end
+
+
+def _address(row: bytes) -> IPv6Address | IPv4Address:
+    packed = row[_HEAD_BYTES:]
+    return IPv6Address(packed) if row[0] == _IPV6_BYTES else IPv4Address(packed)
+
+
+def _network(row: bytes) -> IPv6Network | IPv4Network:
+    packed = row[_HEAD_BYTES:]
+    if row[0] == _IPV6_BYTES:
+        return IPv6Network((packed, row[1]))
+    return IPv4Network((packed, row[1]))
