@@ -1,7 +1,7 @@
 """Ways to ask the applications: in this process, or over a real Unix socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -72,7 +72,7 @@ class Door:
         *,
         json: object = None,
         params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
     ) -> httpx2.Response:
         asked = self._client.request(method, path, json=json, params=params, headers=headers)
         return self._runner.run(asked)

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from peers.names import Label
+from tests.services.minting import mint
 from tests.store import samples
 from tests.store.samples import CHECK, NOW, add_peer, key, machine_row, sealed_to
+from wgctl.core.model import MemberRole
 from wgctl.store.store import Store
 
 
@@ -31,7 +33,7 @@ def empty_store(tmp_path: Path) -> Iterator[Store]:
 def furnished(store: Store) -> Store:
     """The orgs `acme` and `globex`, each with peers, an app and two probed machines on one peer.
 
-    That peer has a preshared key too.
+    That peer has a preshared key too, and the org a member with a token.
     """
     for first, slug in ((0, "acme"), (10, "globex")):
         add_peer(store, slug, first)
@@ -44,4 +46,6 @@ def furnished(store: Store) -> Store:
             door.set_seal(peer, sealed_to(key(99), first).sealed)
             for name in ("one", "two"):
                 door.set_check(door.add_machine(app, peer, machine_row(name)), CHECK)
+            door.add_member(Label("alice"), MemberRole.MEMBER, networks=None, now=NOW)
+        mint(store, slug, "cli", owner="alice")
     return store

@@ -12,18 +12,8 @@ from peers.endpoint import Endpoint
 from peers.keys import PresharedKey, PrivateKey, PublicKey
 from peers.names import Label
 from peers.seal import seal
-from wgctl.core.access import Asker, Caller
 from wgctl.core.check import Target
-from wgctl.core.model import (
-    OPERATOR,
-    Gateway,
-    Member,
-    MemberRole,
-    Port,
-    Protocol,
-    Token,
-    TokenKind,
-)
+from wgctl.core.model import Gateway, Port, Protocol
 from wgctl.services import gateway, org, peer
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewPeer, PeerFacts, SealedTo
@@ -84,7 +74,7 @@ def engine(path: Path) -> Engine:
 def to_first_schema(path: Path) -> None:
     """Make the store at `path` one of the first tables, as the first version has left them."""
     connection = pysqlite3.dbapi2.connect(path)
-    for table in ("checks", "seals", "ancestors", "network_ids"):
+    for table in ("tokens", "members", "checks", "seals", "ancestors", "network_ids"):
         connection.execute(f"DROP TABLE {table}")
     for statement in (
         "ALTER TABLE machines DROP COLUMN lease_s",
@@ -151,32 +141,3 @@ def machine_row(name: str) -> NewMachineRow:
         metadata={"rack": "r1"},
         created_at=NOW,
     )
-
-
-def bearer(
-    store: Store,
-    slug: str,
-    *,
-    role: MemberRole | None = None,
-    kind: TokenKind = TokenKind.ORG,
-    networks: tuple[str, ...] | None = None,
-    peer_id: int | None = None,
-) -> Caller:
-    """Return who comes with a token of `kind`: an operator's, or that of `alice` with `role`."""
-    found = org.shown(store, slug).org
-    narrowed = None if networks is None else tuple(map(Label, networks))
-    member = None if role is None else Member(1, found.id, Label("alice"), role, None, NOW)
-    token = Token(
-        id=1,
-        org_id=found.id,
-        name=Label("cli"),
-        kind=kind,
-        owner=OPERATOR if member is None else member.name,
-        added_by=OPERATOR,
-        networks=narrowed,
-        peer_id=peer_id,
-        uses_left=None,
-        created_at=NOW,
-        expires_at=NOW + 3600,
-    )
-    return Caller(Asker.BEARER, "198.51.100.9", org=found, member=member, token=token)

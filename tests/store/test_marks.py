@@ -6,12 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peers.names import Label
+from tests.services.minting import mint
 from tests.store.samples import NOW, add_peer, register
 from tests.store.walk import Step, steps, take
+from wgctl.core.errors import Unidentified
 from wgctl.core.feed import Kind
 from wgctl.core.marks import GATEWAYS_GAP, gap, joined, networks_gap, raised
-from wgctl.core.model import App, Network, Peer
-from wgctl.services import app, network, org
+from wgctl.core.model import App, MemberRole, Network, Peer
+from wgctl.services import app, member, network, org, token
+from wgctl.services.entry import caller_with
 from wgctl.store import snapshot
 from wgctl.store.marks import Lineage, begin_anew, read_lineage
 from wgctl.store.store import Store
@@ -185,3 +188,21 @@ def test_whatever_is_done_before_and_after_marks_only_rise(
     assert all(
         number > old.marks.addresses.get(place, 0) for place, number in new.marks.addresses.items()
     )
+
+
+@pytest.mark.parametrize("knows_the_old", [True, False])
+def test_no_token_outlives_a_restore(store: Store, tmp_path: Path, knows_the_old: bool) -> None:  # noqa: FBT001
+    """Which were revoked or used up after the back-up, nobody may know: members make new ones."""
+    member.add(store, "acme", Label("alice"), MemberRole.ADMIN, networks=None, now=NOW)
+    text = mint(store, "acme", "cli", owner="alice").render()
+    backup = tmp_path / "backup.sqlite"
+    snapshot.take(store.path, backup)
+    token.revoke(store, "acme", "cli")
+    past = store.path if knows_the_old else None
+    restored = _restored(backup, tmp_path / "restored.sqlite", past=past)
+
+    assert token.listed(restored, "acme") == []
+    assert [facts.member.name for facts in member.listed(restored, "acme")] == ["alice"]
+    with pytest.raises(Unidentified):
+        caller_with(restored, text, origin="", now=NOW)
+    restored.close()

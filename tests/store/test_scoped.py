@@ -8,12 +8,13 @@ import pytest
 
 import wgctl
 from peers.names import Label
-from tests.store.samples import NOW, add_peer, bearer
+from tests.services.minting import bearer
+from tests.store.samples import NOW, add_peer
 from wgctl.core.access import Scope
 from wgctl.core.errors import Denied, NotFound
 from wgctl.core.model import MemberRole, TokenKind
 from wgctl.services import network as networks
-from wgctl.store import machines, org, scoped, tables
+from wgctl.store import machines, members, org, scoped, tables
 from wgctl.store.org import OrgDoor
 from wgctl.store.store import Store
 
@@ -22,7 +23,7 @@ _MAKERS = {"_select", "_insert", "_update", "_delete"}
 # `_count` and `_next_number` name the org themselves; `_spend` writes a table that no org owns.
 _NAMED = _MAKERS | {"_count", "_next_number", "_spend", "_owned"}
 _OWNED = {table.name for table in tables.metadata.sorted_tables if "org_id" in table.c}
-_DOOR = (scoped, machines, org)
+_DOOR = (scoped, machines, members, org)
 _SOURCE = Path(wgctl.__file__).parent
 
 
@@ -103,6 +104,19 @@ def test_beside_the_door_only_the_feed_and_totals_read_what_orgs_own() -> None:
 
     assert touching == {"key_in_use", "counts", "peers_among", "snapshot"}
     assert writing == set()
+
+
+def test_beside_the_door_one_module_knows_a_token_before_its_org() -> None:
+    found = {
+        path.stem: {name for name in _OWNED if f"tables.{name}" in path.read_text()}
+        for path in (_SOURCE / "store").glob("*.py")
+        if path.stem
+        not in {"deployment", "tables", *(module.__name__.split(".")[-1] for module in _DOOR)}
+    }
+
+    assert {stem: names for stem, names in found.items() if names} == {
+        "standing": {"members", "tokens"}
+    }
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -189,7 +203,7 @@ def test_a_caller_with_one_peers_token_finds_that_peer_alone(furnished: Store) -
     with furnished.reading() as deployment:
         door = deployment.owned_by("acme")
         peer = door.peer(door.network("default"), "peer-1")
-    caller = bearer(furnished, "acme", kind=TokenKind.PEER, peer_id=peer.id)
+    caller = bearer(furnished, "acme", kind=TokenKind.PEER, peer=("default", "peer-1"))
     with furnished.seen_by(caller).reading() as deployment:
         door = deployment.owned_by("acme")
 

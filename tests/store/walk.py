@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from peers.keys import PublicKey
 from peers.names import Label
+from tests.services.minting import mint
 from tests.store.samples import CHECK, NOW, add_peer, key, new_peer, register, sealed_to
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Delete, Kind, Put, Row
-from wgctl.core.model import MachineState, Port, Protocol
-from wgctl.services import app, lease, machine, network, org, peer
+from wgctl.core.model import MachineState, MemberRole, Port, Protocol, TokenKind
+from wgctl.services import app, lease, machine, member, network, org, peer, token
 from wgctl.services.machine import NewMachine
 from wgctl.services.peer import NewKey, NewPeer
 from wgctl.store.store import Store
@@ -66,6 +67,10 @@ def _org(which: int) -> str:
 
 def _network(which: int) -> str:
     return _NETWORKS[which // 2 % 2]
+
+
+def _narrow(which: int) -> tuple[str, ...] | None:
+    return (_network(which),) if which // 4 % 2 else None
 
 
 def _machine(which: int, number: int) -> NewMachine:
@@ -129,6 +134,16 @@ _STEPS: tuple[Callable[[Store, int, int], object], ...] = (
     lambda s, w, n: _announce(s, _org(w), _machine(w, n)),
     lambda s, w, n: lease.end(s, [(_org(w), n), (_org(w), n + 4)]),
     lambda s, w, n: app.set_flycast(s, _org(w), _network(w), "web", flycast=n > 0),
+    lambda s, w, n: member.add(
+        s, _org(w), Label(f"m-{n}"), MemberRole.MEMBER, networks=_narrow(w), now=NOW
+    ),
+    lambda s, w, n: member.change(s, _org(w), f"m-{n}", role=list(MemberRole)[w % 3]),
+    lambda s, w, n: member.remove(s, _org(w), f"m-{n}"),
+    lambda s, w, n: mint(s, _org(w), f"t-{n}", owner=f"m-{n}", networks=_narrow(w)),
+    lambda s, w, n: mint(
+        s, _org(w), f"p-{n}", kind=TokenKind.PEER, peer=(_network(w), f"peer-{n}")
+    ),
+    lambda s, w, n: token.revoke(s, _org(w), f"t-{n}"),
 )
 
 

@@ -10,13 +10,16 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wgctl.api.problems import refusal
 from wgctl.core.access import Asker, Caller
 from wgctl.core.errors import Refusal, Unidentified
+from wgctl.services.entry import NOT_VALID, caller_with
+from wgctl.store.store import Store
 
-__all__ = ["CallerOf", "Identified", "Identify", "by_door"]
+__all__ = ["CallerOf", "Identified", "Identify", "by_door", "by_token"]
 
 Identify = Callable[[Request], Awaitable[Caller]]
 """Says who a request comes from; raises Unidentified for nobody who is known."""
@@ -30,6 +33,25 @@ def by_door(asker: Asker) -> Identify:
         return Caller(asker, origin="" if uid is None else f"uid {uid}")
 
     return identify
+
+
+def by_token(store: Store, now: Callable[[], int]) -> Identify:
+    """Return what says whose token came, as `store` knows them; `now` gives seconds since 1970."""
+
+    async def identify(request: Request) -> Caller:
+        text, origin = _token_of(request), "" if request.client is None else request.client.host
+        return await run_in_threadpool(caller_with, store, text, origin=origin, now=now())
+
+    return identify
+
+
+def _token_of(request: Request) -> str:
+    """Return the text of the one token that came; raises Unidentified."""
+    given = request.headers.getlist("authorization")
+    scheme, _, text = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not text:
+        raise Unidentified(NOT_VALID)
+    return text.strip()
 
 
 class Identified:

@@ -1,6 +1,6 @@
 """Decisions: values in, values out. No file, socket, clock, process or database.
 
-model        what orgs, networks, gateways, peers, apps and machines are
+model        what orgs, networks, gateways, peers, apps, machines and members are
 errors       the kinds of refusal, and what each becomes outside
 settings     the settings of one host
 shape        what every JSON shape has in common
@@ -9,7 +9,8 @@ schema       the JSON shapes that api and client share
 feed         the stream of changes, and its lines
 setback      when a role that follows it is set back
 marks        how far each count has come, and how far it jumps when a store is restored
-access       the scopes that a route may declare, and who has them
+access       the scopes that a route may declare, and who has them: doors, roles, tokens
+bearer       tokens as texts: made, read, and made narrower
 allocate     which network id, which number
 |
 roster       the rows that a gateway programs, and what a change touches

@@ -31,6 +31,8 @@ from wgctl.core.model import (
     Gateway,
     Machine,
     MachineState,
+    Member,
+    MemberRole,
     Network,
     Org,
     Peer,
@@ -38,6 +40,8 @@ from wgctl.core.model import (
     Protocol,
     Role,
     Seal,
+    Token,
+    TokenKind,
 )
 
 __all__ = [
@@ -56,7 +60,7 @@ __all__ = [
     "render_line",
 ]
 
-Row = Org | Network | Gateway | Peer | Seal | App | Machine | Check
+Row = Org | Network | Gateway | Peer | Seal | App | Machine | Check | Member | Token
 
 
 class Kind(StrEnum):
@@ -70,6 +74,8 @@ class Kind(StrEnum):
     APP = "app"
     MACHINE = "machine"
     CHECK = "check"
+    MEMBER = "member"
+    TOKEN = "token"  # noqa: S105 - a kind, no secret
 
 
 NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
@@ -81,7 +87,9 @@ NEEDS: Mapping[Role, frozenset[Kind]] = MappingProxyType(
         Role.INTERNAL_API: frozenset({Kind.ORG, Kind.NETWORK, Kind.PEER, Kind.MACHINE}),
     }
 )
-"""What each role's copy holds; a role that is not here may not follow the feed."""
+"""What each role's copy holds; a role that is not here may not follow the feed.
+
+Members and tokens are nobody's but the controller's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,8 @@ _TYPES: Mapping[Kind, type[Row]] = {
     Kind.APP: App,
     Kind.MACHINE: Machine,
     Kind.CHECK: Check,
+    Kind.MEMBER: Member,
+    Kind.TOKEN: Token,
 }
 # A snapshot reads hundreds of thousands of these, and the enumeration takes 0.8 us for each.
 _KINDS: Mapping[object, Kind] = {kind.value: kind for kind in Kind}
@@ -200,6 +210,10 @@ def _ports(listed: Iterable[Iterable[object]]) -> tuple[Port, ...]:
     )
 
 
+def _names(listed: Iterable[object] | None) -> tuple[Label, ...] | None:
+    return None if listed is None else tuple(Label(_text(name)) for name in listed)
+
+
 def _metadata(values: Mapping[str, object]) -> Mapping[str, str]:
     return MappingProxyType({key: _text(value) for key, value in values.items()})
 
@@ -216,10 +230,13 @@ _READ: Mapping[str, Callable[..., object]] = {
     "ports": _ports,
     "metadata": _metadata,
     "service_address": _optional_address,
-    **dict.fromkeys(("expires_at", "lease_s"), _optional_number),
+    **dict.fromkeys(("expires_at", "lease_s", "only_peer_id", "uses_left"), _optional_number),
+    "networks": _names,
+    "role": MemberRole,
+    "kind": TokenKind,
     "forwards": _flag,
     "target": lambda value: Target.parse(_text(value)),
-    **dict.fromkeys(("name", "slug", "owner", "region", "process_group"), _text),
+    **dict.fromkeys(("name", "slug", "owner", "added_by", "region", "process_group"), _text),
     **dict.fromkeys(("id", "org_id", "network_id", "gateway_id", "app_id", "peer_id"), _number),
     **dict.fromkeys(("number", "mtu_bytes", "created_at", "machine_id"), _number),
     **dict.fromkeys(("interval_s", "timeout_s", "grace_s", "rise", "fall"), _number),
@@ -234,6 +251,7 @@ _WRITE: Mapping[str, Callable[..., object]] = {
     "service_address": lambda value: None if value is None else _address_text(value),
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
+    "networks": lambda names: None if names is None else list(names),
 }
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "Org",
     "Peer",
     "Port",
+    "Proof",
     "Protocol",
     "Role",
     "Seal",
@@ -204,7 +205,7 @@ class Token:
     """A bearer credential of an org, without its secret.
 
     `owner` is a member's name or OPERATOR, `added_by` likewise. `networks` None: every network of
-    the org; `peer_id` is the one peer that a token of kind `peer` is for; `uses_left` None: as
+    the org; `only_peer_id` is the one peer that a token of kind `peer` is for; `uses_left` None: as
     often as one likes.
     """
 
@@ -215,10 +216,18 @@ class Token:
     owner: str
     added_by: str
     networks: tuple[Label, ...] | None
-    peer_id: int | None
+    only_peer_id: int | None
     uses_left: int | None
     created_at: int
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the store keeps of a token: enough to know it again, and to make none."""
+
+    public_key: bytes
+    secret_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

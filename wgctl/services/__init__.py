@@ -1,6 +1,8 @@
 """Use cases: one function each, one transaction each. Who may ask was decided above.
 
 org, network, peer, app, machine, gateway    what admins do, noun by noun
+member, token                                who is in an org, and what they come with
+entry                                        who comes with a token
 lease                                        what peers announce by themselves
 identity                                     who an address is
 reconcile                                    what a gateway host does to its kernel

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from wgctl.core.feed import Kind, Put, encode_row
-from wgctl.core.model import App, Check, Machine, Network, Org, Peer, Seal
+from wgctl.core.model import App, Check, Machine, Member, Network, Org, Peer, Seal
 from wgctl.store.store import Store
 
 __all__ = ["Contents", "Difference", "contents", "differences"]
@@ -16,8 +16,9 @@ __all__ = ["Contents", "Difference", "contents", "differences"]
 Contents: TypeAlias = Mapping[Kind, Mapping[str, object]]
 """Of each kind, every row by its full name, as `acme/default/laptop`."""
 
+# Tokens are not among them: none outlives a restore.
 _KINDS = (
-    *(Kind.ORG, Kind.NETWORK, Kind.GATEWAY),
+    *(Kind.ORG, Kind.MEMBER, Kind.NETWORK, Kind.GATEWAY),
     *(Kind.PEER, Kind.SEAL, Kind.APP, Kind.MACHINE, Kind.CHECK),
 )
 _ANY_KIND = frozenset(_KINDS)
@@ -75,6 +76,8 @@ def _named(rows: Iterator[Put]) -> Iterator[tuple[Put, str]]:
             case Org(id=id_, slug=slug):
                 orgs[id_] = slug
                 yield put, slug
+            case Member(org_id=org_id, name=name):
+                yield put, f"{orgs[org_id]}/{name}"
             case Network(id=id_, org_id=org_id, name=name):
                 networks[id_] = f"{orgs[org_id]}/{name}"
                 yield put, networks[id_]

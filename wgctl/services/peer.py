@@ -70,7 +70,8 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
     The same request again (org, network, name, keys) gives the same peer, so a lost answer can be
     asked for again; a peer whose time is over gets the time that is asked for. Raises Conflict when
     it is over and none is asked for, when the name has other keys or a preshared key is sealed to
-    another gateway than the peer gets, Invalid for a key in use.
+    another gateway than the peer gets, Invalid for a key in use, and Denied when the caller's token
+    was used up, or the peer is another's and only own ones are in reach.
     """
     with store.writing() as deployment:
         door = deployment.owned_by(org)
@@ -79,11 +80,13 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         known = door.find_peer(network, new.name)
         if known is not None:
             _require_same(door, known, new, network=network)
+            door.require_own(known.owner, f"peer {known.name!a}")
             if known.expired(now=now):
                 known = _renewed(door, network, known, expires_in_s=new.expires_in_s, now=now)
             return _facts(deployment, door, network, known), False
         _require_shown(gateway, new.preshared_key)
         _refuse_known_key(deployment, new.public_key)
+        door.spend_use()
         row = NewPeerRow(
             name=new.name,
             owner=deployment.caller.name,

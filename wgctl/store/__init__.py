@@ -5,7 +5,9 @@ store         opens the database; one transaction for reading or writing
 deployment    what stands above orgs: orgs themselves, gateways, counters, the feed
 org           the one scoped door to what an org owns: networks and peers
 machines      its apps, machines and checks
+members       its members and tokens
 scoped        what each of its statements goes through: the org, and how far the caller reaches
+standing      beside it: how a token stands, before it is known which org is asked
 |
 changes       the revision, and a row for each change
 rows          rows of the tables as values, and back

@@ -4,7 +4,7 @@ What an org owns is behind `owned_by`, in `wgctl.store.org`; the feed alone read
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
@@ -24,12 +24,13 @@ from peers.keys import PublicKey
 from peers.names import Label
 from wgctl.core.access import Caller
 from wgctl.core.allocate import network_id
-from wgctl.core.errors import NotFound
+from wgctl.core.errors import Denied, NotFound, Unidentified
 from wgctl.core.feed import Delete, Kind, Put, Row
-from wgctl.core.model import Gateway, Org
+from wgctl.core.model import Gateway, Org, Token
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder, read_changes
 from wgctl.store.org import OrgDoor
+from wgctl.store.standing import Standing, note_use, standing, standing_still
 from wgctl.store.unique import taken
 
 __all__ = ["Counts", "Deployment"]
@@ -64,10 +65,12 @@ class Deployment:
         self.pool = pool
 
     def owned_by(self, slug: str) -> OrgDoor:
-        """Return the door to what the org `slug` owns.
+        """Return the door to what the org `slug` owns, as the caller stands in this transaction.
 
-        Raises NotFound without that org, or when it is none of the caller's.
+        Raises NotFound without that org, or when it is none of the caller's, Unidentified when
+        their token is gone meanwhile and Denied when it no longer has what they are doing.
         """
+        self.caller = self._standing_caller()
         return OrgDoor(
             self._connection,
             org=self.org(slug),
@@ -82,6 +85,26 @@ class Deployment:
         if not found:
             raise NotFound(f"no org {slug!a}: wgctl org list shows what there is")
         return rows.org_of(found[0])
+
+    def standing(self, public_key: bytes) -> Standing | None:
+        """Return how the token with `public_key` stands; None if there is none."""
+        return standing(self._connection, public_key=public_key)
+
+    def note_use(self, token: Token, *, now: int) -> None:
+        """Note that `token` was used at `now`; this is no change."""
+        note_use(self._connection, token, now=now)
+
+    def _standing_caller(self) -> Caller:
+        caller = self.caller
+        if caller.token is None:
+            return caller
+        found = standing_still(self._connection, caller.token)
+        if found is None:
+            raise Unidentified("the token is gone since the request came")
+        caller = replace(caller, org=found.org, member=found.member, token=found.token)
+        if caller.doing is not None and caller.extent(caller.doing) is None:
+            raise Denied(f"{caller.title} may not {caller.doing}")
+        return caller
 
     @property
     def _in_reach(self) -> tuple[ColumnElement[bool], ...]:
@@ -113,6 +136,7 @@ class Deployment:
         door = self.owned_by(slug)
         for network in door.networks():
             door.remove_network(network)
+        door.remove_everybody()
         self._connection.execute(delete(tables.orgs).where(tables.orgs.c.id == door.org.id))
         self._record.delete(Kind.ORG, door.org.id)
         return door.org
@@ -282,6 +306,8 @@ _TABLES = {
     Kind.APP: tables.apps,
     Kind.MACHINE: tables.machines,
     Kind.CHECK: tables.checks,
+    Kind.MEMBER: tables.members,
+    Kind.TOKEN: tables.tokens,
 }
 
 
@@ -291,6 +317,8 @@ _ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
     Kind.SEAL: rows.seal_of,
     Kind.MACHINE: rows.machine_of,
     Kind.CHECK: rows.check_of,
+    Kind.MEMBER: rows.member_of,
+    Kind.TOKEN: rows.token_of,
 }
 
 

@@ -50,8 +50,9 @@ def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, no
 
     The old epoch becomes an ancestor, and so does every store that `past`, what it takes the place
     of, came from. Ids of networks that `past` has spent are spent here too. The kept changes go:
-    whoever followed an older epoch takes a snapshot. Raises Unavailable when it cannot be written.
-    What was written may still be in the store's log: `snapshot.settle` is for that.
+    whoever followed an older epoch takes a snapshot. Every token goes too. Raises Unavailable when
+    it cannot be written. What was written may still be in the store's log: `snapshot.settle` is for
+    that.
     """
     with _opened(path) as connection:
         found = _read(connection)
@@ -64,6 +65,8 @@ def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, no
                 [(number,) for number in sorted(past.spent)],
             )
         connection.execute("DELETE FROM changes")
+        # A back-up cannot know which were revoked or used up since.
+        connection.execute("DELETE FROM tokens")
         connection.execute(
             "UPDATE deployment "
             "SET epoch = ?, revision = ?, kept_since = ?, next_gateway_number = ?",

@@ -17,6 +17,7 @@ from wgctl.core.feed import Kind
 from wgctl.core.model import Gateway, Network, Peer, Seal
 from wgctl.store import rows, tables
 from wgctl.store.machines import Machines
+from wgctl.store.members import Members
 from wgctl.store.rows import NewPeerRow
 from wgctl.store.scoped import EVERYTHING
 from wgctl.store.unique import taken
@@ -24,7 +25,7 @@ from wgctl.store.unique import taken
 __all__ = ["OrgDoor"]
 
 
-class OrgDoor(Machines):
+class OrgDoor(Machines, Members):
     """What an org owns, within one transaction; without a recorder it can only be read."""
 
     # Networks
@@ -61,8 +62,11 @@ class OrgDoor(Machines):
             self._record.delete(Kind.APP, app.id)
         for seal in self.seals(network=network):
             self._record.delete(Kind.SEAL, seal.id)
-        for peer in self.peers(network=network):
+        peers = self.peers(network=network)
+        for peer in peers:
             self._record.delete(Kind.PEER, peer.id)
+        self.end_tokens_for(peers)
+        self.forget_network(network)
         self._execute(self._delete(tables.networks, network.id))
         self._record.delete(Kind.NETWORK, network.id)
 
@@ -147,7 +151,7 @@ class OrgDoor(Machines):
         return self._change_peer(network, peer, expires_at=expires_at)
 
     def _change_peer(self, network: Network, peer: Peer, **values: object) -> Peer:
-        self._require_own(peer.owner, f"peer {peer.name!a}")
+        self.require_own(peer.owner, f"peer {peer.name!a}")
         row = self._rows(self._update(tables.peers, peer.id, **values))[0]
         changed = rows.peer_of(row, prefix=network.prefix)
         self._record.put(Kind.PEER, changed)
@@ -155,10 +159,11 @@ class OrgDoor(Machines):
 
     def remove_peer(self, network: Network, peer: Peer) -> None:
         """Remove `peer` and the machines on it; its number is not given out again."""
-        self._require_own(peer.owner, f"peer {peer.name!a}")
+        self.require_own(peer.owner, f"peer {peer.name!a}")
         machines = self.machines(network=network)
         self._record_gone(network, [one for one in machines if one.peer_id == peer.id])
         self.set_seal(peer, None)
+        self.end_tokens_for([peer])
         self._execute(self._delete(tables.peers, peer.id))
         self._record.delete(Kind.PEER, peer.id)
 
@@ -183,7 +188,7 @@ class OrgDoor(Machines):
 
     def set_seal(self, peer: Peer, sealed: SealedKey | None) -> None:
         """Give `peer` this sealed preshared key in the place of its last one; None: no key."""
-        self._require_own(peer.owner, f"peer {peer.name!a}")
+        self.require_own(peer.owner, f"peer {peer.name!a}")
         last = self.seal(peer)
         if last is not None:
             self._execute(self._delete(tables.seals, last.id))

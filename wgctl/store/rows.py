@@ -23,27 +23,35 @@ from wgctl.core.model import (
     Gateway,
     Machine,
     MachineState,
+    Member,
+    MemberRole,
     Network,
     Org,
     Peer,
     Port,
+    Proof,
     Protocol,
     Seal,
+    Token,
+    TokenKind,
 )
 
 __all__ = [
     "NewCheckRow",
     "NewMachineRow",
     "NewPeerRow",
+    "NewTokenRow",
     "app_of",
     "check_of",
     "gateway_of",
     "machine_of",
+    "member_of",
     "network_of",
     "org_of",
     "peer_of",
     "ports_as_json",
     "seal_of",
+    "token_of",
 ]
 
 
@@ -81,6 +89,22 @@ class NewCheckRow:
     grace_s: int
     rise: int
     fall: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewTokenRow:
+    """A token before it has an id, with what proves it."""
+
+    name: Label
+    kind: TokenKind
+    owner: str
+    added_by: str
+    networks: tuple[Label, ...] | None
+    only_peer_id: int | None
+    uses_left: int | None
+    created_at: int
+    expires_at: int
+    proof: Proof
 
 
 def org_of(row: RowMapping) -> Org:
@@ -178,6 +202,35 @@ def check_of(row: RowMapping) -> Check:
     return Check(**{**row, "target": Target.parse(row["target"])})
 
 
+def member_of(row: RowMapping) -> Member:
+    """Return the member that `row` of `members` holds."""
+    return Member(
+        id=row["id"],
+        org_id=row["org_id"],
+        name=Label(row["name"]),
+        role=MemberRole(row["role"]),
+        networks=_names(row["networks"]),
+        created_at=row["created_at"],
+    )
+
+
+def token_of(row: RowMapping) -> Token:
+    """Return the token that `row` of `tokens` holds, without what proves it."""
+    return Token(
+        id=row["id"],
+        org_id=row["org_id"],
+        name=Label(row["name"]),
+        kind=TokenKind(row["kind"]),
+        owner=row["owner"],
+        added_by=row["added_by"],
+        networks=_names(row["networks"]),
+        only_peer_id=row["only_peer_id"],
+        uses_left=row["uses_left"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )
+
+
 def ports_as_json(ports: tuple[Port, ...]) -> list[dict[str, object]]:
     """Return `ports` as the JSON that `machine_of` reads."""
     return [
@@ -188,3 +241,7 @@ def ports_as_json(ports: tuple[Port, ...]) -> list[dict[str, object]]:
 
 def _port_of(port: Mapping[str, Any]) -> Port:
     return Port(Label(port["name"]), port["number"], Protocol(port["protocol"]))
+
+
+def _names(listed: list[str] | None) -> tuple[Label, ...] | None:
+    return None if listed is None else tuple(map(Label, listed))

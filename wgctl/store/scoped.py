@@ -61,10 +61,18 @@ class Scoped:
         self._connection = connection
         self._recorder = recorder
 
+    def require_own(self, owner: str, what: str) -> None:
+        """Raise Denied when what the caller does reaches only things of their own."""
+        if not self.caller.may_touch(owner):
+            raise Denied(
+                f"{self.caller.title} may do {self.caller.doing} to their own alone, and {what} is "
+                f"of {owner!a}"
+            )
+
     def _owned(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         """Return what makes rows of `table` the org's, and in the caller's reach."""
         owned = table.c.org_id == self.org.id
-        peer_id = None if self.caller.token is None else self.caller.token.peer_id
+        peer_id = None if self.caller.token is None else self.caller.token.only_peer_id
         of_peer = () if table is not tables.peers or peer_id is None else (table.c.id == peer_id,)
         names = self.caller.networks
         if names is None:
@@ -78,14 +86,6 @@ class Scoped:
             networks.c.org_id == self.org.id, networks.c.name.in_(names)
         )
         return (owned, table.c.network_id.in_(within), *of_peer)
-
-    def _require_own(self, owner: str, what: str) -> None:
-        """Raise Denied when what the caller does reaches only things of their own."""
-        if not self.caller.may_touch(owner):
-            raise Denied(
-                f"{self.caller.title} may do {self.caller.doing} to their own alone, and {what} is "
-                f"of {owner!a}"
-            )
 
     def _select(self, table: Table, *where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
         return select(table).where(*self._owned(table), *where)

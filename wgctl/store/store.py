@@ -118,6 +118,17 @@ class Store:
         if recorder.changed:
             self._on_commit(recorder.revision)
 
+    @contextmanager
+    def noting(self) -> Iterator[Deployment]:
+        """Give what is stored, to write what is no change: it takes no revision, and wakes nobody.
+
+        All of the block is kept, or nothing.
+        """
+        with self._writer, self._translated(), self._engine.connect() as connection:
+            connection.execution_options(wgctl_writes=True)
+            with connection.begin():
+                yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
+
     def _open(self) -> IPv6Network:
         try:
             with self._translated():

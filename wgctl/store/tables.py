@@ -29,6 +29,7 @@ __all__ = [
     "deployment",
     "gateways",
     "machines",
+    "members",
     "metadata",
     "network_ids",
     "networks",
@@ -36,6 +37,7 @@ __all__ = [
     "peers",
     "seals",
     "spent_network_ids",
+    "tokens",
 ]
 
 metadata = MetaData(
@@ -225,5 +227,40 @@ checks = Table(
     Column("grace_s", Integer, nullable=False),
     Column("rise", Integer, nullable=False),
     Column("fall", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("networks", JSON(none_as_null=True), nullable=True),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("org_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+# What one proves a token with: the text itself is nowhere. See `wgctl.core.bearer`.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("org_id", _owned_by("orgs"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("networks", JSON(none_as_null=True), nullable=True),
+    Column("only_peer_id", _owned_by("peers"), nullable=True, index=True),
+    Column("uses_left", Integer, nullable=True),
+    Column("public_key", LargeBinary(32), nullable=False, unique=True),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=True),
+    UniqueConstraint("org_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,176 @@
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peers.keys import PrivateKey
+from peers.names import Label
+from tests.services.minting import mint
+from tests.store.samples import NOW, add_peer, key, new_peer
+from wgctl.core.access import Scope
+from wgctl.core.errors import Conflict, Denied, Invalid, NotFound, Refusal
+from wgctl.core.model import MemberRole, TokenKind
+from wgctl.services import member as members
+from wgctl.services import peer as peers
+from wgctl.services import token as tokens
+from wgctl.services.entry import caller_with
+from wgctl.services.peer import NewKey
+from wgctl.store.store import Store
+
+
+def _with(store: Store, text: str, doing: Scope) -> Store:
+    caller = caller_with(store, text, origin="", now=NOW)
+    return store.seen_by(replace(caller, doing=doing))
+
+
+def _as(store: Store, name: str, role: MemberRole, doing: Scope) -> Store:
+    members.add(store, "acme", Label(name), role, networks=None, now=NOW)
+    return _with(store, mint(store, "acme", f"of-{name}", owner=name).render(), doing)
+
+
+def test_a_token_is_made_with_an_end_an_owner_and_what_it_is_for(store: Store) -> None:
+    mint(store, "acme", "ci", kind=TokenKind.NETWORK, networks=("default",), expires_in_s=60)
+    token = tokens.shown(store, "acme", "ci").token
+
+    assert (token.kind, token.owner, token.added_by) == ("network", "operator", "operator")
+    assert (token.networks, token.uses_left) == (("default",), None)
+    assert (token.created_at, token.expires_at) == (NOW, NOW + 60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "said"),
+    [
+        (TokenKind.PEER, {}, "a peer is named"),
+        (TokenKind.ORG, {"peer": ("default", "peer-1")}, "a peer is named"),
+        (TokenKind.NETWORK, {}, "expected the networks"),
+        (TokenKind.ORG, {"uses": 2}, "uses are counted"),
+    ],
+)
+def test_what_does_not_go_with_a_kind_is_refused(
+    store: Store, kind: TokenKind, rest: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Invalid, match=said):
+        mint(store, "acme", "ci", kind=kind, **rest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest"),
+    [
+        (TokenKind.ORG, {"owner": "ghost"}),
+        (TokenKind.ORG, {"networks": ("lab",)}),
+        (TokenKind.PEER, {"peer": ("default", "ghost")}),
+    ],
+)
+def test_what_is_not_there_is_not_found(
+    store: Store, kind: TokenKind, rest: dict[str, Any]
+) -> None:
+    with pytest.raises(NotFound):
+        mint(store, "acme", "ci", kind=kind, **rest)
+
+
+def test_a_name_is_taken_once_in_an_org(store: Store) -> None:
+    mint(store, "acme", "ci")
+    mint(store, "globex", "ci")
+
+    with pytest.raises(Conflict, match="token 'ci' exists already in org 'acme'"):
+        mint(store, "acme", "ci")
+
+
+def test_a_member_makes_sees_and_revokes_their_own_alone(store: Store) -> None:
+    mint(store, "acme", "ci")
+    alice = _as(store, "alice", MemberRole.VIEWER, Scope.TOKEN_WRITE)
+    mint(alice, "acme", "mine")
+
+    assert [facts.token.name for facts in tokens.listed(alice, "acme")] == ["mine", "of-alice"]
+    for owner in ("bob", "operator"):
+        with pytest.raises(Denied):
+            mint(alice, "acme", "theirs", owner=owner)
+    for ask in (tokens.revoke, tokens.shown):
+        with pytest.raises(Denied):
+            ask(alice, "acme", "ci")
+    tokens.revoke(alice, "acme", "mine")
+    assert [f.token.name for f in tokens.listed(store, "acme")] == ["ci", "of-alice"]
+
+
+def test_an_admin_makes_one_for_a_member_and_none_for_an_operator(store: Store) -> None:
+    """What an operator owns outlives every admin."""
+    admin = _as(store, "alice", MemberRole.ADMIN, Scope.TOKEN_WRITE)
+    members.add(store, "acme", Label("bob"), MemberRole.MEMBER, networks=None, now=NOW)
+    mint(admin, "acme", "for-bob", owner="bob")
+
+    assert tokens.shown(store, "acme", "for-bob").token.added_by == "alice"
+    with pytest.raises(Denied, match="admin alice may not make a token that an operator owns"):
+        mint(admin, "acme", "forever", owner="operator")
+
+
+def test_an_enrolled_peer_is_its_tokens_owners(store: Store) -> None:
+    members.add(store, "acme", Label("alice"), MemberRole.MEMBER, networks=None, now=NOW)
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL, owner="alice").render()
+    seen = _with(store, text, Scope.PEER_ENROL)
+
+    assert peers.add(seen, "acme", new_peer(1), now=NOW)[0].peer.owner == "alice"
+
+
+def test_a_use_is_spent_once_and_a_lost_answer_is_asked_for_again(store: Store) -> None:
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL, uses=2).render()
+
+    for number, is_new in ((1, True), (1, False), (2, True), (2, False)):
+        seen = _with(store, text, Scope.PEER_ENROL)
+        assert peers.add(seen, "acme", new_peer(number), now=NOW)[1] is is_new
+    with pytest.raises(Denied, match="token 'join' was used as often as it may be"):
+        peers.add(_with(store, text, Scope.PEER_ENROL), "acme", new_peer(3), now=NOW)
+    assert tokens.shown(store, "acme", "join").token.uses_left == 0
+
+
+def test_a_refused_enrolment_spends_nothing(store: Store) -> None:
+    add_peer(store, "acme", 1)
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL).render()
+    taken = replace(new_peer(9), name=Label("peer-1"))
+    with pytest.raises(Conflict):
+        peers.add(_with(store, text, Scope.PEER_ENROL), "acme", taken, now=NOW)
+
+    assert tokens.shown(store, "acme", "join").token.uses_left == 1
+
+
+def test_a_token_for_one_peer_rekeys_it_and_goes_with_it(store: Store) -> None:
+    add_peer(store, "acme", 1)
+    add_peer(store, "acme", 2)
+    text = mint(store, "acme", "self", kind=TokenKind.PEER, peer=("default", "peer-1")).render()
+    seen, new = _with(store, text, Scope.PEER_REKEY), NewKey(key(9), needs_forwarding=False)
+
+    assert peers.rekey(seen, "acme", "default", "peer-1", new, now=NOW).peer.public_key == key(9)
+    with pytest.raises(NotFound):
+        peers.rekey(seen, "acme", "default", "peer-2", new, now=NOW)
+    peers.remove(store, "acme", "default", "peer-1")
+    assert tokens.listed(store, "acme") == []
+    with pytest.raises(Refusal):
+        _with(store, text, Scope.PEER_REKEY)
+
+
+def _redeem(path: Path, text: str, first: int, count: int) -> list[str]:
+    store, outcomes = Store(path), []
+    for number in range(first, first + count):
+        new = replace(
+            new_peer(number), public_key=PrivateKey.generate().public(), name=Label(f"p-{number}")
+        )
+        try:
+            seen = _with(store, text, Scope.PEER_ENROL)
+            outcomes.append("added" if peers.add(seen, "acme", new, now=NOW)[1] else "known")
+        except Denied:
+            outcomes.append("denied")
+    store.close()
+    return outcomes
+
+
+def test_a_token_of_one_use_gives_one_peer_to_a_hundred_who_ask_at_once(store: Store) -> None:
+    """The use is spent in the transaction that adds the peer."""
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL).render()
+    asks = [(store.path, text, 13 * process, 13) for process in range(8)]
+    with get_context("spawn").Pool(8) as pool:
+        outcomes = [found for part in pool.starmap(_redeem, asks) for found in part]
+
+    assert sorted(set(outcomes)) == ["added", "denied"]
+    assert (len(outcomes), outcomes.count("added")) == (104, 1)
+    assert len(peers.listed(store, "acme", network=None, after=("", 0), limit=99)) == 1

@@ -1,0 +1,131 @@
+"""Tokens: making one, which is shown once, listing, revoking.
+
+What one may be used for is `wgctl.core.access`; how its text is made, `wgctl.core.bearer`.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from peers.names import Label
+from wgctl.core.access import Extent, Scope
+from wgctl.core.bearer import SECRET_BYTES, Bearer
+from wgctl.core.errors import Denied, Invalid
+from wgctl.core.model import OPERATOR, Peer, Token, TokenKind
+from wgctl.services.condition import Condition, always
+from wgctl.store.org import OrgDoor
+from wgctl.store.rows import NewTokenRow
+from wgctl.store.store import Store
+
+__all__ = ["NewToken", "TokenFacts", "add", "listed", "revoke", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that is asked for.
+
+    `owner` None: who asks. `networks` None: every one. `peer` is the one that a token of kind
+    `peer` is for, by network and name; `uses` how often one of kind `enrol` can be used.
+    """
+
+    name: Label
+    kind: TokenKind
+    expires_in_s: int
+    owner: str | None = None
+    networks: tuple[str, ...] | None = None
+    peer: tuple[str, str] | None = None
+    uses: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """A token, when it was last used, and the peer that it is for."""
+
+    token: Token
+    last_used_at: int | None
+    peer: Peer | None
+
+
+def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts, Bearer]:
+    """Make a token and return it with its text, which is kept nowhere.
+
+    Raises Invalid for what does not go with its kind, NotFound for an owner, network or peer that
+    is not there, Denied for an owner whom the caller may not make it for, Conflict for the name.
+    """
+    _require_sense(new)
+    bearer, proof = Bearer.make(
+        seed=secrets.token_bytes(SECRET_BYTES), secret=secrets.token_bytes(SECRET_BYTES)
+    )
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        peer = None if new.peer is None else door.peer(door.network(new.peer[0]), new.peer[1])
+        if peer is not None:
+            door.require_own(peer.owner, f"peer {peer.name!a}")
+        names = None if new.networks is None else sorted(set(new.networks))
+        row = NewTokenRow(
+            name=new.name,
+            kind=new.kind,
+            owner=_owner(door, new.owner),
+            added_by=door.caller.name,
+            networks=None if names is None else tuple(door.network(name).name for name in names),
+            only_peer_id=None if peer is None else peer.id,
+            uses_left=(new.uses or 1) if new.kind is TokenKind.ENROL else None,
+            created_at=now,
+            expires_at=now + new.expires_in_s,
+            proof=proof,
+        )
+        return TokenFacts(door.add_token(row), None, peer), bearer
+
+
+def listed(store: Store, org: str) -> list[TokenFacts]:
+    """Return the tokens of `org` by name: all, or those of the caller if no others are in reach."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(org)
+        caller = door.caller
+        own = caller.extent(Scope.TOKEN_READ) is Extent.OWN
+        return [_facts(door, token) for token in door.tokens(owner=caller.name if own else None)]
+
+
+def shown(store: Store, org: str, name: str) -> TokenFacts:
+    """Return the token `name`; raises NotFound."""
+    with store.reading() as deployment:
+        door = deployment.owned_by(org)
+        token = door.token(name)
+        door.require_own(token.owner, f"token {token.name!a}")
+        return _facts(door, token)
+
+
+def revoke(store: Store, org: str, name: str, *, check: Condition[TokenFacts] = always) -> Token:
+    """Revoke the token `name`, and with it every narrower one that was made of it."""
+    with store.writing() as deployment:
+        door = deployment.owned_by(org)
+        token = door.token(name)
+        check(_facts(door, token))
+        door.remove_token(token)
+        return token
+
+
+def _require_sense(new: NewToken) -> None:
+    if (new.peer is not None) is not (new.kind is TokenKind.PEER):
+        raise Invalid(f"a token of kind {new.kind}: a peer is named for kind peer alone")
+    if new.kind is TokenKind.NETWORK and not new.networks:
+        raise Invalid("a token of kind network: expected the networks that it is for")
+    if new.uses is not None and new.kind is not TokenKind.ENROL:
+        raise Invalid(f"a token of kind {new.kind}: uses are counted for kind enrol alone")
+
+
+def _owner(door: OrgDoor, wanted: str | None) -> str:
+    """Return whose the token is to be; raises Denied when it may not be theirs."""
+    caller = door.caller.name
+    if wanted is None or wanted == caller:
+        return caller
+    if wanted == OPERATOR:
+        raise Denied(f"{door.caller.title} may not make a token that an operator owns")
+    door.require_own(wanted, "this one")
+    return door.member(wanted).name
+
+
+def _facts(door: OrgDoor, token: Token) -> TokenFacts:
+    peer = None
+    if token.only_peer_id is not None:
+        peer = next((one for one in door.peers() if one.id == token.only_peer_id), None)
+    return TokenFacts(token, door.last_used(token), peer)

@@ -1,0 +1,170 @@
+"""The scoped door's members and tokens.
+
+A token goes with its owner or with the one peer that it is for; a network that goes is taken out of
+what members and tokens are narrowed to, so that a later one of that name is none of theirs.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Table
+
+from peers.names import Label
+from wgctl.core.errors import Denied
+from wgctl.core.feed import Kind
+from wgctl.core.model import Member, MemberRole, Network, Peer, Token
+from wgctl.store import rows, tables
+from wgctl.store.rows import NewTokenRow
+from wgctl.store.scoped import Scoped
+from wgctl.store.unique import taken
+
+__all__ = ["Members"]
+
+
+class Members(Scoped):
+    """Who is in an org, and what they prove themselves with."""
+
+    def members(self) -> list[Member]:
+        """Return the members of the org by name."""
+        found = self._rows(self._select(tables.members).order_by(tables.members.c.name))
+        return [rows.member_of(row) for row in found]
+
+    def member(self, name: str) -> Member:
+        """Return the member `name`; raises NotFound."""
+        return rows.member_of(self._named(tables.members, name, what="member", within=None))
+
+    def add_member(
+        self, name: Label, role: MemberRole, *, networks: tuple[Label, ...] | None, now: int
+    ) -> Member:
+        """Add the member `name`; raises Conflict when the name is taken."""
+        with taken(members_name=f"member {name!a} exists already in org {self.org.slug!a}"):
+            row = self._rows(
+                self._insert(
+                    tables.members,
+                    name=name,
+                    role=role,
+                    networks=_listed(networks),
+                    created_at=now,
+                )
+            )[0]
+        member = rows.member_of(row)
+        self._record.put(Kind.MEMBER, member)
+        return member
+
+    def set_role(
+        self, member: Member, role: MemberRole, *, networks: tuple[Label, ...] | None
+    ) -> Member:
+        """Give `member` this role, in these networks; the same again changes nothing."""
+        if (member.role, member.networks) == (role, networks):
+            return member
+        values = {"role": role, "networks": _listed(networks)}
+        changed = rows.member_of(self._rows(self._update(tables.members, member.id, **values))[0])
+        self._record.put(Kind.MEMBER, changed)
+        return changed
+
+    def remove_member(self, member: Member) -> None:
+        """Remove `member` and their tokens; what else they own is removed before."""
+        for token in self.tokens(owner=member.name):
+            self.remove_token(token)
+        self._execute(self._delete(tables.members, member.id))
+        self._record.delete(Kind.MEMBER, member.id)
+
+    def remove_everybody(self) -> None:
+        """Remove every member and every token."""
+        for token in self.tokens():
+            self.remove_token(token)
+        for member in self.members():
+            self.remove_member(member)
+
+    def tokens(self, *, owner: str | None = None) -> list[Token]:
+        """Return the tokens of the org, or those of one owner, by name."""
+        tokens = tables.tokens
+        return self._tokens(*(() if owner is None else (tokens.c.owner == owner,)))
+
+    def token(self, name: str) -> Token:
+        """Return the token `name`; raises NotFound."""
+        return rows.token_of(self._named(tables.tokens, name, what="token", within=None))
+
+    def last_used(self, token: Token) -> int | None:
+        """Return when `token` was last used, to about a minute; None if it never was."""
+        row = self._rows(self._select(tables.tokens, tables.tokens.c.id == token.id))[0]
+        found: int | None = row["last_used_at"]
+        return found
+
+    def add_token(self, new: NewTokenRow) -> Token:
+        """Add a token; raises Conflict when the name is taken."""
+        with taken(tokens_name=f"token {new.name!a} exists already in org {self.org.slug!a}"):
+            row = self._rows(
+                self._insert(
+                    tables.tokens,
+                    name=new.name,
+                    kind=new.kind,
+                    owner=new.owner,
+                    added_by=new.added_by,
+                    networks=_listed(new.networks),
+                    only_peer_id=new.only_peer_id,
+                    uses_left=new.uses_left,
+                    public_key=new.proof.public_key,
+                    secret_hash=new.proof.secret_hash,
+                    created_at=new.created_at,
+                    expires_at=new.expires_at,
+                )
+            )[0]
+        token = rows.token_of(row)
+        self._record.put(Kind.TOKEN, token)
+        return token
+
+    def remove_token(self, token: Token) -> None:
+        """Remove `token`: whoever comes with it, or with a narrower one, is unknown."""
+        self.require_own(token.owner, f"token {token.name!a}")
+        self._execute(self._delete(tables.tokens, token.id))
+        self._record.delete(Kind.TOKEN, token.id)
+
+    def spend_use(self) -> None:
+        """Take one use from the caller's token, where they are counted.
+
+        Raises Denied when none is left.
+        """
+        token = self.caller.token
+        if token is None or token.uses_left is None:
+            return
+        uses_left = tables.tokens.c.uses_left
+        statement = self._update(tables.tokens, token.id, uses_left=uses_left - 1)
+        spent = self._rows(statement.where(uses_left > 0))
+        if not spent:
+            raise Denied(
+                f"token {token.name!a} was used as often as it may be: ask for another one"
+            )
+        self._record.put(Kind.TOKEN, rows.token_of(spent[0]))
+
+    def end_tokens_for(self, peers: Iterable[Peer]) -> None:
+        """Record that the tokens that are for one of `peers` alone go with it."""
+        ids = {peer.id for peer in peers}
+        for token in self._tokens(tables.tokens.c.only_peer_id.is_not(None)):
+            if token.only_peer_id in ids:
+                self._execute(self._delete(tables.tokens, token.id))
+                self._record.delete(Kind.TOKEN, token.id)
+
+    def forget_network(self, network: Network) -> None:
+        """Take `network` out of what members and tokens are narrowed to."""
+        for member in self.members():
+            if member.networks is not None and network.name in member.networks:
+                left = _without(member.networks, network)
+                self.set_role(member, member.role, networks=left)
+        for token in self.tokens():
+            if token.networks is not None and network.name in token.networks:
+                values = {"networks": _listed(_without(token.networks, network))}
+                row = self._rows(self._update(tables.tokens, token.id, **values))[0]
+                self._record.put(Kind.TOKEN, rows.token_of(row))
+
+    def _tokens(self, *where: ColumnElement[bool]) -> list[Token]:
+        table: Table = tables.tokens
+        found = self._rows(self._select(table, *where).order_by(table.c.name))
+        return [rows.token_of(row) for row in found]
+
+
+def _listed(networks: tuple[Label, ...] | None) -> list[str] | None:
+    return None if networks is None else list(networks)
+
+
+def _without(networks: tuple[Label, ...], gone: Network) -> tuple[Label, ...]:
+    return tuple(name for name in networks if name != gone.name)

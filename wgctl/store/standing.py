@@ -1,0 +1,61 @@
+"""How a token and its owner stand, read across orgs: before it is known which org is asked.
+
+The one place beside the scoped door that reads members and tokens.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from wgctl.core.model import OPERATOR, Member, Org, Proof, Token
+from wgctl.store import rows, tables
+
+__all__ = ["Standing", "note_use", "standing", "standing_still"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A token, its org and its owner. `member` None: an operator owns it."""
+
+    token: Token
+    proof: Proof
+    org: Org
+    member: Member | None
+    last_used_at: int | None
+
+
+def standing(connection: Connection, *, public_key: bytes) -> Standing | None:
+    """Return how the token with `public_key` stands; None if there is none."""
+    return _standing(connection, tables.tokens.c.public_key == public_key)
+
+
+def standing_still(connection: Connection, token: Token) -> Standing | None:
+    """Return how `token` stands in this transaction; None if it is gone."""
+    return _standing(connection, tables.tokens.c.id == token.id)
+
+
+def _standing(connection: Connection, which: ColumnElement[bool]) -> Standing | None:
+    tokens, members, orgs = tables.tokens, tables.members, tables.orgs
+    row = connection.execute(select(tokens).where(which)).mappings().one_or_none()
+    if row is None:
+        return None
+    org = connection.execute(select(orgs).where(orgs.c.id == row["org_id"])).mappings().one()
+    owner = connection.execute(
+        select(members).where(members.c.org_id == row["org_id"], members.c.name == row["owner"])
+    ).mappings()
+    member = owner.one_or_none()
+    if member is None and row["owner"] != OPERATOR:
+        return None
+    return Standing(
+        token=rows.token_of(row),
+        proof=Proof(row["public_key"], row["secret_hash"]),
+        org=rows.org_of(org),
+        member=None if member is None else rows.member_of(member),
+        last_used_at=row["last_used_at"],
+    )
+
+
+def note_use(connection: Connection, token: Token, *, now: int) -> None:
+    """Note that `token` was used at `now`."""
+    tokens = tables.tokens
+    connection.execute(update(tokens).where(tokens.c.id == token.id).values(last_used_at=now))
