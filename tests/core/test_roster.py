@@ -130,6 +130,24 @@ def test_changes_one_by_one_lead_to_the_whole(
     assert read(parts) == roster.whole(now=now)
 
 
+@given(st.lists(st.tuples(st.integers(-5, 5), st.lists(events, max_size=4)), max_size=8))
+def test_the_whole_is_what_all_rows_make_also_when_the_clock_goes_back(
+    commits: list[tuple[int, list[Put | Delete]]],
+) -> None:
+    roster, now = Roster(HOST), 10
+    seen: list[list[Put | Delete]] = []
+    for passed, commit in commits:
+        now += passed
+        roster.whole(now=now)
+        roster.change(commit, now=now)
+        seen.append(commit)
+    afresh = Roster(HOST)
+    for commit in seen:
+        afresh.change(commit, now=0)
+
+    assert roster.whole(now=now) == afresh.whole(now=now)
+
+
 def test_a_change_names_nothing_that_it_does_not_touch() -> None:
     roster = Roster(HOST)
     roster.replace([network(1), network(2)], [peer(0), peer(1), peer(2, of=2)])

@@ -69,6 +69,58 @@ def test_tampering_is_seen(namespace: Namespace, tampering: list[str]) -> None:
     assert namespace.run(table.read) != wanted
 
 
+def counted(folder: Path) -> tuple[str, Path]:
+    """Return a program that is nft and writes a line for each run, and where."""
+    program, runs = folder / "nft", folder / "runs"
+    program.write_text(f'#!/bin/sh\necho run >> {runs}\nexec nft "$@"\n')
+    program.chmod(0o755)
+    return str(program), runs
+
+
+@pytest.mark.network
+def test_a_table_is_listed_again_only_when_rules_have_changed(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    program, runs = counted(tmp_path)
+    table = Nft(namespace.interface, program=program)
+    namespace.run(table.apply, ReplaceFirewall(made(namespace.interface, NETWORKS[:2])))
+    before = namespace.run(table.read)
+    assert before is not None
+    listed = runs.read_text().count("run")
+
+    more = made(namespace.interface).elements - before.elements
+    namespace.run(table.apply, ChangeFirewall(more, frozenset()))
+
+    for _ in range(2):
+        assert namespace.run(table.read) == made(namespace.interface)
+    assert runs.read_text().count("run") == listed + 1
+    namespace.shell("nft", "add", "table", "inet", "other")
+    assert namespace.run(table.read) == made(namespace.interface)
+    assert runs.read_text().count("run") == listed + 2
+
+
+@pytest.mark.network
+def test_a_change_among_others_is_not_taken_for_known(namespace: Namespace, tmp_path: Path) -> None:
+    """Whoever writes rules at the same moment may have written ours."""
+    program = tmp_path / "nft"
+    name = namespace.interface
+    program.write_text(f'#!/bin/sh\nnft "$@"; nft flush set inet {name} resolvers 2>/dev/null\n')
+    program.chmod(0o755)
+    table = Nft(name)
+    namespace.run(table.apply, ReplaceFirewall(made(name, NETWORKS[:2])))
+    before = namespace.run(table.read)
+    assert before is not None
+    beside = Nft(name, program=str(program))
+    namespace.run(beside.read)
+
+    more = made(name).elements - before.elements
+    namespace.run(beside.apply, ChangeFirewall(more, frozenset()))
+
+    found = namespace.run(beside.read)
+    assert found is not None
+    assert not [one for one in found.elements if one.set_name == "resolvers"]
+
+
 @pytest.mark.network
 def test_a_rule_that_nft_spells_in_another_way_is_no_drift(namespace: Namespace) -> None:
     """Versions of nft list one and the same rule differently."""

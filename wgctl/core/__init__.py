@@ -17,6 +17,7 @@ roster       the rows that a gateway programs, and what a change touches
 service      service addresses, and the machines behind each
 allowed_ips  a peer's allowed IPs, as one row of bytes
 tunnel       a host's tunnel as a value, and the steps that change one
+whole        one that is kept up to date part by part
 plan         desired tunnel x actual tunnel -> steps
 firewall     networks x services -> nftables ruleset, as data
 backend      what runs the device: the kernel, or a process

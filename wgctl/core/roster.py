@@ -20,6 +20,7 @@ from wgctl.core.model import App, LostSeal, Machine, Network, Peer, Seal
 from wgctl.core.plan import desired
 from wgctl.core.service import Service, Services
 from wgctl.core.tunnel import Host, Tunnel
+from wgctl.core.whole import Whole
 
 __all__ = ["Change", "Roster"]
 
@@ -51,6 +52,7 @@ class Roster:
         self._expiries: list[tuple[int, int]] = []
         self._services = Services()
         self._now = 0
+        self._whole: Whole | None = None
 
     def replace(
         self,
@@ -61,6 +63,7 @@ class Roster:
         machines: Iterable[Machine] = (),
     ) -> None:
         """Forget every row and take these; a seal that is lost locks its peer out."""
+        self._whole = None
         self._services.replace(apps, machines)
         self._networks = {network.id: network for network in networks}
         for kept in (self._peers, self._members, self._seals, self._sealed_peers, self._keys):
@@ -74,9 +77,10 @@ class Roster:
 
     def whole(self, *, now: int) -> Tunnel:
         """Return all that the tunnel is to be at `now`."""
-        self._now = now
-        rows = self._rows(self._networks, self._peers, self._services.every(), now=now)
-        return self._part(rows, [], now=now)
+        if self._whole is None or now < self._now:
+            self._whole = self._begin(now)
+        self.change((), now=now)
+        return self._whole.tunnel()
 
     def change(
         self, events: Iterable[Put | Delete], *, now: int, ended: frozenset[int] | None = None
@@ -105,8 +109,11 @@ class Roster:
         around = {peer.network_id for peer in (*old.peers, *new.peers)} - networks
         unchanged = _of(self._networks, around)
         before = self._part(old, unchanged, now=self._now)
+        after = self._part(new, unchanged, now=now)
         self._now = now
-        return Change(before, self._part(new, unchanged, now=now))
+        if self._whole is not None:
+            self._whole.amend(before, after)
+        return Change(before, after)
 
     def expire(self, *, now: int) -> Change | None:
         """Return what peers whose time has come by `now` touch; None if there are none."""
@@ -143,6 +150,18 @@ class Roster:
             for id_ in sorted(self._seals.keys() - self._keys.keys())
             if id_ in self._peers
         ]
+
+    def _begin(self, now: int) -> Whole:
+        """Put all rows together; also when the clock went back, and expired peers are back."""
+        self._now = now
+        self._expiries = [
+            (peer.expires_at, peer.id)
+            for peer in self._peers.values()
+            if peer.expires_at is not None
+        ]
+        heapq.heapify(self._expiries)
+        rows = self._rows(self._networks, self._peers, self._services.every(), now=now)
+        return Whole(self._part(rows, [], now=now))
 
     def _due(self, now: int) -> Iterator[int]:
         while self._expiries and self._expiries[0][0] <= now:

@@ -7,11 +7,13 @@ our own process would end it: the library calls exit() when netlink refuses it.
 import json
 import os
 import subprocess
+from dataclasses import replace
 
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
 from wgctl.core.firewall import Document, Ruleset
 from wgctl.core.tunnel import ChangeFirewall, FirewallStep, ReplaceFirewall
+from wgctl.drivers.netlink.generation import follows, generation
 
 __all__ = ["Nft"]
 
@@ -27,9 +29,37 @@ class Nft:
         self._table = interface
         self._program = program
         self._spelling: tuple[Ruleset, Ruleset] | None = None
+        self._known: tuple[int, Ruleset | None] | None = None
 
     def read(self) -> Ruleset | None:
-        """Return the table, None if it is not there."""
+        """Return the table, None if it is not there.
+
+        It is listed anew unless the kernel says that no rule of the host has changed since: with
+        10,000 networks that takes 0.2 s.
+        """
+        before = generation()
+        if self._known is not None and self._known[0] == before:
+            return self._known[1]
+        found = self._read()
+        self._know(found, before, generation())
+        return found
+
+    def apply(self, step: FirewallStep) -> None:
+        """Take one step, wholly or not at all."""
+        match step:
+            case ReplaceFirewall(ruleset):
+                self._write(firewall.replace(ruleset))
+                self._learn(ruleset)
+            case ChangeFirewall():
+                self._change(step)
+
+    def remove(self) -> None:
+        """Delete the table; nothing if it is not there."""
+        failed = self._run(firewall.remove(self._table))
+        if failed and _ABSENT not in failed:
+            raise self._refusal(failed)
+
+    def _read(self) -> Ruleset | None:
         listed = self._list()
         if listed is None or self._spelling is None:
             return listed
@@ -38,20 +68,21 @@ class Nft:
             return listed
         return Ruleset(listed.table, written.rules, listed.elements)
 
-    def apply(self, step: FirewallStep) -> None:
-        """Take one step, wholly or not at all."""
-        match step:
-            case ReplaceFirewall(ruleset):
-                self._write(firewall.replace(ruleset))
-                self._learn(ruleset)
-            case ChangeFirewall(added, removed):
-                self._write(firewall.change(self._table, added=added, removed=removed))
+    def _change(self, step: ChangeFirewall) -> None:
+        """Add and remove elements; what is known of the table goes along.
 
-    def remove(self) -> None:
-        """Delete the table; nothing if it is not there."""
-        failed = self._run(firewall.remove(self._table))
-        if failed and _ABSENT not in failed:
-            raise self._refusal(failed)
+        It does so only where the kernel counts one change, ours, which is one transaction.
+        """
+        before = generation()
+        known = self._known[1] if self._known and self._known[0] == before else None
+        self._write(firewall.change(self._table, added=step.added, removed=step.removed))
+        after = generation()
+        if known is not None and follows(after, before):
+            elements = (known.elements - step.removed) | step.added
+            self._know(replace(known, elements=elements), after, after)
+
+    def _know(self, found: Ruleset | None, before: int | None, after: int | None) -> None:
+        self._known = (after, found) if after is not None and after == before else None
 
     def _learn(self, written: Ruleset) -> None:
         """Keep how this version of nft spells the rules that it was just given.

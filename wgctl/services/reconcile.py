@@ -73,10 +73,9 @@ def reconcile(parts: Parts, desired: Tunnel, *, ours: bool = False) -> Outcome:
     drift. Raises Conflict, with nothing written, when the interface belongs to somebody else, and
     Unavailable or Conflict when a part refuses; the steps before that are taken.
     """
-    if desired.device is not None:
-        _refuse_foreign(parts, desired.device.private_key, ours=ours)
+    found = _read_ours(parts, desired.device, ours=ours)
     done: list[Step] = []
-    steps = diff(desired, read(parts))
+    steps = diff(desired, found)
     for _ in range(_ROUNDS):
         if not steps:
             break
@@ -112,15 +111,14 @@ def take_down(parts: Parts, private_key: PrivateKey) -> None:
     parts.firewall.remove()
 
 
-def _refuse_foreign(parts: Parts, private_key: PrivateKey | None, *, ours: bool) -> None:
+def _read_ours(parts: Parts, desired: Device | None, *, ours: bool) -> Tunnel:
+    """Return what the host holds of the tunnel. Raises Conflict when it is somebody else's."""
     for _ in range(_LOOKS):
-        if parts.links.index() is None:
-            return
-        device = parts.wireguard.read()
-        if device is not None:
-            if not ours:
-                _refuse_other_key(device, private_key)
-            return
+        found = read(parts)
+        if found.device is not None and desired is not None and not ours:
+            _refuse_other_key(found.device, desired.private_key)
+        if found.device is not None or desired is None or parts.links.index() is None:
+            return found
         # A process that has just died takes its link with it within milliseconds.
         time.sleep(_LOOK_AGAIN_S)
     raise Conflict(

@@ -2,6 +2,7 @@
 
 links           links, addresses and routes, with pyroute2
 wireguard       WireGuard devices: talks
+generation      which state nftables' rules are in
 |
 addressing      steps -> the bytes of addresses and routes, and back
 encode          steps -> the bytes of SET_DEVICE
