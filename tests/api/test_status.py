@@ -17,6 +17,19 @@ _REPORT = {
     "setback": "the controller was restored",
     "problem": "port 53 is taken",
     "upstreams": [{"upstream": "9.9.9.9:53", "reason": "no reply in time"}],
+    "on_demand": {
+        "in_use": 1,
+        "left": 2,
+        "admitted": 3,
+        "present": 4,
+        "replayed": 5,
+        "refused": 6,
+        "unknown": 7,
+        "forged": 8,
+        "hurried": 9,
+        "foreign": 10,
+        "lost": 11,
+    },
 }
 
 
@@ -35,6 +48,7 @@ def _controller(*, revision: int) -> dict[str, object]:
         "setback": None,
         "problem": None,
         "upstreams": [],
+        "on_demand": None,
     }
 
 
@@ -77,6 +91,7 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "setback": "the controller was restored",
             "problem": "port 53 is taken",
             "upstreams": [{"upstream": "9.9.9.9:53", "reason": "no reply in time"}],
+            "on_demand": _REPORT["on_demand"],
         },
     ]
 

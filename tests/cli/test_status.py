@@ -3,7 +3,7 @@ import asyncio
 from tests.cli.conftest import Deployment, Wgctl
 from wgctl.client.node import Node
 from wgctl.core.model import Role
-from wgctl.core.schema import RoleReport, UpstreamCondition
+from wgctl.core.schema import OnDemand, RoleReport, UpstreamCondition
 
 
 def test_status_counts_what_there_is(wgctl: Wgctl, deployment: Deployment) -> None:
@@ -51,3 +51,15 @@ def test_upstreams_are_shown_with_how_they_do(wgctl: Wgctl, deployment: Deployme
     shown = wgctl("status").stdout
 
     assert "where names of others are asked:\n9.9.9.9:53  well\n1.1.1.1:53  no reply\\x1b" in shown
+
+
+def test_every_stage_of_a_handshake_is_counted_where_peers_are_on_demand(
+    wgctl: Wgctl, deployment: Deployment
+) -> None:
+    assert "on demand" not in wgctl("status").stdout
+    counts = {name: 100 + number for number, name in enumerate(OnDemand.model_fields)}
+    said = RoleReport(role=Role.GATEWAY, revision=1, started_at=1, on_demand=OnDemand(**counts))
+    asyncio.run(Node(deployment.folder / "run" / "node.sock").report(said))
+
+    lines = wgctl("status").stdout.partition("peers on demand")[2].splitlines()[1:12]
+    assert sorted(int(line.rpartition(" ")[2]) for line in lines) == sorted(counts.values())

@@ -23,10 +23,12 @@ def test_a_dear_request_takes_more() -> None:
     assert pace.admit("a", now=0.0, cost=2)
 
 
-def test_what_is_kept_of_idle_askers_is_forgotten() -> None:
-    pace = Pace(per_s=1, burst=1)
-    for number in range(10_000):
+def test_whoever_was_longest_away_is_forgotten_so_that_memory_is_bounded() -> None:
+    """Also where every asker is a new one: a source can be made up."""
+    pace = Pace(per_s=0.01, burst=1)
+    pace.admit("stays", now=0.0)
+    for number in range(20_000):
         pace.admit(number, now=0.0)
-    pace.admit("late", now=5.0)
 
-    assert list(pace._spent) == ["late"]  # noqa: SLF001  # memory has no other face
+    assert len(pace._spent) == 10_000  # noqa: SLF001  # memory has no other face
+    assert [pace.admit(asker, now=0.0) for asker in ("stays", 19_999)] == [True, False]

@@ -8,7 +8,15 @@ from peers.endpoint import Endpoint
 from peers.errors import Invalid
 from peers.names import Label
 from wgctl.core.forward.upstream import Upstream
-from wgctl.core.settings import Backend, GatewaySettings, ResolverSettings, Settings, parse, render
+from wgctl.core.settings import (
+    Backend,
+    Choice,
+    GatewaySettings,
+    ResolverSettings,
+    Settings,
+    parse,
+    render,
+)
 
 _LEAST = """\
 [gateway]
@@ -30,6 +38,8 @@ def test_what_is_left_out_is_as_documented() -> None:
             interface="wgctl0",
             backend=Backend.AUTO,
             mtu=1420,
+            peers=Choice.EAGER,
+            idle_s=600,
         ),
         resolver=ResolverSettings(upstreams=(), tls_ca=None, distances={}),
     )
@@ -64,6 +74,8 @@ _UPSTREAMS = [
             interface=st.sampled_from(["wgctl0", "Wg_1.a-b"]),
             backend=st.sampled_from(Backend),
             mtu=st.integers(1280, 65535),
+            peers=st.sampled_from(Choice),
+            idle_s=st.integers(180, 2**40),
         ),
         resolver=st.builds(
             ResolverSettings,
@@ -108,6 +120,8 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
         (_LEAST + "listen_port = true", "gateway.listen_port: .* valid integer"),
         (_LEAST + 'mtu = "1420"', "gateway.mtu: .* valid integer"),
         (_LEAST + "mtu = 1279", "gateway.mtu: "),
+        (_LEAST + 'peers = "lazy"', "gateway.peers: .*'eager' or 'on-demand'"),
+        (_LEAST + "idle_s = 179", "gateway.idle_s: .* greater than or equal to 180"),
         (_LEAST + 'backend = "magic"', "gateway.backend: .*'auto', 'kernel' or 'userspace'"),
         (_LEAST + 'interface = "../x"', "gateway.interface: interface"),
         (_LEAST + 'interface = "lo"', "gateway.interface: .*system's own"),

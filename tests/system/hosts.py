@@ -173,7 +173,9 @@ class Gateway:
         """What every role prints."""
         return self.folder / "log"
 
-    def write_config(self, *, more: str = "", backend: str = "userspace") -> None:
+    def write_config(
+        self, *, more: str = "", backend: str = "userspace", peers: str = "eager"
+    ) -> None:
         """Write the config; `more` is added at its end, within `[resolver]`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
@@ -185,6 +187,7 @@ class Gateway:
             f"listen_port = {PORT}\n"
             f'interface = "{self.interface}"\n'
             f'backend = "{backend}"\n'
+            f'peers = "{peers}"\n'
             f"[resolver]\n{more}\n"
         )
 

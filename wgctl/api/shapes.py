@@ -193,6 +193,7 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
             schema.UpstreamCondition(upstream=one.upstream, reason=one.reason)
             for one in facts.upstreams
         ],
+        on_demand=None if facts.on_demand is None else schema.OnDemand(**facts.on_demand),
     )
 
 

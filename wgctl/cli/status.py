@@ -3,6 +3,7 @@
 What is wrong on this host, and its cure, is `wgctl doctor`.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,25 @@ _FACTS: Columns["schema.Status"] = {
     "peers": lambda status: f"{status.peers}, {status.peers_online} online",
 }
 
+_ON_DEMAND: dict[str, Callable[["schema.OnDemand"], int]] = {
+    "in use": lambda counts: counts.in_use,
+    "let in": lambda counts: counts.admitted,
+    "left, being idle": lambda counts: counts.left,
+    "in use already": lambda counts: counts.present,
+    "replayed": lambda counts: counts.replayed,
+    "not allowed in": lambda counts: counts.refused,
+    "of no peer": lambda counts: counts.unknown,
+    "forged": lambda counts: counts.forged,
+    "too many from one source": lambda counts: counts.hurried,
+    "for another gateway": lambda counts: counts.foreign,
+    "too many at once": lambda counts: counts.lost,
+}
+
 
 @click.command(cls=Verb, examples=["wgctl status"])
 @pass_session
 def status(session: Session) -> None:
-    """Show roles, revision, interface, peers online, upstreams, drift and store."""
+    """Show roles, revision, interface, peers online and on demand, upstreams, drift and store."""
     found = session.client().status()
     print_one(found, _FACTS, as_json=session.as_json)
     if session.as_json:
@@ -54,6 +69,9 @@ def status(session: Session) -> None:
     if upstreams:
         click.echo("\nwhere names of others are asked:")
         print_facts((one.upstream, one.reason or "well") for one in upstreams)
+    for counts in filter(None, (role.on_demand for role in found.roles)):
+        click.echo("\npeers on demand, and what became of the handshakes that were begun:")
+        print_facts((words, str(count(counts))) for words, count in _ON_DEMAND.items())
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

@@ -21,6 +21,7 @@ whole        one that is kept up to date part by part
 plan         desired tunnel x actual tunnel -> steps
 firewall     networks x services -> nftables ruleset, as data
 backend      what runs the device: the kernel, or a process
+presence     on demand: which peers are in use, and when one leaves
 |
 region       which regions are near
 names/       the names that a network has, and what stands at each

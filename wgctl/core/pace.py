@@ -3,6 +3,7 @@
 Counts alone: what becomes of a request that is too many is its reader's business.
 """
 
+from collections import OrderedDict
 from collections.abc import Hashable
 
 __all__ = ["Pace"]
@@ -17,7 +18,7 @@ class Pace:
         """Begin with a whole allowance for everybody."""
         self._per_s = per_s
         self._burst = burst
-        self._spent: dict[Hashable, tuple[float, float]] = {}
+        self._spent: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def admit(self, asker: Hashable, *, now: float, cost: float = 1.0) -> bool:
         """Take `cost` of the allowance of `asker`; False, with nothing taken, if it has less.
@@ -27,17 +28,13 @@ class Pace:
         left = self._left(asker, now)
         if left < cost:
             return False
-        if len(self._spent) >= _MOST_KEPT:
-            self._forget_idle(now)
         self._spent[asker] = left - cost, now
+        self._spent.move_to_end(asker)
+        if len(self._spent) > _MOST_KEPT:
+            # Whoever came first of them: most likely its allowance is whole again.
+            self._spent.popitem(last=False)
         return True
 
     def _left(self, asker: Hashable, now: float) -> float:
         left, at = self._spent.get(asker, (self._burst, now))
         return min(self._burst, left + (now - at) * self._per_s)
-
-    def _forget_idle(self, now: float) -> None:
-        """Forget those whose allowance is whole again: they are as if they had never come."""
-        idle = [asker for asker in self._spent if self._left(asker, now) >= self._burst]
-        for asker in idle:
-            del self._spent[asker]

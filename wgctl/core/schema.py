@@ -52,6 +52,7 @@ __all__ = [
     "NewPeer",
     "NewState",
     "ObservedPeer",
+    "OnDemand",
     "Org",
     "Page",
     "Peer",
@@ -399,13 +400,34 @@ class UpstreamCondition(_Shape):
     reason: str | None = Field(default=None, max_length=_UPSTREAM_LENGTH)
 
 
+class OnDemand(_Shape):
+    """What became of the handshake initiations that a gateway heard since it started.
+
+    Each is in one count, named as in `wgctl.core.presence.Fate`; `lost` came faster than they could
+    be looked at. `left` counts the peers that went since they were idle, `in_use` those there.
+    """
+
+    in_use: int = Field(ge=0)
+    left: int = Field(ge=0)
+    admitted: int = Field(ge=0)
+    present: int = Field(ge=0)
+    replayed: int = Field(ge=0)
+    refused: int = Field(ge=0)
+    unknown: int = Field(ge=0)
+    forged: int = Field(ge=0)
+    hurried: int = Field(ge=0)
+    foreign: int = Field(ge=0)
+    lost: int = Field(ge=0)
+
+
 class RoleReport(_Shape):
     """What a role says of itself, every few seconds.
 
     `drift` counts the differences found and repaired since the role started;
     `drift_events` are the last of them in words. `setback` says how the controller that it follows
     went back to an earlier state, if it did of late. `problem` is what keeps the role from its
-    work, None while nothing does; `upstreams` are a resolver's.
+    work, None while nothing does; `upstreams` are a resolver's, `on_demand` a gateway's that lets
+    peers in on demand.
     """
 
     role: FollowingRole
@@ -418,6 +440,7 @@ class RoleReport(_Shape):
     setback: str | None = Field(default=None, max_length=_SETBACK_LENGTH)
     problem: str | None = None
     upstreams: list[UpstreamCondition] = Field(default_factory=list, max_length=MOST_UPSTREAMS)
+    on_demand: OnDemand | None = None
     peers: list[ObservedPeer] = Field(default_factory=list)
     health: list[ObservedHealth] = Field(default_factory=list, max_length=1000)
 
@@ -437,6 +460,7 @@ class RoleStatus(_Shape):
     setback: str | None
     problem: str | None
     upstreams: list[UpstreamCondition]
+    on_demand: OnDemand | None = None
 
 
 class Status(_Shape):

@@ -29,6 +29,7 @@ __all__ = [
     "POOL_NAME",
     "STORE_NAME",
     "Backend",
+    "Choice",
     "GatewaySettings",
     "ResolverSettings",
     "Settings",
@@ -58,6 +59,13 @@ class Backend(StrEnum):
     AUTO = "auto"
     KERNEL = "kernel"
     USERSPACE = "userspace"
+
+
+class Choice(StrEnum):
+    """Which peers a gateway's device holds: all, or those that are in use."""
+
+    EAGER = "eager"
+    ON_DEMAND = "on-demand"
 
 
 def _region(text: object) -> object:
@@ -104,7 +112,11 @@ class _Section(BaseModel):
 
 
 class GatewaySettings(_Section):
-    """`[gateway]`: what peers are told, and what is programmed here."""
+    """`[gateway]`: what peers are told, and what is programmed here.
+
+    `idle_s` is after how long without a handshake a peer leaves that is there on demand: not within
+    the 180 s that a session can last.
+    """
 
     region: _Region
     endpoint: Annotated[Endpoint, BeforeValidator(_endpoint), PlainSerializer(str)]
@@ -112,6 +124,8 @@ class GatewaySettings(_Section):
     interface: Annotated[str, AfterValidator(parse_interface)] = "wgctl0"
     backend: Backend = Backend.AUTO
     mtu: int = Field(default=1420, ge=1280, le=65535, strict=True)
+    peers: Choice = Choice.EAGER
+    idle_s: int = Field(default=600, ge=180, strict=True)
 
 
 class ResolverSettings(_Section):
@@ -201,6 +215,8 @@ listen_port = {gateway.listen_port}
 interface = "{gateway.interface}"
 backend = "{gateway.backend}"
 mtu = {gateway.mtu}
+peers = "{gateway.peers}"
+idle_s = {gateway.idle_s}
 
 [resolver]
 upstreams = [{upstreams}]

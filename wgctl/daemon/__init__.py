@@ -11,6 +11,8 @@ internal_api    copy, leases, port 4280
 follow          feed -> copy, for ever
 reports         where a role stands, and what it saw -> the controller
 programme       copy -> kernel, and drift repaired
+demand          on demand: which rows of the copy are programmed
+hearing         handshake initiations -> peers that are let in
 devices         the WireGuard device: the kernel's, or a process
 userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
 forwarding      the upstreams of the settings, and how they do

@@ -7,6 +7,7 @@ copy whether the controller runs or not, and tears nothing down when it stops.
 import asyncio
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +19,20 @@ import structlog
 
 from peers.addresses import parse_pool
 from peers.keys import PrivateKey
+from peers.noise import Reader
 from wgctl.client.node import Node
 from wgctl.core.errors import Conflict, Invalid, Unavailable
 from wgctl.core.model import Role
+from wgctl.core.presence import Fate
 from wgctl.core.roster import Roster
-from wgctl.core.schema import NewGateway, ObservedPeer, RoleReport
-from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Settings
-from wgctl.core.tunnel import Host
+from wgctl.core.schema import NewGateway, ObservedPeer, OnDemand, RoleReport
+from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Choice, Settings
+from wgctl.core.tunnel import Host, log_group
 from wgctl.daemon import devices, users
+from wgctl.daemon.demand import Demand
 from wgctl.daemon.endings import Endings
 from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
+from wgctl.daemon.hearing import Hearing
 from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
@@ -36,6 +41,7 @@ from wgctl.drivers.nft import Nft
 from wgctl.drivers.systemd import Service
 from wgctl.services.reconcile import Parts, take_down
 from wgctl.store.copy import Copy
+from wgctl.store.visits import VisitFile
 
 __all__ = ["down", "run"]
 
@@ -67,11 +73,12 @@ def run(settings: Settings) -> None:
     runs = devices.chosen(settings)
     host = _host(settings)
     with _only_one(settings):
-        copy = open_copy(settings.role_dir(Role.GATEWAY) / "copy.sqlite")
-        try:
-            asyncio.run(_Gateway(settings, host, copy, runs=runs).run())
-        finally:
-            copy.close()
+        folder = settings.role_dir(Role.GATEWAY)
+        with (
+            closing(open_copy(folder / "copy.sqlite")) as copy,
+            _choice(settings, copy) as demand,
+        ):
+            asyncio.run(_Gateway(settings, host, copy, runs=runs, demand=demand).run())
 
 
 def down(settings: Settings) -> None:
@@ -89,7 +96,15 @@ def down(settings: Settings) -> None:
 class _Gateway:
     """The role's tasks. Everything that touches the kernel runs in `_thread`, in order."""
 
-    def __init__(self, settings: Settings, host: Host, copy: Copy, *, runs: Backend) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        host: Host,
+        copy: Copy,
+        *,
+        runs: Backend,
+        demand: Demand | None,
+    ) -> None:
         self._settings = settings
         self._host = host
         self._copy = copy
@@ -100,6 +115,7 @@ class _Gateway:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
         self._service = Service.of(os.environ)
         self._netlink = devices.links(settings)
+        self._demand = demand
         self._programme = Programme(
             _parts(settings, self._netlink, runs=runs),
             Roster(host),
@@ -107,7 +123,9 @@ class _Gateway:
             now=lambda: int(time.time()),
             forward=_switches(),
             ended=Endings(settings.leases_file).among,
+            demand=demand,
         )
+        self._hearing = Hearing(Reader(host.private_key), self._programme, clock=time.monotonic)
 
     async def run(self) -> None:
         """Run every task until a signal; then wait for what the kernel's thread is at."""
@@ -122,7 +140,10 @@ class _Gateway:
             await until_stopped(
                 [
                     asyncio.create_task(work)
-                    for work in (self._keep(), follower.run(), self._register(), self._report())
+                    for work in (
+                        *(self._keep(), follower.run(), self._register(), self._report()),
+                        self._let_in(),
+                    )
                 ],
                 service=self._service,
             )
@@ -130,6 +151,18 @@ class _Gateway:
             await self._in_thread(self._netlink.close)
             self._thread.shutdown()
         _log.info("gateway stopped", left_up=self._host.interface)
+
+    async def _let_in(self) -> None:
+        """Let peers in as they come, where they are there on demand."""
+        group = self._host.log_group
+        if group is None:
+            await asyncio.Event().wait()
+            return
+        stop = threading.Event()
+        try:
+            await asyncio.to_thread(self._hearing.run, group, stop=stop)
+        finally:
+            stop.set()
 
     def _take_up(self, changes: Changes) -> None:
         self._changes.put_nowait(changes)
@@ -217,9 +250,10 @@ class _Gateway:
             seen = await self._in_thread(self._programme.observe)
             full = time.monotonic() - told_at >= _FULL_REPORT_S
             news = seen if full else [one for one in seen if told.get(one.peer_id) != one]
-            state = (self._programme.revision, self._programme.drift, self._programme.problem)
+            state = (self._programme.revision, self._programme.drift, self._problem)
             if full or news or told_state != state:
-                if await self._tell(news):
+                absent = await self._in_thread(self._programme.absent) if full else []
+                if await self._tell([*news, *absent]):
                     told = {one.peer_id: one for one in seen}
                     told_state = state
                     told_at = time.monotonic() if full else told_at
@@ -237,7 +271,8 @@ class _Gateway:
             drift=self._programme.drift,
             drift_events=list(self._programme.drift_events),
             setback=recent_setback(self._copy),
-            problem=self._programme.problem,
+            problem=self._problem,
+            on_demand=self._counts(),
             peers=peers,
         )
         try:
@@ -246,6 +281,19 @@ class _Gateway:
             _log.debug("report not taken", reason=str(error))
             return False
         return True
+
+    @property
+    def _problem(self) -> str | None:
+        problems = (self._programme.problem, self._hearing.problem)
+        return "; ".join(filter(None, problems)) or None
+
+    def _counts(self) -> OnDemand | None:
+        """Return what became of the initiations, None where none are heard."""
+        if self._demand is None:
+            return None
+        fates = {str(fate): self._hearing.fates[fate] for fate in Fate}
+        in_use, left = self._demand.in_use, self._demand.left
+        return OnDemand(in_use=in_use, left=left, lost=self._hearing.lost, **fates)
 
     async def _in_thread(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
@@ -261,7 +309,19 @@ def _host(settings: Settings) -> Host:
         listen_port=gateway.listen_port,
         mtu_bytes=gateway.mtu,
         own_uids=users.senders(),
+        log_group=log_group(gateway.interface) if gateway.peers is Choice.ON_DEMAND else None,
     )
+
+
+@contextmanager
+def _choice(settings: Settings, copy: Copy) -> Iterator[Demand | None]:
+    """Open what chooses the peers, None where the device is to hold all."""
+    gateway = settings.gateway
+    if gateway.peers is Choice.EAGER:
+        yield None
+        return
+    with closing(VisitFile(settings.role_dir(Role.GATEWAY) / "visits.sqlite")) as visits:
+        yield Demand(copy, visits, idle_s=gateway.idle_s)
 
 
 def _parts(settings: Settings, netlink: Netlink, *, runs: Backend) -> Parts:

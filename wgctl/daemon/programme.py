@@ -5,19 +5,25 @@ A refusal of the kernel's is logged and leaves things unsettled: the next pass t
 the copy is whole, what it says is written, and nothing that it does not know of is taken away.
 """
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 
+from peers.keys import PublicKey
 from wgctl.core.errors import Refusal
-from wgctl.core.feed import Put
+from wgctl.core.feed import Delete, Put
 from wgctl.core.model import Machine, Network, Peer
 from wgctl.core.plan import sparing
+from wgctl.core.ports import Seen
+from wgctl.core.presence import Fate, Visit
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
-from wgctl.core.tunnel import MakeLink, RemovePeer, SetPeer, Step, Tunnel
+from wgctl.core.tunnel import Device, Greet, MakeLink, RemovePeer, SetPeer, Source, Step, Tunnel
+from wgctl.daemon.demand import Demand
 from wgctl.daemon.follow import Changes, unwritten
 from wgctl.services.reconcile import Parts, apply_change, read, reconcile
 from wgctl.store.copy import Copy
@@ -25,6 +31,7 @@ from wgctl.store.copy import Copy
 __all__ = ["Programme"]
 
 _EVENTS_KEPT = 20
+_SWEEP_S = 10
 _STEPS_LOGGED = 8
 _NAMES_TOLD = 5
 
@@ -52,10 +59,12 @@ class Programme:
         now: Callable[[], int],
         forward: Callable[[], tuple[str, ...]],
         ended: Callable[[Iterable[Machine]], frozenset[int]],
+        demand: Demand | None = None,
     ) -> None:
         """Write `parts`; `now` gives seconds since 1970, `forward` switches forwarding on.
 
-        `ended` returns the ids of those machines whose leases have ended.
+        `ended` returns the ids of those machines whose leases have ended. `demand` chooses which
+        peers there are; None: all.
         """
         self._parts = parts
         self._roster = roster
@@ -63,6 +72,10 @@ class Programme:
         self._now = now
         self._forward = forward
         self._ended = ended
+        self._demand = demand
+        self._rows = threading.RLock()
+        self._admitted: dict[bytes, Source] = {}
+        self._swept_at = now()
         self._index: int | None = None
         self._refusals: dict[str, str] = {}
         self._locked: dict[int, Peer] = {}
@@ -91,16 +104,20 @@ class Programme:
 
     def load(self) -> None:
         """Take every row of the copy; the next pass programs them."""
-        copy = self._copy
-        epoch, self._taken_revision = copy.position
-        self._roster.replace(
-            copy.networks(), copy.peers(), copy.seals(), copy.apps(), copy.machines()
-        )
-        self._missing = self._missing_in(epoch)
-        if self._missing is not None:
-            _log.warning("nothing is taken away", reason=self._missing)
-        self._tell_locked()
-        self.settled = False
+        copy, demand = self._copy, self._demand
+        with self._rows:
+            epoch, self._taken_revision = copy.position
+            if demand is None:
+                self._roster.replace(
+                    copy.networks(), copy.peers(), copy.seals(), copy.apps(), copy.machines()
+                )
+            else:
+                self._roster.replace(*demand.load(now=self._now()))
+            self._missing = self._missing_in(epoch)
+            if self._missing is not None:
+                _log.warning("nothing is taken away", reason=self._missing)
+            self._tell_locked()
+            self.settled = False
 
     def take(self, changes: Changes) -> None:
         """Write what a commit of the feed changed, and nothing else."""
@@ -109,24 +126,27 @@ class Programme:
             self.verify()
             return
         self._taken_revision = changes.revision
-        change = self._roster.change(changes.events, now=self._now())
-        self._tell_locked()
-        if not self.settled:
-            return  # The pass that is due writes it, once the interface is known to be ours.
-        with self._trying("change"):
-            steps = apply_change(self._parts, change)
-            _log_change(changes, steps)
-            self.revision = changes.revision
+        with self._rows:
+            change = self._roster.change(self._chosen(changes), now=self._now())
+            self._tell_locked()
+            if not self.settled:
+                return  # The pass that is due writes it, once the interface is known to be ours.
+            with self._trying("change"):
+                steps = apply_change(self._parts, change)
+                _log_change(changes, steps)
+                self.revision = changes.revision
 
     def tick(self) -> None:
         """Let peers and leases go whose time has come, and make the device again if it is gone."""
-        expired = self._roster.expire(now=self._now())
-        if expired and self.settled:
-            with self._trying("expiry"):
-                steps = apply_change(self._parts, expired)
-                _log.info("peers expired", steps=_in_words(steps))
+        with self._rows:
+            expired = self._roster.expire(now=self._now())
+            if expired and self.settled:
+                with self._trying("expiry"):
+                    steps = apply_change(self._parts, expired)
+                    _log.info("peers expired", steps=_in_words(steps))
         self._end_leases()
         if self.settled:
+            self._dismiss_idle()
             with self._trying("look"):
                 if self._is_whole():
                     return
@@ -137,7 +157,12 @@ class Programme:
         self._end_leases()  # Or the first pass lets in what has gone, and the others call it drift.
         with self._trying("pass"):
             expected = not self.settled
-            outcome = reconcile(self._parts, self._desired(), ours=self._programmed)
+            with self._rows:
+                self._admitted.clear()
+                self._adopt()
+                desired = self._desired()
+            outcome = reconcile(self._parts, desired, ours=self._programmed)
+            outcome = replace(outcome, done=self._without_admitted(outcome.done))
             self._programmed = True
             self._index = self._parts.links.index()
             self.settled = self._missing is None and not outcome.left
@@ -154,32 +179,110 @@ class Programme:
 
     def observe(self) -> list[ObservedPeer]:
         """Return what the device saw of each peer, by peer; nothing while it does not answer."""
-        ids = self._roster.peer_ids()
         try:
             seen = self._parts.wireguard.observe()
         except Refusal:
             return []
-        return sorted(
-            (
-                ObservedPeer(
-                    peer_id=ids[key],
-                    endpoint=one.endpoint,
-                    last_handshake=one.last_handshake,
-                    received_bytes=one.received_bytes,
-                    sent_bytes=one.sent_bytes,
-                )
-                for key, one in seen.items()
-                if key in ids
-            ),
-            key=lambda observed: observed.peer_id,
+        with self._rows:
+            ids = self._roster.peer_ids()
+            return sorted(
+                (
+                    _observed(ids[key], self._total(ids[key], one))
+                    for key, one in seen.items()
+                    if key in ids
+                ),
+                key=lambda observed: observed.peer_id,
+            )
+
+    def absent(self) -> list[ObservedPeer]:
+        """Return what was seen of some of the peers that left on their own."""
+        with self._rows:
+            return (
+                []
+                if self._demand is None
+                else [_observed(one.peer_id, one) for one in self._demand.absent()]
+            )
+
+    def is_stranger(self, key: PublicKey) -> bool:
+        """Whether `key` is no peer's; from any thread."""
+        with self._rows:
+            return self._demand is None or self._demand.is_stranger(key)
+
+    def admit(self, key: PublicKey, source: Source, *, timestamp: bytes) -> Fate:
+        """Let in whoever proved to have `key`, and greet it at `source`; from any thread.
+
+        The rows are looked up and written in one go: what is removed meanwhile is removed after.
+        """
+        with self._rows:
+            if self._demand is None:
+                return Fate.PRESENT
+            fate, rows = self._demand.knock(key, timestamp, now=self._now())
+            if not rows:
+                return fate
+            change = self._roster.change(rows, now=self._now())
+            self._tell_locked()
+            if change.after.device is None or key.raw not in change.after.device.peers:
+                return Fate.REFUSED
+            if self.settled:
+                with self._trying("admission"):
+                    apply_change(self._parts, change, and_then=[Greet(key.raw, source)])
+                    self._admitted[key.raw] = source
+            return fate
+
+    def _chosen(self, changes: Changes) -> Iterable[Put | Delete]:
+        if self._demand is None:
+            return changes.events
+        return list(self._demand.choose(changes.events, now=self._now()))
+
+    def _adopt(self) -> None:
+        """Let peers be there that the device has already: a restart ends no session."""
+        if self._demand is None:
+            return
+        device = self._parts.wireguard.read()
+        rows = self._demand.adopt(device.peers if device else (), now=self._now())
+        if rows:
+            self._roster.change(rows, now=self._now())
+
+    def _without_admitted(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Return the steps of a pass, but for peers that were let in while it looked.
+
+        It took them for a surplus: they are let in again.
+        """
+        removed = {step.key for step in steps if isinstance(step, RemovePeer)}
+        again = removed & self._admitted.keys()
+        if not again:
+            return steps
+        with self._rows:
+            device = self._roster.whole(now=self._now()).device or Device(None, 0, {})
+            for key in again & device.peers.keys():
+                peer = SetPeer(key, device.peers[key], device.preshared_keys.get(key))
+                self._parts.wireguard.apply([peer, Greet(key, self._admitted[key])])
+        return tuple(
+            step for step in steps if not (isinstance(step, RemovePeer) and step.key in again)
         )
+
+    def _dismiss_idle(self) -> None:
+        """Let peers go that have been idle for long."""
+        now = self._now()
+        if self._demand is None or now - self._swept_at < _SWEEP_S:
+            return
+        self._swept_at = now
+        with self._rows, self._trying("dismissal"):
+            rows = self._demand.dismiss(self._parts.wireguard.observe(), now=now)
+            if rows:
+                steps = apply_change(self._parts, self._roster.change(rows, now=now))
+                _log.info("idle peers left", steps=_in_words(steps))
+
+    def _total(self, peer_id: int, seen: Seen) -> Seen:
+        return seen if self._demand is None else self._demand.total(peer_id, seen)
 
     def _end_leases(self) -> None:
         """Send nothing new to machines whose leases have ended, and to those that are back."""
-        change = self._roster.end(self._ended(self._roster.leased()), now=self._now())
-        if change and self.settled:
-            with self._trying("leases"):
-                _log.info("leases changed", steps=_in_words(apply_change(self._parts, change)))
+        with self._rows:
+            change = self._roster.end(self._ended(self._roster.leased()), now=self._now())
+            if change and self.settled:
+                with self._trying("leases"):
+                    _log.info("leases changed", steps=_in_words(apply_change(self._parts, change)))
 
     def _missing_in(self, epoch: str) -> str | None:
         """Return what lacks in the rows that were read since the copy stood in `epoch`.
@@ -261,6 +364,16 @@ class Programme:
     def _log_programmed(self, steps: tuple[Step, ...]) -> None:
         if steps:
             _log.info("tunnel programmed", count=len(steps), steps=_in_words(steps))
+
+
+def _observed(peer_id: int, seen: Seen | Visit) -> ObservedPeer:
+    return ObservedPeer(
+        peer_id=peer_id,
+        endpoint=seen.endpoint,
+        last_handshake=seen.last_handshake,
+        received_bytes=seen.received_bytes,
+        sent_bytes=seen.sent_bytes,
+    )
 
 
 def _log_change(changes: Changes, steps: tuple[Step, ...]) -> None:

@@ -35,6 +35,7 @@ class RoleFacts:
     setback: str | None = None
     problem: str | None = None
     upstreams: tuple[Condition, ...] = ()
+    on_demand: Mapping[str, int] | None = None
 
     def alive(self, *, now: int) -> bool:
         """Whether the last report is fresh."""

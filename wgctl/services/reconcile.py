@@ -85,12 +85,15 @@ def reconcile(parts: Parts, desired: Tunnel, *, ours: bool = False) -> Outcome:
     return Outcome(tuple(done), steps)
 
 
-def apply_change(parts: Parts, change: Change) -> tuple[Step, ...]:
+def apply_change(
+    parts: Parts, change: Change, *, and_then: Sequence[DeviceStep] = ()
+) -> tuple[Step, ...]:
     """Write just what a change names, and return the steps taken; a pass is to verify them.
 
-    Raises Unavailable when a part refuses; the steps before that are taken.
+    Then `and_then`, in one message with what comes before if that is for the device too. Raises
+    Unavailable when a part refuses; the steps before that are taken.
     """
-    steps = diff(change.after, change.before)
+    steps = (*diff(change.after, change.before), *and_then)
     take(parts, steps)
     return steps
 

@@ -113,7 +113,19 @@ class CopyReader:
 
     def seals(self) -> Iterator[Seal | LostSeal]:
         """Return the sealed preshared keys, by id; also those of which only their peer is known."""
-        for id_, peer_id, body in self._each(Kind.SEAL):
+        return self._seals(self._each(Kind.SEAL))
+
+    def seals_of(self, peer_id: int) -> Iterator[Seal | LostSeal]:
+        """Return the sealed preshared key of a peer, nothing if it has none."""
+        found = self._found(
+            "SELECT id, lookup, body FROM rows WHERE kind = 'seal' AND lookup = ?", (peer_id,)
+        )
+        return self._seals(found)
+
+    def _seals(
+        self, rows: Iterable[tuple[int, bytes | int | None, bytes]]
+    ) -> Iterator[Seal | LostSeal]:
+        for id_, peer_id, body in rows:
             row = next(self._decoded(Kind.SEAL, body), None)
             if isinstance(row, Seal):
                 yield row

@@ -1,0 +1,273 @@
+"""Peers on demand, through the programme that writes them: who is in the device, and when."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pysqlite3
+import pytest
+
+from peers.keys import PresharedKey
+from tests.daemon.visiting import IDLE_S, KEYS, SOURCE, Scene, machine, peer, scene, seal_of
+from wgctl.core.feed import Delete, Kind, Put
+from wgctl.core.ports import Seen
+from wgctl.core.presence import Fate
+from wgctl.core.schema import ObservedPeer
+from wgctl.core.tunnel import Device
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Scene]:
+    """Three peers are registered, and nobody was here."""
+    with scene(tmp_path) as made:
+        made.fill(peer(0), peer(1), peer(2))
+        made.start()
+        yield made
+
+
+def test_nobody_is_there_who_has_not_come(begun: Scene) -> None:
+    assert begun.there() == set()
+    assert (begun.programme.settled, begun.demand.in_use) == (True, 0)
+
+
+def test_who_knocks_is_let_in_and_greeted(begun: Scene) -> None:
+    assert begun.knocks(0) is Fate.ADMITTED
+
+    assert begun.there() == {0}
+    assert begun.kernel.seen[KEYS[0].raw].endpoint == str(SOURCE)
+    begun.programme.verify()
+    assert (begun.there(), begun.programme.drift) == ({0}, 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "fate"), [(2, Fate.PRESENT), (1, Fate.REPLAYED), (0, Fate.REPLAYED)]
+)
+def test_who_is_there_is_answered_by_the_device(begun: Scene, at: int, fate: Fate) -> None:
+    begun.knocks(0)
+
+    assert begun.knocks(0, at=at) is fate
+    assert begun.there() == {0}
+
+
+def test_who_is_not_registered_stays_out(begun: Scene) -> None:
+    assert begun.knocks(3) is Fate.UNKNOWN
+    assert begun.programme.is_stranger(KEYS[3])
+    assert not begun.programme.is_stranger(KEYS[0])
+    assert begun.there() == set()
+
+
+def test_who_is_registered_a_moment_after_a_knock_is_no_stranger(begun: Scene) -> None:
+    assert begun.programme.is_stranger(KEYS[3])
+    begun.commit(Put(Kind.PEER, peer(3)))
+
+    assert not begun.programme.is_stranger(KEYS[3])
+    assert begun.there() == set()
+    assert begun.knocks(3) is Fate.ADMITTED
+
+
+def test_whose_time_is_over_stays_out_until_it_gets_a_new_one(begun: Scene) -> None:
+    begun.commit(Put(Kind.PEER, peer(0, expires_at=begun.now)))
+    assert begun.knocks(0) is Fate.REFUSED
+
+    begun.commit(Put(Kind.PEER, peer(0, expires_at=begun.now + 100)))
+    assert begun.knocks(0) is Fate.ADMITTED
+
+    begun.passes(100)
+    assert begun.there() == set()
+
+
+def test_who_has_no_network_stays_out(begun: Scene) -> None:
+    begun.copy.write([Delete(Kind.NETWORK, 1)], epoch="e", revision=2)
+
+    assert begun.knocks(0) is Fate.REFUSED
+
+
+def test_who_is_removed_leaves_at_once_and_is_forgotten(begun: Scene) -> None:
+    begun.knocks(0)
+    begun.commit(Delete(Kind.PEER, 0))
+
+    assert begun.there() == set()
+    assert begun.knocks(0, at=2) is Fate.UNKNOWN
+    assert begun.visits.find(0) is None
+
+
+def test_who_gets_another_key_is_there_with_that_one_alone(begun: Scene) -> None:
+    begun.knocks(0, at=5)
+    begun.commit(Put(Kind.PEER, peer(0, key=3)))
+
+    assert begun.there() == {3}
+    assert begun.knocks(3, at=1) is Fate.PRESENT, "its timestamps begin anew"
+    assert begun.knocks(0, at=6) is Fate.UNKNOWN
+
+
+def test_who_is_idle_leaves_and_comes_again_but_not_with_what_it_once_sent(begun: Scene) -> None:
+    begun.knocks(0, at=5)
+    begun.sees(0, handshake=begun.now)
+    begun.passes(IDLE_S - 1)
+    assert begun.there() == {0}
+
+    begun.passes(11)
+    assert begun.there() == set()
+    assert begun.demand.left == 1
+    assert [begun.knocks(0, at=at) for at in (4, 5, 6)] == [
+        Fate.REPLAYED,
+        Fate.REPLAYED,
+        Fate.ADMITTED,
+    ]
+
+
+def test_who_never_finished_a_handshake_leaves_soon(begun: Scene) -> None:
+    begun.knocks(0)
+    begun.passes(29)
+    assert begun.there() == {0}
+
+    begun.passes(10)
+    assert begun.there() == set()
+
+
+def test_who_has_an_open_session_stays(begun: Scene) -> None:
+    begun.knocks(0)
+    for _ in range(20):
+        begun.sees(0, handshake=begun.now)
+        begun.passes(120)
+
+    assert begun.there() == {0}
+
+
+def test_what_was_seen_of_a_peer_is_of_all_its_visits(begun: Scene) -> None:
+    begun.knocks(0)
+    begun.sees(0, handshake=1000, received=10, sent=20)
+    begun.passes(IDLE_S)
+    gone = begun.programme.absent()
+    assert begun.there() == set()
+    begun.knocks(0, at=2)
+    begun.kernel.seen[KEYS[0].raw] = Seen(None, None, 1, 2)
+    back = begun.programme.observe()
+
+    (first,) = gone
+    assert first == ObservedPeer(
+        peer_id=0,
+        endpoint=str(SOURCE),
+        last_handshake=1000,
+        received_bytes=10,
+        sent_bytes=20,
+    )
+    assert back == [first.model_copy(update={"received_bytes": 11, "sent_bytes": 22})]
+    assert begun.programme.absent() == []
+
+
+def test_those_who_are_gone_are_told_again_in_turn(begun: Scene) -> None:
+    for key in (0, 1):
+        begun.knocks(key)
+    begun.passes(IDLE_S)
+
+    told = [{one.peer_id for one in begun.programme.absent()} for _ in range(3)]
+    assert told == [{0, 1}, {0, 1}, {0, 1}]
+
+
+def test_a_gateway_that_starts_again_keeps_who_is_there_and_knows_who_was(tmp_path: Path) -> None:
+    with scene(tmp_path) as first:
+        first.fill(peer(0), peer(1), peer(2))
+        first.start()
+        first.knocks(0, at=5)
+        first.knocks(1, at=5)
+        first.sees(1, handshake=1000, received=7)
+        first.commit(Delete(Kind.PEER, 2))
+        kernel = first.kernel
+    before = kernel.device
+
+    with scene(tmp_path, kernel) as second:
+        second.start()
+
+        assert kernel.device == before
+        assert second.demand.in_use == 2
+        assert second.knocks(0, at=5) is Fate.REPLAYED
+        assert second.knocks(0, at=6) is Fate.PRESENT
+        second.passes(40)
+        assert second.there() == {1}
+
+
+def test_a_device_keeps_nobody_who_is_not_registered(tmp_path: Path) -> None:
+    with scene(tmp_path) as first:
+        first.fill(peer(0), peer(1))
+        first.start()
+        first.knocks(0)
+        first.knocks(1)
+        first.fill(peer(1))
+        kernel = first.kernel
+
+    with scene(tmp_path, kernel) as second:
+        second.start()
+
+        assert second.there() == {1}
+
+
+def test_who_carries_a_machine_is_there_from_the_start_and_stays(begun: Scene) -> None:
+    begun.fill(peer(0), peer(1), machine(7, 1))
+    begun.start()
+    begun.passes(10 * IDLE_S)
+
+    assert begun.there() == {1}
+
+
+def test_who_gets_a_machine_is_there_with_its_preshared_key_and_leaves_without_it(
+    begun: Scene,
+) -> None:
+    key = PresharedKey.generate()
+    begun.commit(Put(Kind.SEAL, seal_of(0, key)))
+    begun.commit(Put(Kind.MACHINE, machine(7, 0)))
+
+    assert begun.kernel.device is not None
+    assert begun.kernel.device.preshared_keys == {KEYS[0].raw: key}
+    begun.commit(Delete(Kind.MACHINE, 7))
+    begun.passes(IDLE_S)
+    assert begun.there() == set()
+
+
+def test_a_preshared_key_that_changes_meanwhile_is_the_one_it_has(begun: Scene) -> None:
+    first, second = PresharedKey.generate(), PresharedKey.generate()
+    begun.commit(Put(Kind.SEAL, seal_of(0, first)))
+    begun.knocks(0)
+    begun.commit(Put(Kind.SEAL, seal_of(0, second)))
+
+    assert begun.kernel.device is not None
+    assert begun.kernel.device.preshared_keys == {KEYS[0].raw: second}
+
+
+def test_whose_preshared_key_cannot_be_read_stays_out(begun: Scene, tmp_path: Path) -> None:
+    """Without it, whoever has the peer's private key alone would come in."""
+    begun.commit(Put(Kind.SEAL, seal_of(0, PresharedKey.generate())))
+    with pysqlite3.connect(str(tmp_path / "copy.sqlite")) as file:
+        assert file.execute("UPDATE rows SET body = '{' WHERE kind = 'seal'").rowcount == 1
+
+    assert begun.knocks(0) is Fate.REFUSED
+    assert begun.there() == set()
+
+
+def test_a_snapshot_keeps_who_is_there_and_takes_who_is_not_in_it(begun: Scene) -> None:
+    begun.knocks(0)
+    begun.knocks(1)
+    begun.fill(peer(1), peer(2))
+    begun.start()
+
+    assert begun.there() == {1}
+    assert begun.demand.in_use == 1
+
+
+def test_who_is_let_in_while_a_pass_looks_is_there_after_it(begun: Scene) -> None:
+    """The pass knows nothing of it yet, and takes it for a surplus."""
+    wireguard = begun.wireguard
+    assert wireguard is not None
+    original, reads = wireguard.read, count(1)
+
+    def read() -> Device | None:
+        # The first is for who is there already.
+        if next(reads) == 2:
+            assert begun.knocks(0) is Fate.ADMITTED
+        return original()
+
+    wireguard.read = read  # type: ignore[method-assign]  # the moment that matters
+    begun.programme.verify()
+
+    assert begun.there() == {0}
+    assert begun.programme.drift == 0
