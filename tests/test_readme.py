@@ -13,7 +13,7 @@ from tests.systemd import guide
 from wgctl.cli import root
 from wgctl.cli.command import Noun
 from wgctl.core.errors import REFUSALS
-from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings
+from wgctl.core.settings import ApiSettings, GatewaySettings, ResolverSettings, Settings
 from wgctl.core.view import build
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -54,11 +54,12 @@ def test_every_exit_code_has_a_row() -> None:
 
 
 def test_every_setting_has_a_row() -> None:
-    top = [name for name in Settings.model_fields if name not in {"gateway", "resolver"}]
+    top = [name for name in Settings.model_fields if name not in {"gateway", "resolver", "api"}]
     settings = [
         *top,
         *(f"gateway.{name}" for name in GatewaySettings.model_fields),
         *(f"resolver.{name}" for name in ResolverSettings.model_fields),
+        *(f"api.{name}" for name in ApiSettings.model_fields),
     ]
 
     for name in settings:

@@ -1,7 +1,11 @@
 import pytest
+from fastapi import APIRouter, Request
 
 from tests.api.asking import Door, refusal
-from wgctl.api.limits import MOST_BYTES
+from wgctl.api.door import build, needs
+from wgctl.api.limits import MOST_BYTES, Paced
+from wgctl.core.access import Asker, Caller, Scope
+from wgctl.core.errors import Unidentified
 
 _JSON = "application/json"
 
@@ -43,3 +47,55 @@ def test_what_is_short_enough_and_still_no_request_is_invalid(
     operators: Door, body: str | bytes
 ) -> None:
     refusal(operators.send("/v1/orgs", body, _JSON), 400, "invalid")
+
+
+def _paced(times: list[float]) -> Door:
+    """Return a route for those who send a token, whatever it is, asked at these times."""
+    router = APIRouter()
+
+    @router.get("/thing", dependencies=[needs(Scope.ORG_READ)])
+    def thing() -> str:
+        return "done"
+
+    async def identify(request: Request) -> Caller:
+        if "authorization" not in request.headers:
+            raise Unidentified("no token")
+        return Caller(Asker.OPERATOR, origin="")
+
+    app = build(Asker.OPERATOR, [router], identified=identify)
+    app.add_middleware(Paced, clock=lambda: times[-1])
+    return Door(app)
+
+
+def _ask(door: Door, times: int, headers: dict[str, str]) -> list[int]:
+    return [door.request("GET", "/v1/thing", headers=headers).status_code for _ in range(times)]
+
+
+def test_tokens_cannot_be_tried_quickly() -> None:
+    times = [0.0]
+    with _paced(times) as door:
+        tried = _ask(door, 42, {})
+        refused = door.get("/v1/thing")
+        times.append(1.0)
+        later = _ask(door, 12, {})
+
+    assert tried == [401] * 39 + [429] * 3
+    assert refused.headers["retry-after"] == "1"
+    refusal(refused, 429, "too-many-requests")
+    assert later == [401] * 10 + [429] * 2
+
+
+def test_who_is_known_asks_hundreds_of_times() -> None:
+    with _paced([0.0]) as door:
+        assert set(_ask(door, 400, {"authorization": "Bearer x"})) == {200}
+
+
+def test_whoever_else_it_says_it_is_for_it_is_one_source() -> None:
+    with _paced([0.0]) as door:
+        tried = {
+            status
+            for number in range(50)
+            for status in _ask(door, 1, {"x-forwarded-for": f"192.0.2.{number}"})
+        }
+
+    assert tried == {401, 429}

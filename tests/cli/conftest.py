@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from peers.names import Label
+from tests.daemon.running import free_port
+from tests.services.minting import mint
 from wgctl.cli import main
+from wgctl.core.settings import STORE_NAME
+from wgctl.services import org as org_service
+from wgctl.store.store import Store
 
 ENDPOINT = "203.0.113.7:51820"
 CONFIG = """\
@@ -46,10 +53,14 @@ Wgctl = Callable[..., Result]
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A controller that runs; `environment` makes a command speak to it."""
+    """A controller that runs; `environment` makes a command speak to it, `elsewhere` over TLS.
+
+    The latter has the token of an admin of the org `distant`.
+    """
 
     folder: Path
     environment: dict[str, str]
+    elsewhere: dict[str, str]
 
     @property
     def config(self) -> Path:
@@ -60,26 +71,51 @@ class Deployment:
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A controller in a process of its own, ended with the tests."""
     folder = tmp_path_factory.mktemp("wgctl")
-    made = Deployment(folder, {"WGCTL_CONFIG": str(folder / "wgctl.toml"), "HOME": str(folder)})
-    made.config.write_text(CONFIG.format(folder=folder))
+    here = {"WGCTL_CONFIG": str(folder / "wgctl.toml"), "HOME": str(folder)}
+    made = Deployment(folder, here, {})
+    port = free_port()
+    api = f'[api]\nlisten = "127.0.0.1:{port}"\n'
+    made.config.write_text(CONFIG.format(folder=folder) + api)
     environment = {**os.environ, **made.environment}
     command = [sys.executable, "-m", "wgctl"]
-    subprocess.run([*command, "init"], check=True, env=environment, capture_output=True)
+    told = subprocess.run(
+        [*command, "init", "--json"], check=True, env=environment, capture_output=True
+    )
+    made.elsewhere.update(
+        WGCTL_URL=f"https://127.0.0.1:{port}#{json.loads(told.stdout)['authority']}",
+        WGCTL_TOKEN=_token(folder / "state" / "controller" / STORE_NAME),
+    )
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "run", "controller"], env=environment, stdout=log, stderr=log
         )
     try:
-        _wait_for(folder / "run" / "api.sock", process)
+        _wait_until((folder / "run" / "api.sock").exists, process)
+        _wait_until(lambda: _listens(port), process)
         yield made
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait_for(socket: Path, process: "subprocess.Popen[bytes]") -> None:
+def _token(path: Path) -> str:
+    """Return the token of an admin of a new org, made before the controller runs."""
+    store = Store(path)
+    try:
+        org_service.add(store, Label("distant"), now=int(time.time()))
+        return mint(store, "distant", "tests").render()
+    finally:
+        store.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until(holds: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 30
-    while not socket.exists():
+    while not holds():
         assert process.poll() is None, "the controller ended"
         assert time.monotonic() < deadline, "the controller does not listen"
         time.sleep(0.05)
@@ -90,7 +126,10 @@ def bare(tmp_path: Path) -> Iterator[Wgctl]:
     """The command with no config, no user's file and no environment of ours."""
     before = signal.getsignal(signal.SIGTERM)
     unset = dict.fromkeys(
-        ("WGCTL_CONFIG", "WGCTL_ORG", "WGCTL_NETWORK", "WGCTL_DEBUG", "XDG_CONFIG_HOME")
+        (
+            *("WGCTL_CONFIG", "WGCTL_ORG", "WGCTL_NETWORK", "WGCTL_URL", "WGCTL_TOKEN"),
+            *("WGCTL_DEBUG", "XDG_CONFIG_HOME"),
+        )
     )
 
     def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
@@ -110,6 +149,17 @@ def wgctl(bare: Wgctl, deployment: Deployment) -> Wgctl:
 
     def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
         return bare(*arguments, env={**deployment.environment, **(env or {})}, stdin=stdin)
+
+    return run
+
+
+@pytest.fixture
+def elsewhere(bare: Wgctl, deployment: Deployment) -> Wgctl:
+    """The command with the same controller behind it, over TLS: in the org `distant`."""
+
+    def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        given = {**deployment.elsewhere, "WGCTL_ORG": "distant", **(env or {})}
+        return bare(*arguments, env=given, stdin=stdin)
 
     return run
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,80 @@ def test_two_configs_are_two_deployments(bare: Wgctl, deployment: Deployment, or
     other = bare("--config", str(deployment.config), "org", "show", org)
 
     assert other.exit_code == 0
+
+
+def _run_of_a_life(run: Wgctl, org: str, tmp_path: Path) -> list[tuple[int, Any]]:
+    """Return exit codes and documents of commands of every noun, without what differs by chance."""
+    (tmp_path / org).mkdir()
+    config = str(tmp_path / org / "alice.conf")
+    commands = [
+        "org show ORG",
+        "network add ci",
+        "network list",
+        f"peer add alice -o {config}",
+        "peer add server --psk --expires 1d",
+        "peer add server",
+        "peer list",
+        "peer show alice",
+        "peer rekey server",
+        "app add web --flycast",
+        "app set web --no-flycast",
+        "app list",
+        "machine add web web-1 --peer server --port http=8080 --metadata rack=r1",
+        "machine stop web-1",
+        "machine check web-1 --tcp 8080",
+        "machine show web-1",
+        "machine list",
+        "machine remove web-1 --yes",
+        "app remove web --yes",
+        "peer remove alice --yes",
+        "peer show alice",
+        "peer remove server --yes",
+        "network remove ci --yes",
+        "gateway list",
+    ]
+    env = {"WGCTL_ORG": org}
+    results = [run(*line.replace("ORG", org).split(), "--json", env=env) for line in commands]
+    return [
+        (result.exit_code, _plain(result.document if result.stdout else result.stderr, org))
+        for result in results
+    ]
+
+
+_BY_CHANCE = {
+    *("prefix", "resolver", "address", "service_address", "public_key", "config"),
+    *("created_at", "expires_at"),
+}
+
+
+def _plain(value: Any, org: str) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(it, org) for key, it in value.items() if key not in _BY_CHANCE}
+        case list():
+            return [_plain(it, org) for it in value]
+        case str():
+            return value.replace(org, "ORG")
+        case _:
+            return value
+
+
+def test_every_noun_is_the_same_from_elsewhere(
+    wgctl: Wgctl, elsewhere: Wgctl, org: str, tmp_path: Path
+) -> None:
+    here = _run_of_a_life(wgctl, org, tmp_path)
+    there = _run_of_a_life(elsewhere, "distant", tmp_path)
+
+    assert [code for code, _ in here].count(0) == len(here) - 2
+    assert there == here
+    for name in (org, "distant"):
+        assert (tmp_path / name / "alice.conf").stat().st_mode & 0o777 == 0o600
+
+
+def test_from_elsewhere_nobody_is_an_operator(elsewhere: Wgctl, org: str) -> None:
+    results = [
+        elsewhere(*words)
+        for words in (["status"], ["org", "add", "other"], ["org", "remove", org, "--yes"])
+    ]
+
+    assert [result.exit_code for result in results] == [3, 3, 3]

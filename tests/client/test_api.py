@@ -12,6 +12,7 @@ import pytest
 
 from peers.keys import PublicKey
 from wgctl.client.api import Client
+from wgctl.client.unix_http import UnixSocket
 from wgctl.core.errors import (
     REFUSALS,
     Conflict,
@@ -310,7 +311,7 @@ def test_nobody_at_the_socket_names_the_command_that_starts_it(
     if stale:
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(path))
-    client = Client(path, start_command="wgctl --config a serve", on_wait=pytest.fail)
+    client = Client(UnixSocket(path, "wgctl --config a serve"), on_wait=pytest.fail)
 
     for use in (client.status, lambda: client.add_peer("acme", NEW_PEER)):
         with pytest.raises(Unavailable, match=f"at {path}: start it with wgctl --config a serve"):

@@ -23,6 +23,14 @@ def test_a_dear_request_takes_more() -> None:
     assert pace.admit("a", now=0.0, cost=2)
 
 
+def test_looking_takes_nothing() -> None:
+    pace = Pace(per_s=1, burst=2)
+    pace.admit("a", now=0.0)
+
+    assert [pace.has("a", now=0.0, cost=cost) for cost in (1, 1, 2)] == [True, True, False]
+    assert pace.has("b", now=0.0, cost=2)
+
+
 def test_whoever_was_longest_away_is_forgotten_so_that_memory_is_bounded() -> None:
     """Also where every asker is a new one: a source can be made up."""
     pace = Pace(per_s=0.01, burst=1)

@@ -9,6 +9,7 @@ from peers.errors import Invalid
 from peers.names import Label
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.settings import (
+    ApiSettings,
     Backend,
     Choice,
     GatewaySettings,
@@ -42,6 +43,7 @@ def test_what_is_left_out_is_as_documented() -> None:
             idle_s=600,
         ),
         resolver=ResolverSettings(upstreams=(), tls_ca=None, distances={}),
+        api=ApiSettings(listen=None, names=(), certificate=None, key=None),
     )
 
 
@@ -59,6 +61,16 @@ _endpoints = st.builds(
 _UPSTREAMS = [
     Upstream.parse(text) for text in ("9.9.9.9", "tcp://[2001:db8::1]:5", "tls://9.9.9.9#a.example")
 ]
+
+
+_apis = st.builds(
+    lambda listen, names, files: ApiSettings(
+        listen=listen, names=tuple(names), certificate=files[0], key=files[1]
+    ),
+    st.sampled_from([None, "[::]:8443", "0.0.0.0:1", "203.0.113.7:65535", "[2001:db8::1]:443"]),
+    st.lists(st.sampled_from(["vpn.example.org", "203.0.113.7", "2001:db8::1"]), max_size=3),
+    st.just((None, None)) | st.tuples(_paths, _paths),
+)
 
 
 @given(
@@ -85,6 +97,7 @@ _UPSTREAMS = [
                 st.sampled_from(["fra", "eu-1", "7"]), st.integers(0, 2**40), max_size=3
             ),
         ),
+        api=_apis,
     )
 )
 def test_what_is_rendered_is_read_back(settings: Settings) -> None:
@@ -141,6 +154,17 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
         (_LEAST + "[resolver.distances]\nfra = -1", "resolver.distances.fra: .*greater than"),
         (_LEAST + "[resolver.distances]\nfra = true", "resolver.distances.fra: .*integer"),
         ("gateway = 5", "gateway: "),
+        (_LEAST + '[api]\nlisten = ":8443"', "api.listen: ':8443', expected an address"),
+        (_LEAST + '[api]\nlisten = "[::]"', "api.listen: "),
+        (_LEAST + '[api]\nlisten = "::1:8443"', "api.listen: "),
+        (_LEAST + '[api]\nlisten = "[203.0.113.7]:8443"', "api.listen: "),
+        (_LEAST + '[api]\nlisten = "vpn.example.org:8443"', "api.listen: "),
+        (_LEAST + '[api]\nlisten = "[::]:0"', "api.listen: "),
+        (_LEAST + '[api]\nlisten = "[::]:65536"', "api.listen: "),
+        (_LEAST + '[api]\nlisten = "[::]:\\u0661"', "api.listen: "),
+        (_LEAST + '[api]\nnames = ["a b"]', "api.names.0: "),
+        (_LEAST + '[api]\ncertificate = "/x"', "api: .*expected both"),
+        (_LEAST + '[api]\nkey = "/x"', "api: .*expected both"),
     ],
 )
 def test_a_refusal_names_the_file_the_key_and_the_rule(text: str, said: str) -> None:

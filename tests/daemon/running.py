@@ -10,11 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.store import samples
+from wgctl.core import authority
 from wgctl.core import settings as core_settings
 from wgctl.core.model import Role
 from wgctl.core.settings import Settings
 
-__all__ = ["ROOT", "folder_of_a_socket", "host", "listening", "running", "stop", "until"]
+__all__ = [
+    "ROOT",
+    "folder_of_a_socket",
+    "free_port",
+    "host",
+    "listening",
+    "running",
+    "stop",
+    "until",
+]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20
@@ -49,6 +59,10 @@ interface = "{interface}"
     for role in Role:
         settings.role_dir(role).mkdir(parents=True)
     samples.furnish(settings.role_dir(Role.CONTROLLER))
+    own = authority.make(now=int(time.time()))
+    settings.authority_file.write_bytes(own.certificate)
+    settings.authority_key_file.write_bytes(own.key)
+    settings.authority_key_file.chmod(0o600)
     return settings
 
 
@@ -68,6 +82,13 @@ def running(
             yield process
         finally:
             process.kill()
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def stop(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -68,16 +68,20 @@ def test_it_holds_store_key_and_config(config: Path, tmp_path: Path) -> None:
     snapshot.check(tmp_path / "store")
 
     assert found["gateway.key"] == settings.key_file.read_bytes()
+    assert found["authority.key"] == settings.authority_key_file.read_bytes()
+    assert found["authority.pem"] == settings.authority_file.read_bytes()
     assert found["wgctl.toml"] == config.read_bytes()
     assert next(iter(found)) == "manifest.json"
 
 
 def test_the_key_can_be_left_out(config: Path) -> None:
-    key_text = (_settings(config).key_file).read_bytes().strip()
+    settings = _settings(config)
     found = _members(_back_up(config, with_key=False))
 
-    assert "gateway.key" not in found
-    assert not any(key_text in content for content in found.values())
+    assert not {"gateway.key", "authority.key"} & found.keys()
+    for path in (settings.key_file, settings.authority_key_file):
+        secret = path.read_bytes().strip()
+        assert not any(secret in content for content in found.values())
 
 
 def test_a_stopped_controllers_store_is_left_as_an_older_wgctl_made_it(config: Path) -> None:

@@ -10,10 +10,17 @@ import pytest
 from peers.errors import Invalid
 from peers.keys import PrivateKey
 from tests.daemon.running import ROOT, folder_of_a_socket
+from wgctl.core import authority
 from wgctl.core.errors import Conflict
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import Role
-from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME
+from wgctl.core.settings import (
+    AUTHORITY_KEY_NAME,
+    AUTHORITY_NAME,
+    KEY_NAME,
+    POOL_NAME,
+    STORE_NAME,
+)
 from wgctl.daemon.initialise import InitReport, _config_written, _hand_over, init
 from wgctl.services import gateway
 from wgctl.store.store import Store
@@ -111,6 +118,14 @@ def test_the_key_is_the_gateways_alone(folder: Path) -> None:
     assert (folder / "state" / Role.GATEWAY / POOL_NAME).read_text() == "fdaa::/16\n"
 
 
+def test_the_authority_is_known_to_all_and_its_key_to_root(folder: Path) -> None:
+    report = _init(folder)
+    certificate, key = (folder / "state" / name for name in (AUTHORITY_NAME, AUTHORITY_KEY_NAME))
+
+    assert authority.fingerprint(certificate.read_bytes()) == report.authority
+    assert (_mode(certificate), _mode(key)) == (0o644, 0o600)
+
+
 def test_each_role_has_a_folder_that_no_other_user_opens(folder: Path) -> None:
     mask = os.umask(0)
     try:
@@ -166,6 +181,8 @@ def test_nothing_of_the_making_is_left_beside(folder: Path) -> None:
         *(f"state/{role}" for role in Role),
         f"state/controller/{STORE_NAME}",
         f"state/{KEY_NAME}",
+        f"state/{AUTHORITY_NAME}",
+        f"state/{AUTHORITY_KEY_NAME}",
         f"state/gateway/{POOL_NAME}",
     }
 
@@ -335,7 +352,10 @@ def test_without_a_config_one_is_made_for_the_hosts_own_folders(tmp_path: Path) 
 
     assert done.stdout.splitlines() == [
         "True /var/lib/wgctl ams 203.0.113.7:51820",
-        "0o644 ['controller', 'gateway', 'gateway.key', 'internal-api', 'resolver']",
+        (
+            "0o644 ['authority.key', 'authority.pem', 'controller', 'gateway', 'gateway.key', "
+            "'internal-api', 'resolver']"
+        ),
     ], done.stderr
 
 

@@ -20,7 +20,14 @@ from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Denied, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.schema import NewPeer
-from wgctl.core.settings import KEY_NAME, POOL_NAME, STORE_NAME, Settings
+from wgctl.core.settings import (
+    AUTHORITY_KEY_NAME,
+    AUTHORITY_NAME,
+    KEY_NAME,
+    POOL_NAME,
+    STORE_NAME,
+    Settings,
+)
 from wgctl.daemon.backup import back_up, copy_stopped_store
 from wgctl.daemon.initialise import init
 from wgctl.daemon.locks import only_one
@@ -165,7 +172,12 @@ def test_on_a_bare_machine_it_makes_everything(file: Path, config: Path, elsewhe
 
     assert (report.kept, report.created_config) == (None, False)
     assert _peers(elsewhere) == _peers(config)
-    for name, mode in ((KEY_NAME, 0o600), (f"{Role.GATEWAY}/{POOL_NAME}", 0o644)):
+    for name, mode in (
+        (KEY_NAME, 0o600),
+        (AUTHORITY_KEY_NAME, 0o600),
+        (AUTHORITY_NAME, 0o644),
+        (f"{Role.GATEWAY}/{POOL_NAME}", 0o644),
+    ):
         placed = here.state_dir / name
         assert placed.read_bytes() == (there.state_dir / name).read_bytes()
         assert placed.stat().st_mode & 0o777 == mode

@@ -50,3 +50,10 @@ def test_one_that_is_refused_is_not_counted() -> None:
         crowd.leave(address(1, 2))
 
     assert [crowd.admit(address(1, n)) for n in range(65)] == [True] * 64 + [False]
+
+
+def test_another_listener_has_other_numbers() -> None:
+    crowd = Crowd(per_asker=2, per_network=3)
+
+    assert [crowd.admit(address(1, 2)) for _ in range(3)] == [True, True, False]
+    assert [crowd.admit(address(1, 3)) for _ in range(2)] == [True, False]

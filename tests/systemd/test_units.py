@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from wgctl.core.model import Role
-from wgctl.core.settings import DEFAULT_PATH, KEY_NAME, Settings
+from wgctl.core.settings import AUTHORITY_KEY_NAME, DEFAULT_PATH, KEY_NAME, Settings
+from wgctl.daemon.certificates import NO_KEY
 from wgctl.daemon.devices import UNIT_VARIABLE
 from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP
 from wgctl.daemon.users import ROLE_USERS
@@ -120,6 +121,10 @@ def test_units_and_code_mean_the_same_names() -> None:
     userspace = section(USERSPACE, "Service")
 
     assert gateway["LoadCredential"] == f"{KEY_NAME}:/var/lib/wgctl/{KEY_NAME}"
+    controller = section("wgctl-controller.service", "Service")
+    handed = f"{AUTHORITY_KEY_NAME}:/var/lib/wgctl/{AUTHORITY_KEY_NAME}"
+    assert controller["LoadCredential"] == handed
+    assert controller["SetCredential"] == f"{AUTHORITY_KEY_NAME}:{NO_KEY.decode()}"
     assert gateway["Environment"].startswith(f"{UNIT_VARIABLE}=wgctl-wireguard@")
     assert userspace["Group"] == GROUP
     assert userspace["SuccessExitStatus"] == userspace["RestartPreventExitStatus"]

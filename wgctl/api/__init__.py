@@ -1,6 +1,7 @@
 """HTTP in: FastAPI applications and their routes, one file per noun.
 
 operators    what admins use, over api.sock
+remote       the same routes over TLS, for those who send a token
 nodes        what this host's roles use, over node.sock: the feed, reports, relayed announcements
 internal     what peers use, on port 4280 of their network's ::3: who one is, and leases
 |
@@ -17,7 +18,7 @@ context      what a route gets: the store, what was seen, the time
 pages        lists in parts
 etag         a change of what was seen, and of no other
 query        no parameter that its route does not know
-limits       how long a body may be
+limits       how long a body may be, and how often one may ask
 problems     refusals as RFC 9457 problem documents
 shapes       values of the house as shapes of wgctl.core.schema
 """

@@ -53,7 +53,8 @@ class Bell:
 class Context:
     """The parts that routes work with; `now` gives seconds since 1970, `started_at` is one.
 
-    `may_act` says whether the processes of a user, by its number, may speak for a role.
+    `may_act` says whether the processes of a user, by its number, may speak for a role; `problem`
+    what keeps the controller from its work, None while nothing does.
     """
 
     store: Store
@@ -62,6 +63,7 @@ class Context:
     now: Callable[[], int]
     started_at: int
     may_act: Callable[[int, Role], bool]
+    problem: Callable[[], str | None] = lambda: None
 
 
 def _context(request: Request) -> Context:

@@ -1,16 +1,28 @@
-"""How long a request's body may be, said before a byte of it is read.
+"""How long a request's body may be, and how often one may ask: said before a byte of it is read.
 
 How many connections there may be, and how long each may take, is `wgctl.drivers.http_stream`.
 """
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wgctl.api.problems import STATUSES, problem
+from wgctl.core.pace import Pace
+from wgctl.core.source import source_of
 
-__all__ = ["MOST_BYTES", "Bounded"]
+__all__ = ["MOST_BYTES", "Bounded", "Paced"]
 
 MOST_BYTES = 2**20
 """More than any request of an operator's takes: a machine with 64 ports has about 20,000 bytes."""
+
+# An office behind one address, or a pipeline that enrols a hundred runners at once.
+_PER_S = 500.0
+_AT_ONCE = 2_000.0
+
+# Ten tokens a second are tried by who knows none; each has 256 bits.
+_UNKNOWN_COST = 50.0
+_UNKNOWN = 401
 
 
 class Bounded:
@@ -31,3 +43,31 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         await problem(STATUSES[name], name, detail)(scope, receive, send)
+
+
+class Paced:
+    """Refuses whoever asks too often from one source; to ask as nobody counts as much as 50."""
+
+    def __init__(self, app: ASGIApp, *, clock: Callable[[], float]) -> None:
+        """Pace `app`; `clock` gives seconds, and never goes back."""
+        self._app = app
+        self._clock = clock
+        self._pace = Pace(per_s=_PER_S, burst=_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refused request here, and let the others through."""
+        source = source_of(scope["client"][0])
+
+        async def noted(message: Message) -> None:
+            if message.get("status") == _UNKNOWN:
+                self._pace.admit(source, now=self._clock(), cost=_UNKNOWN_COST)
+            await send(message)
+
+        # As nobody knows yet who asks, there must be enough for the worst.
+        if self._pace.has(source, now=self._clock(), cost=_UNKNOWN_COST):
+            self._pace.admit(source, now=self._clock())
+            await self._app(scope, receive, noted)
+            return
+        name, detail = "too-many-requests", "more requests from there than are answered: wait"
+        refused = problem(STATUSES[name], name, detail, headers={"retry-after": "1"})
+        await refused(scope, receive, send)

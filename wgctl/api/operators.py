@@ -8,12 +8,15 @@ from wgctl.api.door import build
 from wgctl.api.limits import Bounded
 from wgctl.core.access import Asker
 
-__all__ = ["operators_app"]
+__all__ = ["ROUTERS", "operators_app"]
+
+ROUTERS = tuple(
+    noun.router for noun in (org, network, peer, app, machine, gateway, status, backup, document)
+)
 
 
 def operators_app(context: Context) -> FastAPI:
     """Return the application of everything that an operator may do."""
-    nouns = (org, network, peer, app, machine, gateway, status, backup, document)
-    made = build(Asker.OPERATOR, [noun.router for noun in nouns], context=context)
+    made = build(Asker.OPERATOR, ROUTERS, context=context)
     made.add_middleware(Bounded)
     return made

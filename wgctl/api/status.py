@@ -27,7 +27,13 @@ def show_status(context: ContextOf) -> Status:
     with store.reading() as deployment:
         counts, revision = deployment.counts(), deployment.revision
         online = deployment.peers_among(seen.online(now=now))
-    controller = RoleFacts(Role.CONTROLLER, revision, context.started_at, reported_at=now)
+    controller = RoleFacts(
+        Role.CONTROLLER,
+        revision,
+        context.started_at,
+        reported_at=now,
+        problem=context.problem(),
+    )
     return Status(
         version=__version__,
         revision=revision,

@@ -5,7 +5,8 @@
     instance        what a machine is said to be
     health          how a machine is probed, and how its health reads
     options         --org, --network; names as arguments
-    session         what one call was told: --config, --json; which controller that is
+    session         what one call was told: --config, --url, --json; which controller that is
+    logins          the controllers elsewhere that the user has tokens for
     preferences     the user's own file
     failure         an exception as a message and an exit code
     output          tables and JSON; notes beside them
@@ -23,6 +24,7 @@
 
     org network peer app machine gateway      the nouns
     announce                                  a verb of machine, for peers
+    login                                     the verb of who is elsewhere, and logout
     init serve backup status dns doctor       the verbs of a host; serve has run and down, backup
                                               has restore
 
@@ -61,6 +63,8 @@ root = Root(
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
         "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
         "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),
+        "login": Entry("login", "Keep a token for a controller elsewhere."),
+        "logout": Entry("login", "Forget it."),
         "status": Entry("status", "Show roles, revision, interface, peers, upstreams and store."),
         "dns": Entry("dns", "Ask a network's resolver for a name."),
         "doctor": Entry("doctor", "Check this host, and say what cures it."),

@@ -72,6 +72,7 @@ def init(
         "state": str(report.state_dir),
         "pool": report.pool,
         "public_key": report.public_key,
+        "authority": report.authority,
     }
     if session.as_json:
         print_json(told)

@@ -1,4 +1,4 @@
-"""What one call of the command line was told: which config, which form of output.
+"""What one call of the command line was told: which controller, which form of output.
 
 Opens the config and the way to the controller; what is asked there is each noun's.
 """
@@ -15,16 +15,21 @@ import click
 
 from wgctl.cli.output import note
 from wgctl.cli.preferences import Preferences, preferences_path, read_preferences
-from wgctl.core.errors import Denied, Invalid, Unavailable
+from wgctl.core.errors import Denied, Invalid, Unavailable, Unidentified
 
 if TYPE_CHECKING:
+    from wgctl.cli.logins import Logins
     from wgctl.client.api import Client
+    from wgctl.client.asking import Way
+    from wgctl.client.https import Https
+    from wgctl.core.pin import ControllerUrl
     from wgctl.core.settings import Settings
 
-__all__ = ["Session", "pass_session", "preferences_of", "shared_options"]
+__all__ = ["Session", "logins_path", "pass_session", "preferences_of", "shared_options"]
 
 _JSON = "wgctl.json"
 _CONFIG = "wgctl.config"
+_URL = "wgctl.url"
 _PREFERENCES = "wgctl.preferences"
 
 _DEFAULT_CONFIG = Path("/etc/wgctl/wgctl.toml")
@@ -36,18 +41,30 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One call. `config` None: nobody named one, so it is the default."""
+    """One call. `config` None: nobody named one, so it is the default.
+
+    `url` is what --url says, `elsewhere` that or what the environment says; None: nothing.
+    """
 
     as_json: bool
     config: Path | None
+    url: str | None = None
+    elsewhere: str | None = None
 
     @property
     def config_path(self) -> Path:
-        """Where the config is, absolute, whether it exists or not."""
+        """Where the config is, absolute, whether it exists or not.
+
+        Raises Invalid for a command that was told of a controller elsewhere.
+        """
+        if self.url is not None:
+            raise Invalid("--url: this command is about the host that it runs on: leave it out")
         return _DEFAULT_CONFIG if self.config is None else self.config.absolute()
 
     def command(self, words: str) -> str:
-        """Return `wgctl ...` as one has to type it to reach the same config."""
+        """Return `wgctl ...` as one has to type it to reach the same controller."""
+        if self.url is not None:
+            return f"wgctl --url {shlex.quote(self.url)} {words}"
         if self.config is None:
             return f"wgctl {words}"
         return f"wgctl --config {shlex.quote(str(self.config))} {words}"
@@ -77,15 +94,50 @@ class Session:
         return settings.parse(text, origin=str(self.config_path))
 
     def client(self) -> "Client":
-        """Return the way to the controller that the config names."""
-        settings = self.settings()
+        """Return the way to the controller that was named: elsewhere, or by a config.
+
+        Without either, that is the one that the user has logged in to, or else this host's.
+        """
+        way = self._elsewhere()
+        if way is None:
+            settings = self.settings()
+            from wgctl.client.unix_http import UnixSocket
+
+            return self._asking(UnixSocket(settings.api_socket, self.start_command()))
+        return self._asking(way)
+
+    def logins(self) -> "Logins":
+        """Return the user's logins."""
+        from wgctl.cli.logins import read_logins
+
+        return read_logins(logins_path())
+
+    def named_url(self) -> "ControllerUrl | None":
+        """Return the URL that this call or its environment names."""
+        from wgctl.core.pin import ControllerUrl
+
+        return ControllerUrl.parse(self.elsewhere) if self.elsewhere else None
+
+    def _elsewhere(self) -> "Https | None":
+        named = self.named_url()
+        if named is None and self.config is not None:
+            return None
+        logins = self.logins()
+        if named is None and logins.current is None:
+            return None
+        from wgctl.core.pin import ControllerUrl
+
+        url = named or ControllerUrl.parse(str(logins.current))
+        login = logins.logins.get(str(url))
+        token = os.environ.get("WGCTL_TOKEN") or (None if login is None else login.token)
+        if token is None:
+            raise Unidentified(f"no token for {url}: wgctl login --url {url}, or WGCTL_TOKEN")
+        return _https(url, token, logins)
+
+    def _asking(self, way: "Way") -> "Client":
         from wgctl.client.api import Client
 
-        return Client(
-            settings.api_socket,
-            start_command=self.start_command(),
-            on_wait=lambda reason: note(f"waiting: {reason}"),
-        )
+        return Client(way, on_wait=lambda reason: note(f"waiting: {reason}"))
 
     def _no_config(self) -> Exception:
         init = self.command("init --region ... --endpoint ...")
@@ -95,6 +147,20 @@ class Session:
                 "--config"
             )
         return Invalid(f"no config at {self.config_path}: make one with {init}")
+
+
+def logins_path() -> Path:
+    """Return where the user's logins are, whether there are any or not."""
+    return preferences_path(os.environ).with_name("logins.json")
+
+
+def _https(url: "ControllerUrl", token: str, logins: "Logins") -> "Https":
+    """Return the way to `url`, whose authority is the one that it pins, or that a login has."""
+    from wgctl.client.https import Https, authority_at
+
+    known = logins.logins.get(str(url))
+    pinned = authority_at(url) if url.pin else None if known is None else known.authority
+    return Https(url, token, pinned)
 
 
 def pass_session(
@@ -135,6 +201,13 @@ def shared_options() -> list[click.Option]:
             callback=_remember(_CONFIG),
             help=f"The host's config.  [env: WGCTL_CONFIG; default: {_DEFAULT_CONFIG}]",
         ),
+        click.Option(
+            ["--url"],
+            metavar="URL",
+            expose_value=False,
+            callback=_remember(_URL),
+            help="A controller elsewhere, by https.  [env: WGCTL_URL; default: your login]",
+        ),
     ]
 
 
@@ -152,4 +225,7 @@ def _session(ctx: click.Context) -> Session:
     if config is None:
         named = os.environ.get("WGCTL_CONFIG") or preferences_of(ctx).config
         config = Path(named) if named else None
-    return Session(as_json=_JSON in ctx.meta, config=config)
+    url: str | None = ctx.meta.get(_URL)
+    # A flag wins over the environment, also where it names another way.
+    environment = None if _CONFIG in ctx.meta else os.environ.get("WGCTL_URL")
+    return Session(as_json=_JSON in ctx.meta, config=config, url=url, elsewhere=url or environment)

@@ -1,6 +1,6 @@
-"""The controller's API, as operators reach it: one method a use, shapes of `wgctl.core.schema`.
+"""The controller's API: one method a use, shapes of `wgctl.core.schema`.
 
-Leaves to the caller which socket that is, and what the shapes look like on a terminal.
+Leaves to the caller which way it is reached, and what the shapes look like on a terminal.
 """
 
 import time
@@ -13,9 +13,10 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
+from wgctl.client.asking import Answer, Lost, Way, ask, download
 from wgctl.client.refusal import refusal_in
-from wgctl.client.unix_http import Answer, Lost, ask, download
-from wgctl.core.errors import Denied, Refusal, Unavailable
+from wgctl.client.unix_http import UnixSocket
+from wgctl.core.errors import Refusal, Unavailable
 from wgctl.core.health_shape import Check
 from wgctl.core.model import MachineState
 from wgctl.core.schema import (
@@ -57,7 +58,7 @@ _Item = TypeVar("_Item")
 
 
 class _NotRunning(Unavailable):
-    """Nobody listens at the socket: nothing was sent."""
+    """Nobody listens there: nothing was sent."""
 
 
 class _Lost(Unavailable):
@@ -65,28 +66,26 @@ class _Lost(Unavailable):
 
 
 class Client:
-    """A controller, reached over its operators' socket.
+    """A controller, reached over its operators' socket or from elsewhere.
 
-    Every method raises Unavailable when the controller does not answer, Denied when the socket may
-    not be opened, and the refusal that the controller gave, its detail as the message.
+    Every method raises Unavailable when the controller does not answer, Denied when it may not be
+    reached or believed, and the refusal that the controller gave, its detail as the message.
     """
 
     def __init__(
         self,
-        socket: Path,
+        way: Path | Way,
         *,
-        start_command: str = "wgctl serve",
         patience_s: float = _PATIENCE_S,
         on_wait: Callable[[str], None] = lambda _reason: None,
     ) -> None:
-        """Ask over the Unix socket at `socket`; `start_command` is told to who finds nobody there.
+        """Ask by `way`; a path is that of the operators' socket.
 
         Adding and re-keying a peer is tried again for `patience_s` when the answer was lost or the
         controller was not ready; `on_wait` hears why, once. A controller that is slow, as with
         fifty who ask at once, is waited for as by every method: 30 s.
         """
-        self._socket = socket
-        self._start_command = start_command
+        self._way = UnixSocket(way) if isinstance(way, Path) else way
         self._patience_s = patience_s
         self._on_wait = on_wait
 
@@ -219,6 +218,10 @@ class Client:
         """Return one gateway."""
         return self._shape(Gateway, "GET", _path("gateways", name))
 
+    def greet(self) -> None:
+        """Ask for what everybody may have who is known; raises Unidentified for nobody."""
+        self._ask("GET", _path("openapi.json"))
+
     def status(self) -> Status:
         """Return the deployment at a glance."""
         return self._shape(Status, "GET", _path("status"))
@@ -226,7 +229,7 @@ class Client:
     def save_store(self, path: Path) -> None:
         """Write a copy of the store, as it is at one moment, into the file at `path`."""
         with path.open("wb") as file, self._reached():
-            answer = download(self._socket, "/v1/store", file, timeout_s=_COPY_TIMEOUT_S)
+            answer = download(self._way, "/v1/store", file, timeout_s=_COPY_TIMEOUT_S)
         if not answer.good:
             raise self._refusal(answer)
 
@@ -302,7 +305,7 @@ class Client:
         target = f"/v1{path}?{urlencode(given)}" if given else f"/v1{path}"
         text = None if body is None else body.model_dump_json()
         with self._reached():
-            answer = ask(self._socket, method, target, body=text, timeout_s=_TIMEOUT_S)
+            answer = ask(self._way, method, target, body=text, timeout_s=_TIMEOUT_S)
         if answer.good:
             return answer
         raise self._refusal(answer)
@@ -313,21 +316,17 @@ class Client:
             yield
         except Lost as error:
             raise _Lost(
-                f"the controller at {self._socket} gave no answer ({error}): its log says more"
+                f"the controller at {self._way} gave no answer ({error}): its log says more"
             ) from error
         except OSError as error:
-            raise self._not_running(error) from error
-
-    def _not_running(self, error: OSError) -> Refusal:
-        if isinstance(error, PermissionError):
-            return Denied(f"no permission to open {self._socket}: be root, or in the group wgctl")
-        return _NotRunning(
-            f"the controller does not answer at {self._socket}: start it with {self._start_command}"
-        )
+            refusal = self._way.unreached(error)
+            if isinstance(refusal, Unavailable):
+                raise _NotRunning(str(refusal)) from error
+            raise refusal from error
 
     def _refusal(self, answer: Answer) -> Exception:
         return refusal_in(answer.body) or Refusal(
-            f"the controller at {self._socket} answered {answer.status} without a "
+            f"the controller at {self._way} answered {answer.status} without a "
             "reason: its log says more"
         )
 

@@ -36,6 +36,9 @@ health_shape the JSON shapes of both
 lease        until when an announced machine is there
 lease_schema the JSON shapes of that
 pace         how often one asker may ask
+source       where a connection from elsewhere comes from
+authority    the deployment's own, and what it vouches for
+pin          what a client holds on to of it
 |
 ports        Protocols, only where two implementations exist
 """

@@ -35,6 +35,10 @@ class Pace:
             self._spent.popitem(last=False)
         return True
 
+    def has(self, asker: Hashable, *, now: float, cost: float = 1.0) -> bool:
+        """Whether `admit` would admit."""
+        return self._left(asker, now) >= cost
+
     def _left(self, asker: Hashable, now: float) -> float:
         left, at = self._spent.get(asker, (self._burst, now))
         return min(self._burst, left + (now - at) * self._per_s)

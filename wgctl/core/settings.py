@@ -3,10 +3,12 @@
 Takes text and gives values: who opens which file is `wgctl.daemon` and `wgctl.cli`.
 """
 
+import re
 import tomllib
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +18,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    model_validator,
 )
 
 from peers.endpoint import Endpoint
@@ -24,10 +27,13 @@ from peers.names import Label, parse_interface, parse_label
 from wgctl.core.forward.upstream import MOST_UPSTREAMS, Upstream
 
 __all__ = [
+    "AUTHORITY_KEY_NAME",
+    "AUTHORITY_NAME",
     "DEFAULT_PATH",
     "KEY_NAME",
     "POOL_NAME",
     "STORE_NAME",
+    "ApiSettings",
     "Backend",
     "Choice",
     "GatewaySettings",
@@ -45,6 +51,12 @@ STORE_NAME = "store.sqlite"
 KEY_NAME = "gateway.key"
 """The gateway's key. In no role's folder: its owner could put a link to any file in its place, and
 root, who hands the key to the role, would read that."""
+
+AUTHORITY_NAME = "authority.pem"
+"""The certificate of the deployment's own authority, which everybody may read."""
+
+AUTHORITY_KEY_NAME = "authority.key"
+"""Its key, beside the gateway's for the same reason."""
 
 POOL_NAME = "pool"
 """The deployment's pool, in the gateway's folder."""
@@ -86,6 +98,32 @@ def _absolute(path: Path) -> Path:
     if not str(path).isprintable():
         raise ValueError(f"{str(path)!a} holds an unprintable character, expected a plain path")
     return path
+
+
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT = 65535
+
+
+def _listen(text: str) -> str:
+    """Check `ADDRESS:PORT`; every address of the host is `[::]`, and of IPv4 `0.0.0.0`."""
+    host, _, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ip_address(bare)
+    except ValueError:
+        raise ValueError(_expected(text)) from None
+    as_written = f"[{bare}]" if address.version == 6 else bare  # noqa: PLR2004  # of IP
+    if host != as_written or not _PORT.fullmatch(port) or int(port) > _LAST_PORT:
+        raise ValueError(_expected(text))
+    return text
+
+
+def _expected(text: str) -> str:
+    return f"{text!a}, expected an address and a port, such as [::]:8443 or 203.0.113.7:8443"
+
+
+def _host(text: str) -> str:
+    return Endpoint.parse(f"[{text}]:1" if ":" in text else f"{text}:1").host
 
 
 _Region = Annotated[Label, BeforeValidator(_region)]
@@ -140,6 +178,25 @@ class ResolverSettings(_Section):
     distances: dict[_Region, Annotated[int, Field(ge=0, strict=True)]] = Field(default_factory=dict)
 
 
+class ApiSettings(_Section):
+    """`[api]`: where the API is reached from elsewhere, over TLS. `listen` None: nowhere.
+
+    Without `certificate` and `key`, a chain and its key in PEM, the deployment's own authority
+    vouches for it, and for `names` beside the gateway's own.
+    """
+
+    listen: Annotated[str, AfterValidator(_listen)] | None = None
+    names: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(default=(), max_length=64)
+    certificate: _AbsolutePath | None = None
+    key: _AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate without key, or key without certificate: expected both")
+        return self
+
+
 class Settings(_Section):
     """The whole file."""
 
@@ -147,6 +204,7 @@ class Settings(_Section):
     runtime_dir: Annotated[_AbsolutePath, AfterValidator(_short)] = Path("/run/wgctl")
     gateway: GatewaySettings
     resolver: ResolverSettings = ResolverSettings()
+    api: ApiSettings = ApiSettings()
 
     @property
     def api_socket(self) -> Path:
@@ -172,6 +230,16 @@ class Settings(_Section):
     def key_file(self) -> Path:
         """The gateway's private key, which root alone may read and write."""
         return self.state_dir / KEY_NAME
+
+    @property
+    def authority_file(self) -> Path:
+        """The certificate of the deployment's own authority."""
+        return self.state_dir / AUTHORITY_NAME
+
+    @property
+    def authority_key_file(self) -> Path:
+        """Its key, which root alone may read and write."""
+        return self.state_dir / AUTHORITY_KEY_NAME
 
     def role_dir(self, role: str) -> Path:
         """The state folder of one role, which no other role opens."""
@@ -222,7 +290,19 @@ idle_s = {gateway.idle_s}
 upstreams = [{upstreams}]
 {_tls_ca(settings.resolver.tls_ca)}\
 distances = {{{distances}}}
-"""
+{_api(settings.api)}"""
+
+
+def _api(api: ApiSettings) -> str:
+    """Return the section of `api`; none for one that says nothing."""
+    given = {
+        "listen": None if api.listen is None else f'"{api.listen}"',
+        "names": ", ".join(f'"{name}"' for name in api.names).join("[]") if api.names else None,
+        "certificate": None if api.certificate is None else _quoted(api.certificate),
+        "key": None if api.key is None else _quoted(api.key),
+    }
+    lines = [f"{key} = {value}\n" for key, value in given.items() if value is not None]
+    return "".join(("\n[api]\n", *lines)) if lines else ""
 
 
 def _tls_ca(path: Path | None) -> str:

@@ -23,6 +23,8 @@ leases          what peers announce -> the controller, and a file for resolver a
 endings         that file -> which machines a gateway sends nothing new
 |
 unix            the roles' sockets
+remote          the API's listener for those who come from elsewhere
+certificates    what it shows them
 users           the roles' users
 life            signals; signs of life for systemd
 logs            events with fields, on stderr

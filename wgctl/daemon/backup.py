@@ -5,7 +5,7 @@ this host's files. Reading it back is `wgctl.daemon.restore`.
 
 The gateway's key is in it unless it is left out: without it every peer's config is worth nothing on
 another machine, and preshared keys, which are sealed to it, cannot be opened. The file is 0600 and
-to be kept like the key itself.
+to be kept like the key itself. The authority's key is in it and left out with the gateway's.
 """
 
 import shutil
@@ -48,6 +48,9 @@ def back_up(
     members = {archive.CONFIG: config_path}
     if with_key:
         members[archive.KEY] = settings.key_file
+        if settings.authority_key_file.exists():
+            members[archive.AUTHORITY] = settings.authority_file
+            members[archive.AUTHORITY_KEY] = settings.authority_key_file
     for path in members.values():
         _require_readable(path)
     with tempfile.TemporaryDirectory(prefix="wgctl-backup-") as folder:

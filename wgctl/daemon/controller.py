@@ -1,12 +1,13 @@
 """The controller role: the store behind two sockets, one for operators and one for roles.
 
-Opens no network port and programs no kernel.
+Opens no network port but the one that `[api] listen` asks for, and programs no kernel.
 """
 
 import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import Never
 
 import structlog
@@ -17,11 +18,13 @@ from wgctl.api.backup import forget_copies
 from wgctl.api.context import Bell, Context
 from wgctl.api.nodes import nodes_app
 from wgctl.api.operators import operators_app
+from wgctl.api.remote import remote_app
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.life import pulse
 from wgctl.daemon.locks import only_one
+from wgctl.daemon.remote import Remote
 from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP, listen, remove
 from wgctl.daemon.users import may_act
 from wgctl.drivers.http_unix import credited
@@ -64,28 +67,37 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings, context: Context) -> None:
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     context.bell.attach(asyncio.get_running_loop())
+    remote = _remote(settings, context)
+    if remote is not None:
+        context = replace(context, problem=lambda: remote.problem)
     doors = [
         (operators_app(context), settings.api_socket, OPERATORS_GROUP),
         (nodes_app(context), settings.node_socket, NODES_GROUP),
     ]
     service = Service.of(os.environ)
     servers = [_server(app) for app, _, _ in doors]
+    ending = [*servers, *([] if remote is None else [remote.server])]
     for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, _stop, servers, context.bell, service)
+        asyncio.get_running_loop().add_signal_handler(signum, _stop, ending, context.bell, service)
     sockets = [listen(path, group=group) for _, path, group in doors]
     _log.info("controller ready", api=str(settings.api_socket), node=str(settings.node_socket))
-    # `_serve`, not `serve`: the latter takes the signals of the process for each server alone.
-    serving = asyncio.gather(
-        *(server._serve([socket]) for server, socket in zip(servers, sockets, strict=True))  # noqa: SLF001
-    )
     beating = asyncio.create_task(_tell_life(service, servers, settings))
     try:
-        await serving
+        # `_serve`, not `serve`: the latter takes the signals of the process for each server alone.
+        await asyncio.gather(
+            *(server._serve([socket]) for server, socket in zip(servers, sockets, strict=True)),  # noqa: SLF001
+            *([] if remote is None else [remote.run()]),
+        )
     finally:
         beating.cancel()
     for _, path, _ in doors:
         remove(path)
     _log.info("controller stopped")
+
+
+def _remote(settings: Settings, context: Context) -> Remote | None:
+    listen = settings.api.listen
+    return None if listen is None else Remote(remote_app(context), settings, listen)
 
 
 def _server(app: FastAPI) -> uvicorn.Server:
@@ -97,6 +109,8 @@ def _server(app: FastAPI) -> uvicorn.Server:
             access_log=False,
             lifespan="off",
             loop="asyncio",
+            ws="none",
+            proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_S,
         )
     )

@@ -1,4 +1,4 @@
-"""What `wgctl init` does once on a host: config file, store, gateway key.
+"""What `wgctl init` does once on a host: config file, store, gateway key, authority.
 
 Starts nothing. Either everything is there afterwards, or no file that was not there before.
 """
@@ -19,11 +19,14 @@ from peers.addresses import parse_pool
 from peers.endpoint import Endpoint
 from peers.keys import PrivateKey
 from peers.names import parse_label
+from wgctl.core import authority
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Conflict, Denied, Invalid
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import Role
 from wgctl.core.settings import (
+    AUTHORITY_KEY_NAME,
+    AUTHORITY_NAME,
     KEY_NAME,
     POOL_NAME,
     STORE_NAME,
@@ -40,13 +43,17 @@ __all__ = ["InitReport", "init"]
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What is there now. `created_config` is false where the file was there before."""
+    """What is there now. `created_config` is false where the file was there before.
+
+    `authority` is the fingerprint of the one that vouches for the API.
+    """
 
     config_path: Path
     state_dir: Path
     created_config: bool
     public_key: str
     pool: str
+    authority: str
 
 
 def init(
@@ -81,6 +88,7 @@ def init(
         created_config=text is not None,
         public_key=key.public().text(),
         pool=str(chosen),
+        authority=authority.fingerprint(settings.authority_file.read_bytes()),
     )
 
 
@@ -144,6 +152,9 @@ def _make_state(settings: Settings, pool: IPv6Network) -> PrivateKey:
         key = PrivateKey.generate()
         _write(draft / KEY_NAME, key.text() + "\n", mode=0o600)
         _write(draft / Role.GATEWAY / POOL_NAME, f"{pool}\n", mode=0o644)
+        own = authority.make(now=int(time.time()))
+        _write(draft / AUTHORITY_KEY_NAME, own.key.decode(), mode=0o600)
+        _write(draft / AUTHORITY_NAME, own.certificate.decode(), mode=0o644)
         _make_store(draft / Role.CONTROLLER / STORE_NAME, settings, pool, key)
         for role in Role:
             _hand_over(draft / role, ROLE_USERS[role])

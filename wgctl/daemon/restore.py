@@ -177,7 +177,7 @@ class Draft:
         sync_folder(self.settings.state_dir)
 
     def _place_what_is_missing(self) -> bool:
-        """Give the host config, pool and key, where it has none; tell if the config."""
+        """Give the host config, pool, key and authority, where it has none; tell if the config."""
         if created_config := not self.config_path.exists():
             _make_public(self.config_path.parent)
             place(self.folder / archive.CONFIG, self.config_path, mode=0o644)
@@ -187,7 +187,17 @@ class Draft:
         ):
             if not target.exists():
                 place(self.folder / name, target, mode=mode)
+        self._place_authority()
         return created_config
+
+    def _place_authority(self) -> None:
+        """Give the host the authority that was pinned, unless it has one, or it was left out."""
+        certificate, key = self.settings.authority_file, self.settings.authority_key_file
+        if key.exists() or not (self.folder / archive.AUTHORITY_KEY).exists():
+            return
+        place(self.folder / archive.AUTHORITY_KEY, key, mode=0o600)
+        certificate.unlink(missing_ok=True)
+        place(self.folder / archive.AUTHORITY, certificate, mode=0o644)
 
     def _begin_anew(self, *, now: int) -> tuple[str, int]:
         """Have the restored store go on past everything ever given out.

@@ -15,6 +15,8 @@ upstream/       DNS that is asked elsewhere
 host_resolvers  where this host asks itself
 probe           one probe of a machine, through the tunnel
 http_stream     HTTP connections of peers
+https           those from elsewhere
+tls             what TLS they have
 http_unix       HTTP connections over a Unix socket, with the user at their other end
 crowd           how many connections there may be
 |

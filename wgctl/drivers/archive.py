@@ -16,15 +16,26 @@ from typing import IO
 
 from wgctl.core.errors import Invalid, Unavailable
 
-__all__ = ["CONFIG", "KEY", "STORE", "Manifest", "pack", "unpack"]
+__all__ = [
+    "AUTHORITY",
+    "AUTHORITY_KEY",
+    "CONFIG",
+    "KEY",
+    "STORE",
+    "Manifest",
+    "pack",
+    "unpack",
+]
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 STORE = "store.sqlite"
 KEY = "gateway.key"
+AUTHORITY = "authority.pem"
+AUTHORITY_KEY = "authority.key"
 CONFIG = "wgctl.toml"
 
-_NAMES = frozenset({MANIFEST, STORE, KEY, CONFIG})
+_NAMES = frozenset({MANIFEST, STORE, KEY, AUTHORITY, AUTHORITY_KEY, CONFIG})
 _FOLDER = "wgctl-backup"
 _MODE = 0o600
 _CHUNK_BYTES = 1024 * 1024

@@ -18,10 +18,14 @@ _IN_ALL = 512
 
 
 class Crowd:
-    """The open connections of one listener: 8 of one address, 64 of one network, 512 in all."""
+    """The open connections of one listener: 8 of one address, 64 of one network, 512 in all.
 
-    def __init__(self) -> None:
+    `per_asker` and `per_network` are others.
+    """
+
+    def __init__(self, *, per_asker: int = _PER_ASKER, per_network: int = _PER_NETWORK) -> None:
         """Begin with nobody there."""
+        self._most = per_asker, per_network
         self._in_all = 0
         self._count: Counter[bytes] = Counter()
 
@@ -32,8 +36,7 @@ class Crowd:
         """
         keys = _keys(asker)
         if self._in_all >= _IN_ALL or any(
-            self._count[key] >= most
-            for key, most in zip(keys, (_PER_ASKER, _PER_NETWORK), strict=False)
+            self._count[key] >= most for key, most in zip(keys, self._most, strict=False)
         ):
             return False
         self._in_all += 1

@@ -1,10 +1,11 @@
-"""HTTP connections of peers: how many there may be, and how long one may be without a request.
+"""HTTP connections: how many of peers there may be, and how long one may be without a request.
 
 Counts and waits; requests are uvicorn's, and what is answered is the application's.
 """
 
 import asyncio
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wgctl.drivers.crowd import Crowd
 
-__all__ = ["guarded"]
+__all__ = ["Patient", "guarded"]
 
 _PATIENCE_S = 10.0
 
@@ -28,13 +29,55 @@ def guarded(*, patience_s: float = _PATIENCE_S) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", made)
 
 
-class _Guest(H11Protocol):
-    def __init__(self, *args: Any, crowd: Crowd, patience_s: float, **kwargs: Any) -> None:
+class Patient(H11Protocol):
+    """A connection that is closed when its whole request, or whole answer, takes too long.
+
+    `on_lost` is called once, when it has ended.
+    """
+
+    def __init__(
+        self, *args: Any, patience_s: float, on_lost: Callable[[], None], **kwargs: Any
+    ) -> None:
+        """Take what uvicorn gives to its own, too."""
         super().__init__(*args, **kwargs)
-        self._crowd = crowd
         self._patience_s = patience_s
-        self._asker: bytes | None = None
+        self._on_lost = on_lost
         self._impatience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        if self._impatience is not None:
+            self._impatience.cancel()
+        self._on_lost()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take part of a request."""
+        # What had arrived before an abort is read all the same.
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._wait_again()
+        super().on_response_complete()
+
+    def _wait_again(self) -> None:
+        if self._impatience is not None:
+            self._impatience.cancel()
+        self._impatience = self.loop.call_later(self._patience_s, self.transport.abort)
+
+
+class _Guest(Patient):
+    def __init__(self, *args: Any, crowd: Crowd, **kwargs: Any) -> None:
+        super().__init__(*args, on_lost=self._leave, **kwargs)
+        self._crowd = crowd
+        self._asker: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(transport)
@@ -43,28 +86,10 @@ class _Guest(H11Protocol):
             transport.abort()
             return
         self._asker = asker
-        self._wait_again()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._impatience is not None:
-            self._impatience.cancel()
+    def _leave(self) -> None:
         if self._asker is not None:
             self._crowd.leave(self._asker)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        # What had arrived before an abort is read all the same.
-        if not self.transport.is_closing():
-            super().data_received(data)
-
-    def on_response_complete(self) -> None:
-        self._wait_again()
-        super().on_response_complete()
-
-    def _wait_again(self) -> None:
-        if self._impatience is not None:
-            self._impatience.cancel()
-        self._impatience = self.loop.call_later(self._patience_s, self.transport.abort)
 
 
 def _address(transport: asyncio.Transport) -> bytes | None:

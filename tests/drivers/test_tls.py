@@ -1,0 +1,96 @@
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+from wgctl.core import authority
+from wgctl.core.authority import Certified
+from wgctl.core.errors import Unavailable
+from wgctl.core.pin import NAME
+from wgctl.drivers.tls import server_tls, use
+
+_NOW = int(time.time())
+
+
+def _issued() -> tuple[Certified, Certified]:
+    own = authority.make(now=_NOW)
+    return own, authority.issue(own, [], now=_NOW)
+
+
+def _client() -> ssl.SSLContext:
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return client
+
+
+def _shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str | None, bytes | None]:
+    """Return the version that both agree on, and the certificate that is shown."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(20)
+    theirs.settimeout(20)
+
+    def serve() -> None:
+        try:
+            server.wrap_socket(theirs, server_side=True).close()
+        except ssl.SSLError:
+            theirs.close()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    try:
+        with client.wrap_socket(ours, server_hostname=NAME) as talking:
+            return talking.version(), talking.getpeercert(binary_form=True)
+    finally:
+        serving.join()
+
+
+def test_a_certificate_is_shown_and_the_next_one_in_its_place() -> None:
+    server = server_tls()
+    seen = []
+    for _ in range(2):
+        own, shown = _issued()
+        use(server, certificate=shown.certificate, key=shown.key)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.load_verify_locations(cadata=own.certificate.decode())
+        client.verify_flags |= ssl.VERIFY_X509_STRICT
+        seen.append(_shake(server, client))
+
+    assert [version for version, _ in seen] == ["TLSv1.3"] * 2
+    assert seen[0][1] != seen[1][1]
+
+
+def test_tls_1_2_is_the_oldest() -> None:
+    server = server_tls()
+    _, shown = _issued()
+    use(server, certificate=shown.certificate, key=shown.key)
+    client = _client()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    assert _shake(server, client)[0] == "TLSv1.2"
+
+    client.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        client.minimum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        client.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        _shake(server, client)
+
+
+@pytest.mark.parametrize("broken", ["another key", "no key", "no certificate", "with a password"])
+def test_what_does_not_belong_together_is_unavailable(broken: str) -> None:
+    _, shown = _issued()
+    _, other = _issued()
+    locked = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAo=\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    certificate, key = {
+        "another key": (shown.certificate, other.key),
+        "no key": (shown.certificate, b""),
+        "no certificate": (b"", shown.key),
+        "with a password": (shown.certificate, locked),
+    }[broken]
+
+    with pytest.raises(Unavailable, match="expected a chain in PEM"):
+        use(server_tls(), certificate=certificate, key=key)

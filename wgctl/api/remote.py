@@ -1,0 +1,31 @@
+"""The application that those use who come from elsewhere, over TLS: with a token, or not at all.
+
+It has the routes of operators; which of them a caller may use is `wgctl.core.access`.
+"""
+
+import time
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from wgctl.api.caller import by_token
+from wgctl.api.context import Context
+from wgctl.api.door import build
+from wgctl.api.limits import Bounded, Paced
+from wgctl.api.operators import ROUTERS
+from wgctl.core.access import Asker
+
+__all__ = ["remote_app"]
+
+
+def remote_app(context: Context, *, clock: Callable[[], float] = time.monotonic) -> FastAPI:
+    """Return the application for those whose tokens the store knows.
+
+    `clock` gives seconds, and never goes back.
+    """
+    identified = by_token(context.store, context.now)
+    made = build(Asker.BEARER, ROUTERS, identified=identified, context=context)
+    # The last that is added is the first that is asked.
+    made.add_middleware(Bounded)
+    made.add_middleware(Paced, clock=clock)
+    return made
