@@ -1,9 +1,10 @@
 """What a hostile upstream costs those who ask for names of their own network.
 
-Runs the resolver role over a copy of its own, asks it for a machine's name one query after the
-other, and compares rounds in which eight networks together put a hundred new questions a second to
-an upstream that is silent or sends garbage with rounds in which nobody asks it anything. Both sorts
-of rounds take turns; the figure is the median of their ratios.
+Runs the resolver role over a copy of its own on a host of its own, asks it from another for a
+machine's name, one query after the other, and compares rounds in which eight networks together put
+a hundred new questions a second to an upstream that is silent or sends garbage with rounds in which
+nobody asks it anything. Both sorts of rounds take turns; the figure is the median of their ratios.
+As root, since it makes two network namespaces.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import multiprocessing
 import os
 import random
 import secrets
+import shutil
 import socket
 import statistics
 import struct
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from peers.endpoint import Endpoint
 from peers.names import Label
+from tests.system.hosts import Host
 from wgctl.core.feed import Kind, Put
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import App, Network
@@ -33,9 +36,10 @@ from wgctl.store.copy import Copy
 ROUNDS = 5
 QUERIES = 8000
 NETWORKS = 8
-OUTSTANDING = 30
 EVERY_S = NETWORKS / 100
 GOAL = 1.10
+DNS_PORT, UPSTREAM_PORT = 53, 5353
+_WAIT_S = 5.0
 _RUN = (
     "import sys, pathlib; from wgctl.core.settings import parse\n"
     "from wgctl.core.model import Role; from wgctl.daemon.roles import run\n"
@@ -45,40 +49,58 @@ _RUN = (
 
 def main() -> None:
     """Print the figures."""
-    with tempfile.TemporaryDirectory(prefix="wgctl-bench-") as name:
-        upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        upstream.bind(("127.0.0.1", 0))
-        settings = _settings(Path(name), port=upstream.getsockname()[1])
+    folder, tag = Path(tempfile.mkdtemp(prefix="wgctl-bench-")), secrets.token_hex(3)
+    server, client = Host(f"wgctl-{tag}-s"), Host(f"wgctl-{tag}-c")
+    try:
+        for host in (server, client):
+            host.make()
+        _join(server, client, tag)
+        settings = _settings(folder, interface=f"s{tag}")
         _fill(settings)
-        config = Path(name) / "wgctl.toml"
+        config = folder / "wgctl.toml"
         config.write_text(render(settings))
-        # The warnings of a resolver without an interface are not what is measured.
-        with subprocess.Popen(
-            [sys.executable, "-c", _RUN, str(config)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as role:
-            try:
-                _measure(settings.resolver_socket, upstream, pid=role.pid)
-            finally:
-                role.terminate()
+        itself = (sys.executable, "-m", "tests.bench.forwarding")
+        server.start(*itself, "upstream", log=folder / "log")
+        role = server.start(sys.executable, "-c", _RUN, str(config), log=folder / "log")
+        subprocess.run(client.argv(*itself, "ask", str(role.pid)), check=True)
+    finally:
+        for host in (client, server):
+            host.remove()
+        shutil.rmtree(folder)
 
 
-def _settings(folder: Path, *, port: int) -> Settings:
+def _join(server: Host, client: Host, tag: str) -> None:
+    """Make a link between both, with each network's resolver on one side, a member on the other."""
+    ends = [("s", server), ("c", client)]
+    words = [[f"{end}{tag}", "netns", host.name] for end, host in ends]
+    link = ["ip", "link", "add", *words[0], "type", "veth", "peer", "name", *words[1]]
+    subprocess.run(link, check=True)
+    for end, host in ends:
+        host.run("ip", "link", "set", f"{end}{tag}", "up")
+        for number in range(1, NETWORKS + 2):
+            address = _prefix(number)[3] if host is server else _member(number)
+            host.run("ip", "addr", "add", f"{address}/48", "dev", f"{end}{tag}", "nodad")
+
+
+def _settings(folder: Path, *, interface: str) -> Settings:
     return Settings(
         state_dir=folder / "state",
         runtime_dir=folder / "run",
         gateway=GatewaySettings(
             region=Label("ams"),
             endpoint=Endpoint("192.0.2.1", 51820),
-            interface=f"wb{secrets.token_hex(4)}",
+            interface=interface,
         ),
-        resolver=ResolverSettings(upstreams=(Upstream(Endpoint("127.0.0.1", port)),)),
+        resolver=ResolverSettings(upstreams=(Upstream(Endpoint("127.0.0.1", UPSTREAM_PORT)),)),
     )
 
 
 def _prefix(number: int) -> IPv6Network:
     return IPv6Network(f"fdaa:0:{number:x}::/48")
+
+
+def _member(number: int) -> str:
+    return f"fdaa:0:{number:x}:10::2"
 
 
 def _fill(settings: Settings) -> None:
@@ -94,11 +116,13 @@ def _fill(settings: Settings) -> None:
     copy.close()
 
 
-def _measure(path: Path, upstream: socket.socket, *, pid: int) -> None:
+def ask(pid: int) -> None:
+    """Compare both sorts of rounds; `pid` is the role's."""
     hostile = multiprocessing.Event()
-    flood = multiprocessing.Process(target=_flood, args=(path, upstream, hostile), daemon=True)
-    connection = _connect(path)
-    _latencies(connection)
+    flood = multiprocessing.Process(target=_flood, args=(hostile,), daemon=True)
+    mine = _socket(1)
+    _wait_for_replies(mine)
+    _latencies(mine)
     flood.start()
     ratios: list[float] = []
     print(f"{'':<18}{'p50 us':>8}{'p99 us':>8}{'cpu':>6}")
@@ -108,7 +132,7 @@ def _measure(path: Path, upstream: socket.socket, *, pid: int) -> None:
             hostile.set() if on else hostile.clear()
             time.sleep(6.0)  # what was under way has ended, or is under way
             began, before = time.monotonic(), _processor_s(pid)
-            taken = _latencies(connection)
+            taken = _latencies(mine)
             share = (_processor_s(pid) - before) / (time.monotonic() - began)
             figures.append(taken[len(taken) * 99 // 100])
             print(f"{name:<18}{taken[len(taken) // 2]:>8.0f}{figures[-1]:>8.0f}{share:>6.0%}")
@@ -118,95 +142,97 @@ def _measure(path: Path, upstream: socket.socket, *, pid: int) -> None:
     print(f"p99 hostile to unused {ratio:.2f}  {'holds' if ratio <= GOAL else 'MISSED'}")
 
 
-def _query(network: int, labels: tuple[bytes, ...]) -> bytes:
-    """Return a request of the operators' socket: who asks, how long, and a query for AAAA."""
+def _socket(number: int) -> socket.socket:
+    """Return a member's socket, which hears its network's resolver alone."""
+    opened = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    opened.bind((_member(number), 0))
+    opened.connect((str(_prefix(number)[3]), DNS_PORT))
+    return opened
+
+
+def _query(labels: tuple[bytes, ...]) -> bytes:
     name = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
-    message = struct.pack("!6H", 1, 0x0100, 1, 0, 0, 0) + name + struct.pack("!2H", 28, 1)
-    return _prefix(network)[3].packed + struct.pack("!H", len(message)) + message
+    return struct.pack("!6H", 1, 0x0100, 1, 0, 0, 0) + name + struct.pack("!2H", 28, 1)
 
 
-def _connect(path: Path) -> socket.socket:
-    deadline = time.monotonic() + 30
-    while True:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
+def _wait_for_replies(mine: socket.socket) -> None:
+    deadline = time.monotonic() + 60
+    mine.settimeout(0.2)
+    while time.monotonic() < deadline:
         try:
-            connection.connect(str(path))
+            mine.send(_query((b"web", b"internal")))
+            mine.recv(4096)
         except OSError:
-            connection.close()
-            if time.monotonic() > deadline:
-                raise
             time.sleep(0.1)
         else:
-            return connection
+            mine.settimeout(_WAIT_S)
+            return
+    raise SystemExit("bench: the resolver does not answer")
 
 
-def _latencies(connection: socket.socket) -> list[float]:
+def _latencies(mine: socket.socket) -> list[float]:
     """Return what each of a round's queries took, in microseconds, the least first."""
-    request = _query(1, (b"web", b"internal"))
+    request = _query((b"web", b"internal"))
     taken = []
     for _ in range(QUERIES):
         began = time.perf_counter()
-        connection.sendall(request)
-        reply = connection.recv(4096)
+        mine.send(request)
+        mine.recv(4096)
         taken.append((time.perf_counter() - began) * 1e6)
-        if not reply:
-            raise SystemExit("bench: the resolver closed the connection")
     return sorted(taken)
 
 
 def _processor_s(pid: int) -> float:
-    """Return the user and system time that the process `pid` has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the user and system time that the process `pid` and its children have taken."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # It has ended meanwhile.
+        if stat.parent.name == str(pid) or fields[1] == str(pid):
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _flood(path: Path, upstream: socket.socket, hostile: Event) -> None:
-    """Be the hostile upstream, and the members who ask for names that it is asked for."""
-    asyncio.run(_be_hostile(path, upstream, hostile))
+def _flood(hostile: Event) -> None:
+    """Be the members who ask for names that the upstream is asked for."""
+    asyncio.run(_ask_for_all(hostile))
 
 
-async def _be_hostile(path: Path, upstream: socket.socket, hostile: Event) -> None:
-    upstream.setblocking(False)
+async def _ask_for_all(hostile: Event) -> None:
     loop = asyncio.get_running_loop()
-    loop.add_reader(upstream, _reply, upstream)
-    await asyncio.gather(*(_members(path, network, hostile) for network in range(2, NETWORKS + 2)))
+    members = [_socket(number) for number in range(2, NETWORKS + 2)]
+    for member in members:
+        member.setblocking(False)
+        loop.add_reader(member, member.recv, 4096)
+    while True:
+        await asyncio.sleep(EVERY_S / NETWORKS * (0.5 + random.random()))
+        if hostile.is_set():
+            random.choice(members).send(_query((secrets.token_hex(6).encode(), b"example")))
 
 
-def _reply(upstream: socket.socket) -> None:
-    asked, source = upstream.recvfrom(4096)
-    garbage = [
-        [],
-        [bytes([asked[0] ^ 1]) + asked[1:2] + b"\x81\x80" + asked[4:]] * 9,
-        [secrets.token_bytes(400)] * 9,
-        [asked[:2] + b"\x83\x80" + asked[4:]],
-    ]
-    for message in garbage[asked[13] % len(garbage)]:
-        upstream.sendto(message, source)
-
-
-async def _members(path: Path, network: int, hostile: Event) -> None:
-    reader, writer = await asyncio.open_unix_connection(path)
-    room = asyncio.Semaphore(OUTSTANDING)
-    taking = asyncio.create_task(_take(reader, room))
-    while not taking.done():
-        if not hostile.is_set():
-            await asyncio.sleep(0.1)
-            # A connection without a request for 10 s is closed.
-            writer.write(_query(network, (b"internal",)))
-            await room.acquire()
-            continue
-        await asyncio.sleep(EVERY_S * (0.5 + random.random()))
-        await room.acquire()
-        writer.write(_query(network, (secrets.token_hex(6).encode(), b"example")))
-        await writer.drain()
-
-
-async def _take(reader: asyncio.StreamReader, room: asyncio.Semaphore) -> None:
-    while head := await reader.readexactly(2):
-        await reader.readexactly(int.from_bytes(head, "big"))
-        room.release()
+def be_hostile() -> None:
+    """Be the upstream: silent, somebody else, garbage, or truncated with nobody behind TCP."""
+    upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    upstream.bind(("127.0.0.1", UPSTREAM_PORT))
+    while True:
+        asked, source = upstream.recvfrom(4096)
+        garbage = [
+            [],
+            [bytes([asked[0] ^ 1]) + asked[1:2] + b"\x81\x80" + asked[4:]] * 9,
+            [secrets.token_bytes(400)] * 9,
+            [asked[:2] + b"\x83\x80" + asked[4:]],
+        ]
+        for message in garbage[asked[13] % len(garbage)]:
+            upstream.sendto(message, source)
 
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case ["ask", pid]:
+            ask(int(pid))
+        case ["upstream"]:
+            be_hostile()
+        case _:
+            main()

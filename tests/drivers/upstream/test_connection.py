@@ -26,10 +26,10 @@ def hello(id_: int) -> bytes:
 
 @asynccontextmanager
 async def connected(
-    script: Script, *, idle_s: float = 8.0
+    script: Script, *, idle_s: float = 8.0, rest_s: float = 1.0
 ) -> AsyncIterator[tuple[Server, Connection]]:
     async with running(nothing, script, transport=Transport.TCP) as (server, upstream):
-        connection = Connection(upstream, tls=None, idle_s=idle_s)
+        connection = Connection(upstream, tls=None, idle_s=idle_s, rest_s=rest_s)
         try:
             yield server, connection
         finally:
@@ -96,7 +96,26 @@ def test_what_cannot_be_followed_ends_for_all_who_wait(script: Script) -> None:
             waiting = [connection.exchange(hello) for _ in range(3)]
             ends = await asyncio.gather(*waiting, return_exceptions=True)
             assert {type(end) for end in ends} <= {ConnectionResetError, ConnectionAbortedError}
-            assert server.connections <= 2
+            assert server.connections == 1
+
+    within_deadline(work)
+
+
+def test_one_that_ends_each_connection_at_once_gets_no_other_for_a_while() -> None:
+    """A question each would cost ten times as much as over UDP."""
+    script: Script = lambda _: [Raw(b"")]  # noqa: E731
+
+    async def work() -> None:
+        async with connected(script, rest_s=0.05) as (server, connection):
+            while server.connections < 2:
+                with pytest.raises(ConnectionError):
+                    await connection.exchange(hello)
+                await asyncio.sleep(0.01)
+        async with connected(script, rest_s=60.0) as (server, connection):
+            for _ in range(20):
+                with pytest.raises(ConnectionError):
+                    await connection.exchange(hello)
+            assert server.connections == 1
 
     within_deadline(work)
 

@@ -6,6 +6,7 @@ Knows lengths, ids, reuse and idleness (RFC 7766, 7858); what a reply is worth i
 import asyncio
 import secrets
 import ssl
+import time
 from collections.abc import Callable
 
 from wgctl.core.forward.upstream import Transport, Upstream
@@ -17,19 +18,33 @@ _ID_BITS = 16
 _CONNECT_S = 4.0
 # RFC 7766, section 6.2.3: a few seconds; servers of public resolvers end theirs after 10 s.
 _IDLE_S = 8.0
+# A connection takes ten times as long as a datagram, over TLS a hundred times: whoever ends each at
+# once must not have one for every question.
+_REST_S = 1.0
 _MAX_STRAYS = 8
 
 
 class Connection:
-    """The way to one upstream: made when it is needed, shared while it lasts, then made again."""
+    """The way to one upstream: made when it is needed, shared while it lasts, then made again.
+
+    After one that could not be made, or that brought nothing and was ended by the other side, there
+    is none for a second.
+    """
 
     def __init__(
-        self, upstream: Upstream, *, tls: ssl.SSLContext | None, idle_s: float = _IDLE_S
+        self,
+        upstream: Upstream,
+        *,
+        tls: ssl.SSLContext | None,
+        idle_s: float = _IDLE_S,
+        rest_s: float = _REST_S,
     ) -> None:
         """Reach `upstream`, which has a certificate that `tls` accepts if it is asked over TLS."""
         self._upstream = upstream
         self._tls = tls if upstream.transport is Transport.TLS else None
         self._idle_s = idle_s
+        self._rest_s = rest_s
+        self._rests_until = float("-inf")
         self._opening: asyncio.Task[_Open] | None = None
 
     async def exchange(self, make: Callable[[int], bytes]) -> bytes:
@@ -57,7 +72,11 @@ class Connection:
     async def _open(self) -> "_Open":
         """Return the connection that is open, or being opened for somebody else, or a new one."""
         if self._opening is not None and self._over(self._opening):
+            if self._in_vain(self._opening):
+                self._rests_until = time.monotonic() + self._rest_s
             self.close()
+        if time.monotonic() < self._rests_until:
+            raise ConnectionAbortedError("it ended the last connection at once")
         if self._opening is None:
             self._opening = asyncio.create_task(self._connect())
             self._opening.add_done_callback(_take_note)
@@ -74,6 +93,11 @@ class Connection:
         if not opening.done():
             return False
         return opening.cancelled() or opening.exception() is not None or opening.result().over
+
+    def _in_vain(self, opening: "asyncio.Task[_Open]") -> bool:
+        if opening.cancelled():
+            return False
+        return opening.exception() is not None or opening.result().in_vain
 
     async def _connect(self) -> "_Open":
         endpoint = self._upstream.endpoint
@@ -105,11 +129,11 @@ class _Open:
         self._idle_s = idle_s
         self._awaited: dict[int, asyncio.Future[bytes]] = {}
         self._heard = self._strays = 0
-        self.over = False
+        self.over = self.in_vain = False
         self._task = asyncio.create_task(self._read())
 
     async def exchange(self, make: Callable[[int], bytes]) -> bytes:
-        if self.over:
+        if self.over or self._writer.transport.is_closing():
             raise ConnectionAbortedError("it closed the connection")
         id_ = self._unused_id()
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -153,7 +177,10 @@ class _Open:
                     self._heard += 1
                     self._strays = 0  # Late replies to those who lost patience are no fault.
                     reply.set_result(message)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            self.in_vain = not self._heard
+        except TimeoutError:
             pass
+        except (OSError, asyncio.IncompleteReadError):
+            self.in_vain = not self._heard
         finally:
             self.close()
