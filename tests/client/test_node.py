@@ -48,9 +48,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 async def _first(node: Node, role: Role = Role.GATEWAY) -> Event:
-    async for event in node.follow(role, epoch="epoch-a", since=0):
-        return event
-    raise AssertionError
+    events = await anext(node.follow(role, epoch="epoch-a", since=0))
+    return events[0]
 
 
 _ANNOUNCED = Announcement(
@@ -128,12 +127,11 @@ def test_a_refusal_says_what_the_controller_said(store: Store, path: Path) -> No
 
 def test_the_feed_is_followed_event_by_event(store: Store, path: Path) -> None:
     async def follow() -> list[Event]:
-        heard = []
+        heard: list[Event] = []
         async with served(nodes_app(context_of(store)), path):
-            events = Node(path).follow(Role.GATEWAY, epoch="epoch-a", since=0)
-            async for event in events:
-                heard.append(event)
-                if isinstance(event, Commit):
+            async for events in Node(path).follow(Role.GATEWAY, epoch="epoch-a", since=0):
+                heard += events
+                if isinstance(heard[-1], Commit):
                     break
         return heard
 
@@ -233,7 +231,7 @@ def test_a_controller_that_dies_within_the_feed_is_unavailable(path: Path) -> No
     async def follow() -> Event:
         async with _answering(path, head + chunk) as node:
             events = node.follow(Role.GATEWAY, epoch="", since=0)
-            first = await anext(events)
+            (first,) = await anext(events)
             with pytest.raises(Unavailable):
                 await anext(events)
             return first

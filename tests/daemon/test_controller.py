@@ -104,8 +104,8 @@ def test_a_signal_stops_it_cleanly_though_a_role_follows(
     """It logs its own life, and neither requests nor what was in them."""
 
     async def follow_and_stop(process: subprocess.Popen[str]) -> None:
-        async for event in Node(settings.node_socket).follow(Role.GATEWAY, epoch="", since=0):
-            if isinstance(event, Commit):
+        async for events in Node(settings.node_socket).follow(Role.GATEWAY, epoch="", since=0):
+            if any(isinstance(event, Commit) for event in events):
                 process.send_signal(signum)
 
     with running(Role.CONTROLLER, settings) as process:

@@ -37,15 +37,20 @@ class _Followed:
         self.copy = copy
         self.told: list[Changes] = []
         self.was_there: list[bool] = []
+        self._began_at = copy.position[1]
 
     def note(self, changes: Changes) -> None:
         self.told.append(changes)
         self.was_there.append(self.copy.position[1] == changes.revision)
 
     async def until(self, revision: int) -> None:
+        """Wait for the file, and for what is told after it."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.copy.position[1] < revision:  # noqa: ASYNC110  # a file has no event
+            while min(self.copy.position[1], self._told_of()) < revision:  # noqa: ASYNC110  # a file has no event
                 await asyncio.sleep(0.02)
+
+    def _told_of(self) -> int:
+        return self.told[-1].revision if self.told else self._began_at
 
     async def reaching(self, revision: int) -> None:
         """Wait for what is read, also where the file is behind."""

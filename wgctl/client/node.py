@@ -63,13 +63,16 @@ class Node:
             await self._require_good(answer)
             await answer.body()
 
-    async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[Event]:
-        """Yield the events of the feed after `since`, for as long as the connection lives."""
+    async def follow(self, role: Role, *, epoch: str, since: int) -> AsyncIterator[list[Event]]:
+        """Yield the events of the feed after `since`, for as long as the connection lives.
+
+        Those together that came together: what takes each alone has less to do.
+        """
         query = urlencode({"role": role.value, "epoch": epoch, "since": since})
         async with self._asked("GET", f"/v1/feed?{query}", silence_s=_SILENCE_S) as answer:
             await self._require_good(answer)
-            async for line in answer.lines():
-                yield parse_line(line)
+            async for lines in answer.lines():
+                yield [parse_line(line) for line in lines]
 
     @asynccontextmanager
     async def _asked(

@@ -94,19 +94,19 @@ class Answer:
             if isinstance(event, h11.Data):
                 yield bytes(event.data)
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Yield the lines of the body as they come, without their ends.
+    async def lines(self) -> AsyncIterator[list[bytes]]:
+        """Yield the lines of the body without their ends, those together that came together.
 
         Raises Unavailable when one has more than 1 MiB.
         """
         rest = b""
         async for piece in self.pieces():
             *whole, rest = (rest + piece).split(b"\n")
-            for line in whole:
-                yield line
+            if whole:
+                yield whole
             self._require_bounded(rest, "a line")
         if rest:
-            yield rest
+            yield [rest]
 
     async def body(self) -> bytes:
         """Return the whole body; raises Unavailable when it has more than 1 MiB."""

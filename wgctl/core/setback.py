@@ -5,7 +5,7 @@ operator's act, and going on with what is no longer true would keep removed peer
 goes back silently. Who keeps and shows what is told here is the role.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wgctl.core.feed import Snapshot
@@ -32,11 +32,12 @@ class Undone:
 
 
 def told(
-    position: tuple[str, int], snapshot: Snapshot, revision: int, undone: Undone
+    position: tuple[str, int], snapshot: Snapshot, revision: int, undone: Callable[[], Undone]
 ) -> str | None:
     """Return in words how the copy at `position` is set back by `snapshot`; None if it is not.
 
-    `position` is the copy's epoch and revision, ("", 0) when it is empty.
+    `position` is the copy's epoch and revision, ("", 0) when it is empty. `undone` is asked only if
+    it is set back: that compares every row.
     """
     epoch, had = position
     if not epoch:
@@ -57,7 +58,7 @@ def told(
         )
     else:
         return None
-    return f"{how}; {_words(undone)}"
+    return f"{how}; {_words(undone())}"
 
 
 def _words(undone: Undone) -> str:

@@ -6,7 +6,8 @@ What a change means to the role is its own business; it hears of it after the co
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
@@ -15,10 +16,10 @@ import structlog
 
 from wgctl.client.node import Node
 from wgctl.core.errors import Invalid, Unavailable
-from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Put, Snapshot
+from wgctl.core.feed import NEEDS, Beat, Commit, Delete, Event, Kind, Put, Snapshot
 from wgctl.core.model import Role
 from wgctl.core.setback import SHOWN_S, told
-from wgctl.store.copy import Copy
+from wgctl.store.copy import Copy, Replacement
 
 __all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unwritten"]
 
@@ -69,12 +70,15 @@ class Follower:
     def __init__(
         self, copy: Copy, *, role: Role, socket: Path, on_commit: Callable[[Changes], None]
     ) -> None:
-        """Follow over `socket`; `on_commit` is called in the loop once the copy has a commit."""
+        """Follow over `socket`; `on_commit` is called in the loop once the copy has a commit.
+
+        Commits that came together are told as one.
+        """
         self._copy = copy
         self._role = role
         self._node = Node(socket)
         self._on_commit = on_commit
-        self._refused: str | None = None
+        self._writer = _Writer(copy)
 
     async def run(self) -> Never:
         """Follow until cancelled."""
@@ -100,64 +104,102 @@ class Follower:
             # What an older version did not need, or send, is asked for: changes alone would not
             # bring it. The store that was followed is named, so that a restore is told as one.
             epoch, since = "", _NO_REVISION
-        events = self._node.follow(self._role, epoch=followed, since=since)
-        async for event in events:
+        with closing(
+            _Intake(self._copy, self._writer, needs=NEEDS[self._role], epoch=epoch)
+        ) as intake:
+            async for events in self._node.follow(self._role, epoch=followed, since=since):
+                # The disk may take its time; whatever else the loop does goes on.
+                for changes in await asyncio.to_thread(intake.take, events):
+                    self._on_commit(changes)
+            intake.require_whole()
+
+
+class _Intake:
+    """Takes what one connection brings into the copy, a state of the store at a time."""
+
+    def __init__(
+        self, copy: Copy, writer: "_Writer", *, needs: frozenset[Kind], epoch: str
+    ) -> None:
+        """Take rows of the kinds `needs`, from where the copy stands in `epoch`."""
+        self._copy = copy
+        self._writer = writer
+        self._needs = needs
+        self._epoch = epoch
+        self._rows = ExitStack()
+        self._snapshot: tuple[Snapshot, Replacement] | None = None
+        self._begun: list[Put | Delete] = []
+
+    def close(self) -> None:
+        """Drop what belongs to no whole state."""
+        self._rows.close()
+
+    def take(self, events: Iterable[Event]) -> list[Changes]:
+        """Take `events`, and return what they brought, in order."""
+        heard: list[Changes] = []
+        ended: list[Put | Delete] = []
+        reached: int | None = None
+        for event in events:
             match event:
-                case Snapshot(epoch):
-                    self._on_commit(await self._take_snapshot(events, event))
+                case Put() if self._snapshot is not None:
+                    # As they come, so that memory does not grow with the snapshot.
+                    self._snapshot[1].add(event)
                 case Put() | Delete():
-                    self._on_commit(await self._take_changes(event, events, epoch))
-                case Commit(revision):
-                    self._write([], epoch=epoch, revision=revision)
-                    self._on_commit(Changes(replaced=False, events=(), revision=revision))
+                    self._begun.append(event)
+                case Commit(revision) if self._snapshot is not None:
+                    heard.append(self._replace(*self._snapshot, revision))
+                case Commit(reached):
+                    ended += self._begun
+                    self._begun.clear()
+                case Snapshot():
+                    heard += self._write(ended, reached)
+                    ended, reached = [], None
+                    self._begin(event)
                 case Beat():
-                    self._keep_up(epoch)
+                    self._writer.keep_up(self._epoch)
+        return heard + self._write(ended, reached)
 
-    async def _take_snapshot(self, events: AsyncIterator[Event], snapshot: Snapshot) -> Changes:
-        """Write rows as they come, so that memory does not grow with the snapshot."""
-        with self._copy.replacing(snapshot.kinds & NEEDS[self._role]) as replacement:
-            async for event in events:
-                match event:
-                    case Put():
-                        replacement.add(event)
-                    case Commit(revision):
-                        undone = replacement.undone()
-                        setback = told(self._copy.reached, snapshot, revision, undone)
-                        replacement.commit(
-                            epoch=snapshot.epoch,
-                            revision=revision,
-                            setback=None if setback is None else (int(time.time()), setback),
-                        )
-                        if setback is not None:
-                            _log.error("set back", how=setback)
-                        _log.info("snapshot taken", revision=revision)
-                        return Changes(replaced=True, events=(), revision=revision)
-                    case _:
-                        pass
-        raise Unavailable("the feed ended within a snapshot")
+    def require_whole(self) -> None:
+        """Raise Unavailable when what was taken ends within a state."""
+        if self._snapshot is not None:
+            raise Unavailable("the feed ended within a snapshot")
+        if self._begun:
+            raise Unavailable("the feed ended within a commit")
 
-    async def _take_changes(
-        self, first: Put | Delete, events: AsyncIterator[Event], epoch: str
-    ) -> Changes:
-        taken = [first]
-        async for event in events:
-            match event:
-                case Put() | Delete():
-                    taken.append(event)
-                case Commit(revision):
-                    self._write(taken, epoch=epoch, revision=revision)
-                    return Changes(replaced=False, events=tuple(taken), revision=revision)
-                case _:
-                    pass
-        raise Unavailable("the feed ended within a commit")
+    def _begin(self, snapshot: Snapshot) -> None:
+        self._rows.close()
+        self._begun.clear()
+        held = snapshot.kinds & self._needs
+        self._snapshot = snapshot, self._rows.enter_context(self._copy.replacing(held))
 
-    def _keep_up(self, epoch: str) -> None:
-        """Look after the copy while nothing changes; write what could not be written before."""
-        self._require_place(epoch)
-        if self._copy.position != self._copy.reached:
-            self._write([], epoch=epoch, revision=self._copy.reached[1])
+    def _replace(self, snapshot: Snapshot, rows: Replacement, revision: int) -> Changes:
+        setback = told(self._copy.reached, snapshot, revision, rows.undone)
+        rows.commit(
+            epoch=snapshot.epoch,
+            revision=revision,
+            setback=None if setback is None else (int(time.time()), setback),
+        )
+        self._rows.close()
+        self._snapshot, self._epoch = None, snapshot.epoch
+        if setback is not None:
+            _log.error("set back", how=setback)
+        _log.info("snapshot taken", revision=revision)
+        return Changes(replaced=True, events=(), revision=revision)
 
-    def _write(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
+    def _write(self, events: list[Put | Delete], revision: int | None) -> list[Changes]:
+        if revision is None:
+            return []
+        self._writer.write(events, epoch=self._epoch, revision=revision)
+        return [Changes(replaced=False, events=tuple(events), revision=revision)]
+
+
+class _Writer:
+    """Writes changes to the copy, and tells once where its file cannot be written."""
+
+    def __init__(self, copy: Copy) -> None:
+        self._copy = copy
+        self._refused: str | None = None
+
+    def write(self, events: list[Put | Delete], *, epoch: str, revision: int) -> None:
         """Write `events`; where the disk is full, the copy holds them all the same."""
         self._require_place(epoch)
         try:
@@ -168,6 +210,12 @@ class Follower:
             self._refused = str(error)
         else:
             self._refused = None
+
+    def keep_up(self, epoch: str) -> None:
+        """Look after the copy while nothing changes; write what could not be written before."""
+        self._require_place(epoch)
+        if self._copy.position != self._copy.reached:
+            self.write([], epoch=epoch, revision=self._copy.reached[1])
 
     def _require_place(self, epoch: str) -> None:
         """Raise Unavailable, so that a snapshot is asked for, when the copy is not in `epoch`.

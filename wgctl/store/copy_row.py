@@ -38,17 +38,19 @@ class CopyRow(NamedTuple):
 def columns(event: Put) -> CopyRow:
     """Return what `event` is in the table."""
     kind, row = event.kind, event.row
+    body = to_json(encode_row(kind, row)) if event.body is None else event.body
+    if isinstance(row, Peer):  # Most rows are peers.
+        key, address = row.public_key.raw, row.address.packed
+        return CopyRow(kind, row.id, row.network_id, key, address, body)
     network_id = row.id if isinstance(row, Network) else getattr(row, "network_id", None)
-    address = row.address.packed if isinstance(row, Peer) else None
-    body = to_json(encode_row(kind, row))
-    return CopyRow(kind.value, row.id, network_id, _lookup(row), address, body)
+    return CopyRow(kind, row.id, network_id, _lookup(row), None, body)
 
 
 def held(event: Put | Delete) -> CopyRow:
     """Return what `event` is where rows are held that the file has not yet, or has still."""
     if isinstance(event, Put):
         return columns(event)
-    return CopyRow(event.kind.value, event.id, None, None, None, None)
+    return CopyRow(event.kind, event.id, None, None, None, None)
 
 
 def decoded(kind: str, body: bytes) -> Row:
@@ -60,8 +62,6 @@ def _lookup(row: Row) -> bytes | int | None:
     match row:
         case Network(prefix=prefix):
             return prefix.network_address.packed
-        case Peer(public_key=key):
-            return key.raw
         case Seal(peer_id=peer_id):
             return peer_id
         case Machine(lease_s=lease_s):
