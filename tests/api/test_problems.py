@@ -104,9 +104,10 @@ def test_a_body_that_says_it_is_no_json_is_malformed() -> None:
 def test_a_method_that_is_not_there_is_told_with_those_that_are() -> None:
     with _door(ValueError()) as door:
         response = door.put("/v1/thing", json={})
-    refusal(response, 405, "method-not-allowed")
 
-    assert response.headers["allow"]
+    detail = refusal(response, 405, "method-not-allowed")
+    assert detail == "method 'PUT', expected GET, POST"
+    assert response.headers["allow"] == "GET, POST"
 
 
 def test_a_problem_is_a_document_of_its_own_media_type() -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from wgctl.core.errors import REFUSALS, Invalid, Refusal, Unidentified
 from wgctl.core.schema import Problem
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 _log = structlog.get_logger()
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -103,13 +106,32 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
     return problem(codes.status, codes.name, f"{place}: {said}" if place else said)
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    name = {400: "invalid", 404: "not-found", 405: "method-not-allowed"}.get(
-        error.status_code, "http"
-    )
+    if error.status_code == STATUSES["method-not-allowed"]:
+        return _not_allowed(request)
+    name = {400: "invalid", 404: "not-found"}.get(error.status_code, "http")
     return problem(error.status_code, name, str(error.detail), headers=error.headers)
+
+
+def _not_allowed(request: Request) -> JSONResponse:
+    """Name every method of the path: Starlette names those of the first route that has it."""
+    methods = [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+    found, expected = request.method, ", ".join(methods)
+    return problem(
+        STATUSES["method-not-allowed"],
+        "method-not-allowed",
+        f"method {found!a}, expected {expected}",
+        headers={"allow": expected},
+    )
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
