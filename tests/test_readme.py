@@ -12,7 +12,9 @@ from tests.core.names.samples import NETWORK, NOW, app, labels, machine, peer
 from tests.systemd import guide
 from wgctl.cli import root
 from wgctl.cli.command import Noun
+from wgctl.core.access import ROLES, SCOPES, Asker
 from wgctl.core.errors import REFUSALS
+from wgctl.core.model import MemberRole, TokenKind
 from wgctl.core.settings import ApiSettings, GatewaySettings, ResolverSettings, Settings
 from wgctl.core.view import build
 
@@ -38,13 +40,32 @@ def test_every_command_has_a_row_with_its_verbs(word: str) -> None:
     found, row = command(word), row_of(f"wgctl {word}")
 
     if isinstance(found, Noun):
-        assert set(re.findall(r"`([a-z]+)`", row)) == set(found.commands)
+        assert set(re.findall(r"`([a-z-]+)`", row)) == set(found.commands)
 
 
 def test_every_row_is_a_command() -> None:
     rows = re.findall(r"^\| `wgctl ([a-z]+)", README, re.MULTILINE)
 
     assert sorted(rows) == sorted(WORDS)
+
+
+def test_what_a_role_may_do_is_what_the_table_says() -> None:
+    section = README.split("### Roles")[1].split("###")[0]
+    rows = re.findall(r"^\| `([a-z]+:[a-z]+)` \| (.*?) \|$", section, re.MULTILINE)
+    said = {scope: cells.split(" | ") for scope, cells in rows}
+
+    assert said == {
+        str(scope): [str(ROLES[role].get(scope, "-")) for role in MemberRole]
+        for scope in SCOPES[Asker.BEARER]
+    }
+
+
+def test_every_kind_of_token_has_a_row() -> None:
+    section = README.split("### Tokens")[1].split("###")[0]
+
+    assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) == [
+        kind.value for kind in TokenKind
+    ]
 
 
 def test_every_exit_code_has_a_row() -> None:

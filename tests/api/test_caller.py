@@ -1,16 +1,26 @@
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
+from peers.names import Label
 from tests.api.asking import Door, refusal
 from tests.services.minting import mint
-from tests.store.samples import NOW
+from tests.store.samples import NOW, add_peer
 from wgctl.api.caller import CallerOf, Identified, by_door, by_token
+from wgctl.api.context import Context
+from wgctl.api.document import describe
 from wgctl.api.door import build, needs
-from wgctl.core.access import Asker, Caller, Scope
+from wgctl.api.examples import NAMES, SHAPES
+from wgctl.api.operators import ROUTERS
+from wgctl.core.access import ROLES, Asker, Caller, Extent, Scope
 from wgctl.core.errors import Unavailable, Unidentified
+from wgctl.core.model import MemberRole, TokenKind
+from wgctl.services import app as apps
+from wgctl.services import member as members
+from wgctl.services import network as networks
 from wgctl.services.entry import NOT_VALID
 from wgctl.store.store import Store
 
@@ -106,3 +116,98 @@ def test_two_tokens_are_none_and_a_header_of_a_proxy_says_nothing(store: Store) 
         response = door.request("GET", "/v1/thing", headers=forwarded)
 
     assert response.json()[1] == "127.0.0.1"
+
+
+_ORGS = ("acme", "globex", "nowhere")
+
+
+@pytest.fixture(scope="module")
+def everything() -> FastAPI:
+    """All routes, for who comes with a token."""
+
+    async def identify(request: Request) -> Caller:
+        return await by_token(request.app.state.context.store, lambda: NOW)(request)
+
+    return build(Asker.BEARER, ROUTERS, identified=identify)
+
+
+@pytest.fixture
+def world(store: Store, context: Context, everything: FastAPI) -> Iterator[Door]:
+    """All routes over a store where each example's name stands for something in both orgs."""
+    add_peer(store, "acme", 1)
+    for slug in ("acme", "globex"):
+        members.add(store, slug, Label("bob"), MemberRole.ADMIN, networks=None, now=NOW)
+        apps.add(store, slug, "default", Label("web"), now=NOW)
+        mint(store, slug, "ci")
+    everything.state.context = context
+    with Door(everything) as door:
+        yield door
+
+
+def _operations(app: FastAPI) -> list[tuple[str, str, Scope, object]]:
+    """Return method, path, scope and an example of the body of every operation."""
+    found = []
+    for path, methods in describe(app)["paths"].items():
+        for method, told in methods.items():
+            body = told.get("requestBody", {}).get("content", {}).get("application/json", {})
+            name = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            found.append((method.upper(), path, Scope(told["x-scope"]), SHAPES.get(name)))
+    return found
+
+
+@pytest.mark.parametrize("role", MemberRole)
+@pytest.mark.parametrize("slug", _ORGS)
+def test_every_route_answers_each_role_as_the_table_says(
+    world: Door, everything: FastAPI, store: Store, role: MemberRole, slug: str
+) -> None:
+    """By each name in the path, of the own org, another, and none."""
+    members.add(store, "acme", Label("zoe"), role, networks=None, now=NOW)
+    text = mint(store, "acme", "zoe-cli", owner="zoe", kind=TokenKind.ORG).render()
+    names = {**NAMES, "org": slug, "member": "bob", "token": "ci"}
+    operations = _operations(everything)
+    assert len(operations) > 40
+    for method, path, scope, body in operations:
+        if method == "DELETE" and path.endswith("{member}"):
+            continue  # It would take the only other admin; `test_member` has it.
+        response = world.request(
+            method,
+            path.format(**names),
+            json=body,
+            headers=[("authorization", f"Bearer {text}")],
+        )
+        asked = (method, path, response.text)
+        if ROLES[role].get(scope) is None:
+            refusal(response, 403, "denied")
+        elif "{org}" in path and slug != "acme":
+            refusal(response, 404, "not-found")
+        else:
+            own_alone = ROLES[role][scope] is Extent.OWN
+            assert response.status_code not in ({401} if own_alone else {401, 403}), asked
+            assert response.status_code < 500, asked
+
+
+def test_no_list_and_no_filter_tells_of_another_org(world: Door, store: Store) -> None:
+    add_peer(store, "globex", 7)
+    members.add(store, "acme", Label("zoe"), MemberRole.ADMIN, networks=None, now=NOW)
+    headers = [("authorization", f"Bearer {mint(store, 'acme', 'z', owner='zoe').render()}")]
+    for path in ("/v1/orgs", "/v1/orgs/acme/peers", "/v1/orgs/acme/members", "/v1/caller"):
+        assert "globex" not in world.request("GET", path, headers=headers).text
+        assert "peer-7" not in world.request("GET", path, headers=headers).text
+    lab = {"network": "lab"}
+    networks.add(store, "globex", Label("lab"), now=NOW)
+    for noun in ("peers", "apps", "machines"):
+        asked = world.request("GET", f"/v1/orgs/acme/{noun}", params=lab, headers=headers)
+        refusal(asked, 404, "not-found")
+
+
+@pytest.mark.parametrize("slug", _ORGS)
+def test_nobody_learns_from_any_route_what_there_is(
+    world: Door, everything: FastAPI, slug: str
+) -> None:
+    answers = set()
+    for method, path, _, body in _operations(everything):
+        response = world.request(method, path.format(**{**NAMES, "org": slug}), json=body)
+        answers.add((response.status_code, response.text))
+
+    assert len(answers) == 1
+    assert next(iter(answers))[0] == 401

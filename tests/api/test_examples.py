@@ -5,7 +5,9 @@ from pydantic import BaseModel
 
 from tests.api.asking import Door
 from wgctl.api.examples import NAMES, SHAPES
-from wgctl.core import health_shape, schema
+from wgctl.core import access_schema, health_shape, schema
+
+_PARTS = (schema, health_shape, access_schema)
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def _shape(name: str) -> type[BaseModel]:
     found: type[BaseModel] = (
         getattr(schema, page).__class_getitem__(_shape(item))
         if item
-        else getattr(schema, name, None) or getattr(health_shape, name)
+        else next(getattr(part, name) for part in _PARTS if hasattr(part, name))
     )
     return found
 
@@ -54,6 +56,9 @@ def test_requests_as_in_the_examples_are_met_in_their_order(operators: Door) -> 
         ("POST", "/v1/orgs", "NewOrg", 201),
         ("POST", f"{org}/networks", "NewNetwork", 201),
         ("POST", f"{org}/peers", "NewPeer", 201),
+        ("POST", f"{org}/members", "NewMember", 201),
+        ("PATCH", f"{org}/members/{NAMES['member']}", "MemberChange", 200),
+        ("POST", f"{org}/tokens", "NewToken", 201),
         ("PUT", f"{org}/peers/{NAMES['peer']}/key", "NewKey", 200),
         ("POST", f"{org}/apps", "NewApp", 201),
         ("PATCH", f"{org}/apps/{NAMES['app']}", "AppChange", 200),

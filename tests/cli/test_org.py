@@ -43,6 +43,10 @@ PLACES = [
     ["machine", "add", "--process-group=NAME", "--peer", "a", "web"],
     ["machine", "add", "--peer=NAME", "web"],
     ["gateway", "show", "--", "NAME"],
+    ["member", "add", "--", "NAME"],
+    ["member", "add", "--network=NAME", "a"],
+    ["token", "add", "--", "NAME"],
+    ["token", "add", "--member=NAME", "a"],
 ]
 
 

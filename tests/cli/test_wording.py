@@ -78,3 +78,10 @@ def test_yes_and_no() -> None:
 )
 def test_a_lease_reads_as_its_time_its_end_and_its_health(lease: Lease | None, text: str) -> None:
     assert wording.lease(lease, now=NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(None, "all"), ([], "none"), (["lab", "staging"], "lab, staging")]
+)
+def test_networks_are_all_some_or_none(names: list[str] | None, told: str) -> None:
+    assert wording.networks(names) == told

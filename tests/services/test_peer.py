@@ -8,7 +8,9 @@ from peers.names import Label
 from peers.seal import SealedKey
 from tests.store.samples import NOW, add_peer, create, key, new_peer, register, sealed_to
 from wgctl.core.errors import Conflict, NotFound, Unavailable
+from wgctl.core.model import MemberRole
 from wgctl.services import gateway, network, org, peer
+from wgctl.services import member as members
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewKey, NewPeer, SealedTo
 from wgctl.store.store import Store
@@ -309,3 +311,16 @@ def test_a_missing_place_is_not_found(store: Store, slug: str, name: str, what: 
         peer.add(store, slug, new_peer(1, network=name), now=NOW)
     with pytest.raises(NotFound, match=f"no {what} 'none'"):
         peer.listed(store, slug, network=name, after=("", 0), limit=1)
+
+
+def test_a_peer_of_somebody_is_not_given_to_another_by_asking_again(store: Store) -> None:
+    for name in ("alice", "bob"):
+        members.add(store, "acme", Label(name), MemberRole.MEMBER, networks=None, now=NOW)
+    mine = replace(new_peer(1), owner="alice")
+
+    assert peer.add(store, "acme", mine, now=NOW)[0].peer.owner == "alice"
+    assert peer.add(store, "acme", new_peer(1), now=NOW)[0].peer.owner == "alice"
+    with pytest.raises(Conflict, match="is of 'alice'"):
+        peer.add(store, "acme", replace(mine, owner="bob"), now=NOW)
+    with pytest.raises(NotFound):
+        peer.add(store, "acme", replace(new_peer(2), owner="ghost"), now=NOW)

@@ -101,7 +101,7 @@ def test_an_admin_makes_one_for_a_member_and_none_for_an_operator(store: Store) 
     mint(admin, "acme", "for-bob", owner="bob")
 
     assert tokens.shown(store, "acme", "for-bob").token.added_by == "alice"
-    with pytest.raises(Denied, match="admin alice may not make a token that an operator owns"):
+    with pytest.raises(Denied, match="admin alice may not make what an operator owns"):
         mint(admin, "acme", "forever", owner="operator")
 
 
@@ -174,3 +174,12 @@ def test_a_token_of_one_use_gives_one_peer_to_a_hundred_who_ask_at_once(store: S
     assert sorted(set(outcomes)) == ["added", "denied"]
     assert (len(outcomes), outcomes.count("added")) == (104, 1)
     assert len(peers.listed(store, "acme", network=None, after=("", 0), limit=99)) == 1
+
+
+def test_a_used_token_does_not_prolong_a_peer_whose_time_is_over(store: Store) -> None:
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL).render()
+    brief = new_peer(1, expires_in_s=60)
+    peers.add(_with(store, text, Scope.PEER_ENROL), "acme", brief, now=NOW)
+
+    with pytest.raises(Denied):
+        peers.add(_with(store, text, Scope.PEER_ENROL), "acme", brief, now=NOW + 60)

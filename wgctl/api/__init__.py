@@ -6,6 +6,7 @@ nodes        what this host's roles use, over node.sock: the feed, reports, rela
 internal     what peers use, on port 4280 of their network's ::3: who one is, and leases
 |
 org, network, peer, app, machine, gateway, status     routes
+member, token                                         routes of who may do what
 backup                                                the store as it is at one moment
 lease                                                 what peers announce, relayed
 feed                                                  the stream of changes
@@ -21,4 +22,5 @@ query        no parameter that its route does not know
 limits       how long a body may be, and how often one may ask
 problems     refusals as RFC 9457 problem documents
 shapes       values of the house as shapes of wgctl.core.schema
+access_shapes  members, tokens and callers likewise
 """

@@ -2,7 +2,19 @@
 
 from fastapi import FastAPI
 
-from wgctl.api import app, backup, document, gateway, machine, network, org, peer, status
+from wgctl.api import (
+    app,
+    backup,
+    document,
+    gateway,
+    machine,
+    member,
+    network,
+    org,
+    peer,
+    status,
+    token,
+)
 from wgctl.api.context import Context
 from wgctl.api.door import build
 from wgctl.api.limits import Bounded
@@ -11,7 +23,11 @@ from wgctl.core.access import Asker
 __all__ = ["ROUTERS", "operators_app"]
 
 ROUTERS = tuple(
-    noun.router for noun in (org, network, peer, app, machine, gateway, status, backup, document)
+    noun.router
+    for noun in (
+        *(org, network, peer, app, machine, member, token),
+        *(gateway, status, backup, document),
+    )
 )
 
 

@@ -62,6 +62,7 @@ def add_peer(  # each is a part of the request
         expires_in_s=new.expires_in_s,
         needs_forwarding=new.needs_forwarding,
         preshared_key=_sealed_to(new.preshared_key),
+        owner=new.owner,
     )
     facts, is_new = peers.add(store, org, wanted, now=now)
     if not is_new:

@@ -38,7 +38,7 @@ def org_shape(facts: OrgFacts) -> schema.Org:
         slug=facts.org.slug,
         networks=facts.networks,
         peers=facts.peers,
-        created_at=_moment(facts.org.created_at),
+        created_at=moment(facts.org.created_at),
     )
 
 
@@ -49,7 +49,7 @@ def network_shape(org: str, network: model.Network) -> schema.Network:
         name=network.name,
         prefix=network.prefix,
         resolver=network.resolver,
-        created_at=_moment(network.created_at),
+        created_at=moment(network.created_at),
     )
 
 
@@ -63,8 +63,8 @@ def gateway_shape(gateway: model.Gateway, reported: RoleFacts | None) -> schema.
         public_key=gateway.public_key,
         mtu_bytes=gateway.mtu_bytes,
         forwards=gateway.forwards,
-        created_at=_moment(gateway.created_at),
-        reported_at=None if reported is None else _moment(reported.reported_at),
+        created_at=moment(gateway.created_at),
+        reported_at=None if reported is None else moment(reported.reported_at),
     )
 
 
@@ -81,10 +81,10 @@ def peer_shape(org: str, facts: PeerFacts, seen: Observations, *, now: int) -> s
         preshared_key=facts.preshared,
         address=peer.address,
         gateway=facts.gateway.name,
-        created_at=_moment(peer.created_at),
-        expires_at=_maybe_moment(peer.expires_at),
+        created_at=moment(peer.created_at),
+        expires_at=maybe_moment(peer.expires_at),
         online=sight.online(now=now) and not peer.expired(now=now),
-        last_handshake=_maybe_moment(sight.last_handshake),
+        last_handshake=maybe_moment(sight.last_handshake),
         received_bytes=sight.received_bytes,
         sent_bytes=sight.sent_bytes,
         endpoint=sight.endpoint,
@@ -117,7 +117,7 @@ def app_shape(org: str, facts: AppFacts) -> schema.App:
         machines=facts.machines,
         started=facts.started,
         service_address=facts.app.service_address,
-        created_at=_moment(facts.app.created_at),
+        created_at=moment(facts.app.created_at),
     )
 
 
@@ -131,7 +131,7 @@ def machine_details(org: str, facts: MachineFacts, seen: Observations) -> schema
     record = seen.of_machine(facts.machine.id)
     events = [
         health_shape.HealthEvent(
-            at=_moment(moved.at), before=moved.before, after=moved.after, reason=moved.reason
+            at=moment(moved.at), before=moved.before, after=moved.after, reason=moved.reason
         )
         for moved in record.transitions
     ]
@@ -160,7 +160,7 @@ def _machine_fields(org: str, facts: MachineFacts, seen: Observations) -> dict[s
         "check": None if check is None else _check_shape(check),
         "health": record.health if probed else None,
         "lease": _lease_shape(machine, lease),
-        "created_at": _moment(machine.created_at),
+        "created_at": moment(machine.created_at),
     }
 
 
@@ -181,8 +181,8 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
         role=facts.role,
         alive=facts.alive(now=now),
         revision=facts.revision,
-        started_at=_moment(facts.started_at),
-        reported_at=_moment(facts.reported_at),
+        started_at=moment(facts.started_at),
+        reported_at=moment(facts.reported_at),
         interface=facts.interface,
         backend=facts.backend,
         drift=facts.drift,
@@ -207,7 +207,7 @@ def _lease_shape(machine: model.Machine, sight: model.LeaseSight | None) -> sche
         return None
     return schema.Lease(
         ttl_s=machine.lease_s,
-        ends_at=None if sight is None else _moment(sight.ends_at),
+        ends_at=None if sight is None else moment(sight.ends_at),
         healthy=None if sight is None else sight.healthy,
     )
 
@@ -223,9 +223,9 @@ def record_of(seen: health_shape.ObservedHealth) -> Record:
     return Record(seen.machine_id, seen.health, tuple(moved))
 
 
-def _moment(seconds: int) -> datetime:
+def moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _maybe_moment(seconds: int | None) -> datetime | None:
-    return None if seconds is None else _moment(seconds)
+def maybe_moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)

@@ -23,6 +23,7 @@
     release         what stands beside an installed wgctl
 
     org network peer app machine gateway      the nouns
+    member role token                         who may do what
     announce                                  a verb of machine, for peers
     login                                     the verb of who is elsewhere, and logout
     init serve backup status dns doctor       the verbs of a host; serve has run and down, backup
@@ -60,6 +61,9 @@ root = Root(
         "peer": Entry("peer", "Peers: laptops, phones and servers with a tunnel."),
         "app": Entry("app", "Apps: services with a name in a network."),
         "machine": Entry("machine", "Machines: running instances of an app."),
+        "member": Entry("member", "Members: people in an org, and what they may do."),
+        "role": Entry("role", "Roles: what members may do."),
+        "token": Entry("token", "Tokens: what one comes with from elsewhere."),
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
         "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
         "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),

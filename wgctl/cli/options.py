@@ -13,7 +13,14 @@ from wgctl.cli.preferences import Preferences
 from wgctl.cli.session import preferences_of
 from wgctl.core.errors import Invalid
 
-__all__ = ["LabelType", "name_argument", "network_filter", "network_option", "org_option"]
+__all__ = [
+    "LabelType",
+    "name_argument",
+    "network_filter",
+    "network_option",
+    "networks_option",
+    "org_option",
+]
 
 _DEFAULT_NETWORK = "default"
 
@@ -63,6 +70,18 @@ def network_filter(command: _Command) -> _Command:
     """Take --network; None, for all of them, when nothing says which."""
     return _network_option(
         _resolve_network_filter, "Only this network of the org.  [env: WGCTL_NETWORK]"
+    )(command)
+
+
+def networks_option(command: _Command) -> _Command:
+    """Take --network, as often as there are networks to narrow something to."""
+    return click.option(
+        "--network",
+        "networks",
+        type=LabelType("network"),
+        metavar="NET",
+        multiple=True,
+        help="Only in this network; can be given more than once.",
     )(command)
 
 

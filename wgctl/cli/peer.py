@@ -42,6 +42,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _psk_option = click.option(
     "--psk", is_flag=True, help="A preshared key too, sealed to the gateway alone."
 )
+_member_option = click.option(
+    "--member", type=LabelType("member"), metavar="MEMBER", help="Whose it is; else your own."
+)
 _expires_option = click.option(
     "--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h."
 )
@@ -95,6 +98,7 @@ def _handout_options(command: _Command) -> _Command:
 @name_argument("peer")
 @org_option
 @network_option
+@_member_option
 @_expires_option
 @_psk_option
 @_handout_options
@@ -105,12 +109,13 @@ def add(
     name: Label,
     org: Label,
     network: Label,
+    member: Label | None,
     expires: str | None,
     **options: Any,
 ) -> None:
     """Add a peer, and hand over its tunnel: a config for the client that it has."""
     handout, keys = _asked_for(session, name, **options)
-    place = _Place(org, network, _expires(expires))
+    place = _Place(org, network, member, _expires(expires))
     hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
 
 
@@ -125,6 +130,7 @@ def add(
 @click.argument("name", type=LabelType("peer"), metavar="[NAME]", required=False)
 @org_option
 @network_option
+@_member_option
 @_expires_option
 @_psk_option
 @form_options(None)
@@ -147,10 +153,10 @@ def import_(
     key is never sent: it stays in FILE, and goes into the new file with -o.
     """
     name = name or _name_of(file)
+    place = _Place(org, network, options.pop("member"), _expires(expires))
     existing = existing_config(file)
     handout = wanted(_wish(existing, **options), name, as_json=session.as_json, own_key=False)
     keys = identity_of(existing, file, moves=handout.path is not None, psk=psk)
-    place = _Place(org, network, _expires(expires))
     hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
 
 
@@ -270,10 +276,11 @@ def _wish(existing: "Existing", *, format: str | None, interface: str | None, **
 
 
 class _Place(NamedTuple):
-    """Where a peer is added, and for how long."""
+    """Where a peer is added, whose it is, and for how long."""
 
     org: Label
     network: Label
+    member: Label | None
     expires_in_s: int | None
 
 
@@ -292,6 +299,7 @@ def _adding(
         new = schema.NewPeer(
             name=name,
             network=place.network,
+            owner=place.member,
             public_key=keys.public_key,
             expires_in_s=place.expires_in_s,
             needs_forwarding=handout.needs_forwarding,

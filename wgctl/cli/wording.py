@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wgctl.core import schema
 
-__all__ = ["ABSENT", "ago", "date", "expiry", "lease", "size", "yes_no"]
+__all__ = ["ABSENT", "ago", "date", "expiry", "lease", "networks", "size", "yes_no"]
 
 ABSENT = "-"
 """What stands in a table where there is no value: never empty, so that columns can be counted."""
@@ -49,6 +49,11 @@ def lease(found: "schema.Lease | None", *, now: datetime) -> str:
     if found.healthy is False:
         told.append("unhealthy")
     return ", ".join(told)
+
+
+def networks(names: list[str] | None) -> str:
+    """Return `lab, staging`, `all` for None, and `none` when none is left."""
+    return "all" if names is None else ", ".join(names) or "none"
 
 
 def size(count_bytes: int) -> str:

@@ -16,6 +16,16 @@ from pydantic import BaseModel, ValidationError
 from wgctl.client.asking import Answer, Lost, Way, ask, download
 from wgctl.client.refusal import refusal_in
 from wgctl.client.unix_http import UnixSocket
+from wgctl.core.access_schema import (
+    CallerReply,
+    Member,
+    MemberChange,
+    MintedToken,
+    NewMember,
+    NewToken,
+    Removal,
+    Token,
+)
 from wgctl.core.errors import Refusal, Unavailable
 from wgctl.core.health_shape import Check
 from wgctl.core.model import MachineState
@@ -210,6 +220,47 @@ class Client:
         """Remove a machine."""
         self._ask("DELETE", _path("orgs", org, "machines", name), query={"network": network})
 
+    def caller(self) -> CallerReply:
+        """Return who one is, and what one may do."""
+        return self._shape(CallerReply, "GET", _path("caller"))
+
+    def add_member(self, org: str, new: NewMember) -> Member:
+        """Add a member to an org."""
+        return self._shape(Member, "POST", _path("orgs", org, "members"), body=new)
+
+    def members(self, org: str) -> list[Member]:
+        """Return the members of an org, by name."""
+        return self._list(Page[Member], _path("orgs", org, "members"))
+
+    def member(self, org: str, name: str) -> Member:
+        """Return one member."""
+        return self._shape(Member, "GET", _path("orgs", org, "members", name))
+
+    def change_member(self, org: str, name: str, new: MemberChange) -> Member:
+        """Give a member another role, or other networks; what is not set stays as it is."""
+        return self._shape(Member, "PATCH", _path("orgs", org, "members", name), body=new)
+
+    def remove_member(self, org: str, name: str, *, dry_run: bool = False) -> Removal:
+        """Remove a member and all that is theirs, or ask what would go."""
+        query = {"dry_run": "true" if dry_run else None}
+        return self._shape(Removal, "DELETE", _path("orgs", org, "members", name), query=query)
+
+    def add_token(self, org: str, new: NewToken) -> MintedToken:
+        """Make a token; its text is in this answer alone."""
+        return self._shape(MintedToken, "POST", _path("orgs", org, "tokens"), body=new)
+
+    def tokens(self, org: str) -> list[Token]:
+        """Return the tokens of an org by name, or those of one's own."""
+        return self._list(Page[Token], _path("orgs", org, "tokens"))
+
+    def token(self, org: str, name: str) -> Token:
+        """Return one token."""
+        return self._shape(Token, "GET", _path("orgs", org, "tokens", name))
+
+    def revoke_token(self, org: str, name: str) -> None:
+        """Revoke a token, and every narrower one that was made of it."""
+        self._ask("DELETE", _path("orgs", org, "tokens", name))
+
     def gateways(self) -> list[Gateway]:
         """Return every gateway."""
         return self._list(Page[Gateway], _path("gateways"))
@@ -303,7 +354,7 @@ class Client:
     ) -> Answer:
         given = {key: value for key, value in query.items() if value is not None}
         target = f"/v1{path}?{urlencode(given)}" if given else f"/v1{path}"
-        text = None if body is None else body.model_dump_json()
+        text = None if body is None else body.model_dump_json(exclude_unset=True)
         with self._reached():
             answer = ask(self._way, method, target, body=text, timeout_s=_TIMEOUT_S)
         if answer.good:

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, StrictBool
 
 from wgctl.core.lease import DEFAULT_S, LONGEST_S, SHORTEST_S
-from wgctl.core.schema import Machine, NewInstance, _LabelText
+from wgctl.core.schema import LabelText, Machine, NewInstance
 from wgctl.core.shape import Shape
 
 __all__ = [
@@ -31,7 +31,7 @@ class NewLease(NewInstance):
     `holder` is a word that the announcer draws: nobody else can renew or withdraw the lease.
     """
 
-    name: _LabelText
+    name: LabelText
     ttl_s: int = Field(default=DEFAULT_S, ge=SHORTEST_S, le=LONGEST_S, strict=True)
     holder: _Holder
     healthy: StrictBool = True
@@ -47,9 +47,9 @@ class Renewal(Shape):
 class Announcement(Shape):
     """What a peer announces, relayed by the role that saw its address."""
 
-    org: _LabelText
-    network: _LabelText
-    peer: _LabelText
+    org: LabelText
+    network: LabelText
+    peer: LabelText
     address: IPv6Address
     machine: NewLease
 

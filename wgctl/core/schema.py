@@ -38,6 +38,7 @@ __all__ = [
     "AppChange",
     "Enrolment",
     "Gateway",
+    "LabelText",
     "Lease",
     "Machine",
     "MachineDetails",
@@ -87,7 +88,7 @@ def _string(pattern: str, example: str) -> WithJsonSchema:
 
 
 _LABEL = _string("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "web")
-_LabelText = Annotated[str, AfterValidator(parse_label), _LABEL]
+LabelText = Annotated[str, AfterValidator(parse_label), _LABEL]
 _WORD = _string("^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", "web")
 _Key = Annotated[
     peers.keys.PublicKey,
@@ -135,7 +136,7 @@ class Problem(_Shape):
 class NewOrg(_Shape):
     """An org to add."""
 
-    slug: _LabelText
+    slug: LabelText
 
 
 class Org(_Shape):
@@ -152,7 +153,7 @@ class Org(_Shape):
 class NewNetwork(_Shape):
     """A network to add to an org."""
 
-    name: _LabelText
+    name: LabelText
 
 
 class Network(_Shape):
@@ -168,7 +169,7 @@ class Network(_Shape):
 class NewGateway(_Shape):
     """What a gateway host says of itself when it starts."""
 
-    region: _LabelText
+    region: LabelText
     endpoint: _Endpoint
     public_key: _Key
     mtu_bytes: int = Field(ge=1280, le=65535, strict=True)
@@ -199,10 +200,14 @@ class SealedTo(_Shape):
 
 
 class NewPeer(_Shape):
-    """A peer to add. `needs_forwarding` asks for a resolver that answers every name."""
+    """A peer to add. `needs_forwarding` asks for a resolver that answers every name.
 
-    name: _LabelText
-    network: _LabelText = "default"
+    `owner` is the member whose it is to be; None: who asks.
+    """
+
+    name: LabelText
+    network: LabelText = "default"
+    owner: LabelText | None = None
     public_key: _Key
     expires_in_s: _Span | None = None
     needs_forwarding: StrictBool = False
@@ -266,8 +271,8 @@ class Enrolment(_Shape):
 class NewApp(_Shape):
     """An app to add; `flycast`: with a service address."""
 
-    name: _LabelText
-    network: _LabelText = "default"
+    name: LabelText
+    network: LabelText = "default"
     flycast: StrictBool = False
 
 
@@ -297,7 +302,7 @@ class App(_Shape):
 class Port(_Shape):
     """A named port."""
 
-    name: _LabelText
+    name: LabelText
     number: int = Field(ge=1, le=65535, strict=True)
     protocol: Protocol = Protocol.TCP
 
@@ -314,9 +319,9 @@ def _distinct(ports: list[Port]) -> list[Port]:
 class NewInstance(_Shape):
     """What is said of a machine; without a region it gets that of its peer's gateway."""
 
-    app: _LabelText
-    region: _LabelText | None = None
-    process_group: _LabelText = "app"
+    app: LabelText
+    region: LabelText | None = None
+    process_group: LabelText = "app"
     ports: Annotated[list[Port], AfterValidator(_distinct)] = Field(
         default_factory=list, max_length=64
     )
@@ -329,9 +334,9 @@ class NewInstance(_Shape):
 class NewMachine(NewInstance):
     """A machine to add to an app, on a peer of the same network; without a name it gets one."""
 
-    name: _LabelText | None = None
-    network: _LabelText = "default"
-    peer: _LabelText
+    name: LabelText | None = None
+    network: LabelText = "default"
+    peer: LabelText
 
 
 class NewState(_Shape):

@@ -43,7 +43,8 @@ class SealedTo:
 class NewPeer:
     """A peer that is asked for.
 
-    `expires_in_s` None: it stays until it is removed. `preshared_key` None: it has none.
+    `expires_in_s` None: it stays until it is removed. `preshared_key` None: it has none. `owner`
+    None: it is the asker's.
     """
 
     network: Label
@@ -52,6 +53,7 @@ class NewPeer:
     expires_in_s: int | None
     needs_forwarding: bool
     preshared_key: SealedTo | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         known = door.find_peer(network, new.name)
         if known is not None:
             _require_same(door, known, new, network=network)
-            door.require_own(known.owner, f"peer {known.name!a}")
             if known.expired(now=now):
+                door.spend_use()
                 known = _renewed(door, network, known, expires_in_s=new.expires_in_s, now=now)
             return _facts(deployment, door, network, known), False
         _require_shown(gateway, new.preshared_key)
@@ -89,7 +91,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
         door.spend_use()
         row = NewPeerRow(
             name=new.name,
-            owner=deployment.caller.name,
+            owner=door.owner_for(new.owner),
             public_key=new.public_key,
             created_at=now,
             expires_at=None if new.expires_in_s is None else now + new.expires_in_s,
@@ -228,6 +230,9 @@ def _require_same(door: OrgDoor, known: Peer, new: NewPeer, *, network: Network)
             f"peer {new.name!a} exists already in network {network.name!a} of org "
             f"{door.org.slug!a} with another {other}: wgctl peer rekey gives it a new one"
         )
+    door.require_own(known.owner, f"peer {known.name!a}")
+    if new.owner is not None and door.owner_for(new.owner) != known.owner:
+        raise Conflict(f"peer {known.name!a} exists already, and is of {known.owner!a}")
 
 
 def _renewed(

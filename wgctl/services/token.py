@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from peers.names import Label
 from wgctl.core.access import Extent, Scope
 from wgctl.core.bearer import SECRET_BYTES, Bearer
-from wgctl.core.errors import Denied, Invalid
-from wgctl.core.model import OPERATOR, Peer, Token, TokenKind
+from wgctl.core.errors import Invalid
+from wgctl.core.model import Peer, Token, TokenKind
 from wgctl.services.condition import Condition, always
 from wgctl.store.org import OrgDoor
 from wgctl.store.rows import NewTokenRow
@@ -64,7 +64,7 @@ def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts,
         row = NewTokenRow(
             name=new.name,
             kind=new.kind,
-            owner=_owner(door, new.owner),
+            owner=door.owner_for(new.owner),
             added_by=door.caller.name,
             networks=None if names is None else tuple(door.network(name).name for name in names),
             only_peer_id=None if peer is None else peer.id,
@@ -111,17 +111,6 @@ def _require_sense(new: NewToken) -> None:
         raise Invalid("a token of kind network: expected the networks that it is for")
     if new.uses is not None and new.kind is not TokenKind.ENROL:
         raise Invalid(f"a token of kind {new.kind}: uses are counted for kind enrol alone")
-
-
-def _owner(door: OrgDoor, wanted: str | None) -> str:
-    """Return whose the token is to be; raises Denied when it may not be theirs."""
-    caller = door.caller.name
-    if wanted is None or wanted == caller:
-        return caller
-    if wanted == OPERATOR:
-        raise Denied(f"{door.caller.title} may not make a token that an operator owns")
-    door.require_own(wanted, "this one")
-    return door.member(wanted).name
 
 
 def _facts(door: OrgDoor, token: Token) -> TokenFacts:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table
 from peers.names import Label
 from wgctl.core.errors import Denied
 from wgctl.core.feed import Kind
-from wgctl.core.model import Member, MemberRole, Network, Peer, Token
+from wgctl.core.model import OPERATOR, Member, MemberRole, Network, Peer, Token
 from wgctl.store import rows, tables
 from wgctl.store.rows import NewTokenRow
 from wgctl.store.scoped import Scoped
@@ -31,6 +31,19 @@ class Members(Scoped):
     def member(self, name: str) -> Member:
         """Return the member `name`; raises NotFound."""
         return rows.member_of(self._named(tables.members, name, what="member", within=None))
+
+    def owner_for(self, wanted: str | None) -> str:
+        """Return whose a new thing is to be: by default the caller's.
+
+        Raises Denied when the caller may not give it to them, and NotFound for nobody's name.
+        """
+        own = self.caller.name
+        if wanted is None or wanted == own:
+            return own
+        if wanted == OPERATOR:
+            raise Denied(f"{self.caller.title} may not make what an operator owns")
+        self.require_own(wanted, "this one")
+        return self.member(wanted).name
 
     def add_member(
         self, name: Label, role: MemberRole, *, networks: tuple[Label, ...] | None, now: int

@@ -1,0 +1,49 @@
+import pytest
+
+from tests.api.asking import Door, refusal
+
+_TOKENS = "/v1/orgs/acme/tokens"
+
+
+def test_a_token_is_shown_once_and_then_without_its_text(operators: Door) -> None:
+    made = operators.post(_TOKENS, json={"name": "ci", "kind": "read-only"})
+    shown = made.json()
+    text = shown.pop("token")
+
+    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+    assert text.startswith("wgctl_")
+    assert shown["expires_at"] == "2027-02-14T08:00:00Z"
+    assert operators.get(f"{_TOKENS}/ci").json() == shown
+    listed = operators.get(_TOKENS)
+    assert listed.json()["items"] == [shown]
+    assert text not in listed.text
+
+
+def test_a_revoked_token_is_gone(operators: Door) -> None:
+    operators.post(_TOKENS, json={"name": "ci"})
+
+    assert operators.delete(f"{_TOKENS}/ci").status_code == 204
+    refusal(operators.delete(f"{_TOKENS}/ci"), 404, "not-found")
+    assert operators.get(_TOKENS).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"kind": "root"}, "kind"),
+        ({"expires_in_s": 0}, "expires_in_s"),
+        ({"expires_in_s": 367 * 86_400}, "expires_in_s"),
+        ({"expires_in_s": "1d"}, "expires_in_s"),
+        ({"uses": 0, "kind": "enrol"}, "uses"),
+        ({"secret": "x"}, "secret"),
+        ({"kind": "peer"}, "a peer is named"),
+        ({"kind": "network", "networks": []}, "expected the networks"),
+    ],
+)
+def test_a_token_that_makes_no_sense_is_refused(
+    operators: Door, change: dict[str, object], field: str
+) -> None:
+    response = operators.post(_TOKENS, json={"name": "ci"} | change)
+
+    assert field in refusal(response, 400, "invalid")
+    assert operators.get(_TOKENS).json()["items"] == []
