@@ -4,6 +4,7 @@ The first of two upstreams is nobody, so that each answer comes by failover.
 """
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 
 from tests.drivers.upstream.servers import certified
 from tests.system.clients import CLIENTS, Answered, by_dig
+from tests.system.hostile import SLUGS, VICTIM
 from tests.system.hosts import Host, Lab, Started, eventually
 from tests.system.unbound import UNBOUND, write_config, write_loop
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
 ROLES = ("controller", "gateway", "resolver")
-PORT, TLS_PORT, LOOP_PORT = 5302, 5303, 5304
+PORT, TLS_PORT, LOOP_PORT, HOSTILE_PORT = 5302, 5303, 5304, 5305
 OVER = {
     "udp": f"127.0.0.1:{PORT}",
     "tcp": f"tcp://127.0.0.1:{PORT}",
@@ -111,6 +113,25 @@ def test_the_hosts_that_unbound_knows_are_answered_over_each_transport(scene: Sc
     eventually(lambda: scene.status("other.example") == "NXDOMAIN", what="it is asked again")
 
 
+def test_a_hostile_upstream_means_an_error_and_poisons_nothing(scene: Scene) -> None:
+    """All scripts at once; names of our own are answered meanwhile."""
+    log = scene.lab.folder / "hostile.log"
+    program = (sys.executable, "-m", "tests.system.hostile", str(HOSTILE_PORT))
+    scene.lab.gateway.host.start(*program, log=log)
+    scene.forward_to(f"127.0.0.1:{HOSTILE_PORT}")
+    eventually(lambda: scene.ask("www.example").answers, what="the upstream is there")
+
+    asked = {slug: _dig_beside(scene, f"{slug}.example") for slug in SLUGS}
+    while any(process.poll() is None for process, _ in asked.values()):
+        assert scene.status("_api.internal", "AAAA") == "NOERROR"
+    for slug, (_, printed) in asked.items():
+        assert "status: SERVFAIL" in printed.read_text(), slug
+        assert scene.ask(f"{slug}.example").answers == [], slug
+
+    eventually(lambda: len(scene.ask("poison.example").answers) == 1, what="the poisoner answers")
+    assert scene.alice.dig(VICTIM, at=scene.resolver) == "192.0.2.1"
+
+
 def test_a_loop_ends_in_an_error_and_holds_up_no_name_of_ours(scene: Scene) -> None:
     """The upstream is a member of the network, and asks its resolver for what it does not know."""
     folder = scene.lab.folder / "loop"
@@ -120,12 +141,10 @@ def test_a_loop_ends_in_an_error_and_holds_up_no_name_of_ours(scene: Scene) -> N
     scene.forward_to(f"198.18.1.2:{LOOP_PORT}")
 
     for name in ("a-name-of-many-letters.example", "b.example"):
-        began = scene.alice.start(
-            *("dig", f"@{scene.resolver}", name, "+time=10", "+tries=1"), log=folder / name
-        )
-        while began.poll() is None:
+        process, printed = _dig_beside(scene, name)
+        while process.poll() is None:
             assert scene.status("_api.internal", "AAAA") == "NOERROR"
-        assert "status: SERVFAIL" in (folder / name).read_text()
+        assert "status: SERVFAIL" in printed.read_text()
 
 
 def test_members_may_ask_for_everything_here(scene: Scene) -> None:
@@ -164,6 +183,13 @@ def _check_private_names(scene: Scene) -> None:
     for name in ("1.0.0.10.in-addr.arpa", "printer.local", "a.onion", "x.home.arpa", "x.flycast"):
         assert scene.status(name, "PTR") == "NXDOMAIN"
     assert scene.ask("www.example", "A", "+norec").status == "REFUSED"
+
+
+def _dig_beside(scene: Scene, name: str) -> tuple[subprocess.Popen[bytes], Path]:
+    """Ask while other things go on; return the process, and where it prints."""
+    printed = scene.lab.folder / f"{name}.dig"
+    words = ("dig", f"@{scene.resolver}", name, "+time=20", "+tries=1")
+    return scene.alice.start(*words, log=printed), printed
 
 
 def _is_stale(scene: Scene) -> bool:
