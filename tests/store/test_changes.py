@@ -11,7 +11,7 @@ from tests.store.walk import EVERYTHING, Rows, Step, apply, rows_of, steps, take
 from wgctl.core.errors import Conflict
 from wgctl.core.feed import NEEDS, Kind
 from wgctl.services import app, org, peer
-from wgctl.store.changes import KEPT_REVISIONS
+from wgctl.store.changes import KEPT_BYTES, KEPT_REVISIONS
 from wgctl.store.store import Store
 
 
@@ -95,6 +95,38 @@ def test_history_is_kept_for_so_many_revisions_and_no_more(tmp_path: Path) -> No
     assert revision - kept_since == KEPT_REVISIONS
     assert gone == []
     assert [change.kind for change in kept] == [Kind.ORG, Kind.NETWORK] * 2
+
+
+def test_history_is_kept_up_to_so_many_bytes(tmp_path: Path) -> None:
+    """A peer may change what is said of its machine all day; who misses it takes a snapshot."""
+    store = create(tmp_path)
+    register(store)
+    store.close()
+    _pretend_revision(store.path, 996)
+    store = Store(store.path)
+    for name in ("first", "second", "third"):
+        org.add(store, Label(name), now=NOW)
+    _swell(store.path, revision=998, to_bytes=KEPT_BYTES // 2 + 1)
+    _swell(store.path, revision=999, to_bytes=KEPT_BYTES // 2)
+    org.add(store, Label("fourth"), now=NOW)
+    with store.reading() as deployment:
+        assert (deployment.kept_since, deployment.revision) == (998, 1000)
+    _pretend_revision(store.path, 1999)
+    org.add(store, Label("fifth"), now=NOW)
+    with store.reading() as deployment:
+        assert deployment.kept_since == 998
+    store.close()
+
+
+def _swell(path: Path, *, revision: int, to_bytes: int) -> None:
+    """Let the body of one change of `revision` take so many bytes."""
+    connection = pysqlite3.connect(str(path))
+    body = f'"{"x" * (to_bytes - 2)}"'
+    connection.execute(
+        "UPDATE changes SET body = ? WHERE revision = ? AND place = 0", (body, revision)
+    )
+    connection.commit()
+    connection.close()
 
 
 def _pretend_revision(path: Path, revision: int) -> None:

@@ -6,18 +6,22 @@ Knows nothing of what changed beyond its kind and body: see `wgctl.core.feed`.
 from collections.abc import Iterator
 from typing import cast
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Text, delete, func, insert, select, update
+from sqlalchemy import cast as sql_cast
 
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
 from wgctl.store.tables import changes, deployment
 
-__all__ = ["KEPT_REVISIONS", "Recorder", "read_changes"]
+__all__ = ["KEPT_BYTES", "KEPT_REVISIONS", "Recorder", "read_changes"]
 
 KEPT_REVISIONS = 100_000
 """How many revisions a reader may fall behind before it takes a snapshot.
 
 At one change a second that is a day and more; a row of `changes` is about 300 bytes.
 """
+
+KEPT_BYTES = 64 << 20
+"""How much those may take: what a peer announces of its machine can be 12 KB each time."""
 
 _PRUNE_EVERY = 1_000
 
@@ -59,9 +63,19 @@ class Recorder:
         self._place += 1
 
     def _prune(self) -> None:
-        kept_since = max(0, self.revision - KEPT_REVISIONS)
+        """Forget what is too old, or too much; what was forgotten once stays so."""
+        forgotten = self._connection.execute(select(deployment.c.kept_since)).scalar_one()
+        kept_since = max(forgotten, self.revision - KEPT_REVISIONS, self._too_much())
         self._connection.execute(delete(changes).where(changes.c.revision <= kept_since))
         self._connection.execute(update(deployment).values(kept_since=kept_since))
+
+    def _too_much(self) -> int:
+        """Return the last revision that has no room beside all later ones; 0 if all have."""
+        length = func.coalesce(func.length(sql_cast(changes.c.body, Text)), 0)
+        so_far = func.sum(length).over(order_by=changes.c.revision.desc())
+        summed = select(changes.c.revision, so_far.label("bytes")).subquery()
+        last = select(func.max(summed.c.revision)).where(summed.c.bytes > KEPT_BYTES)
+        return self._connection.execute(last).scalar_one() or 0
 
 
 def read_changes(
