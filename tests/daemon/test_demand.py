@@ -30,8 +30,9 @@ def test_nobody_is_there_who_has_not_come(begun: Scene) -> None:
     assert (begun.programme.settled, begun.demand.in_use) == (True, 0)
 
 
-def test_who_knocks_is_let_in_and_greeted(begun: Scene) -> None:
+def test_who_knocks_is_let_in_and_can_be_greeted(begun: Scene) -> None:
     assert begun.knocks(0) is Fate.ADMITTED
+    begun.programme.greet(KEYS[0], SOURCE)
 
     assert begun.there() == {0}
     assert begun.kernel.seen[KEYS[0].raw].endpoint == str(SOURCE)

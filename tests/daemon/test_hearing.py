@@ -61,6 +61,19 @@ def test_a_peer_that_is_heard_is_let_in(begun: Scene, hearing: Hearing) -> None:
     assert hearing.examine(arrived(said(SECRETS[0]))) is Fate.ADMITTED
 
     assert begun.there() == {0}
+
+
+def test_a_peer_is_greeted_a_moment_after_it_was_let_in(begun: Scene) -> None:
+    """WireGuard may be about to answer it by itself: see the module."""
+    now = 5.0
+    hearing = Hearing(Reader(HOST.private_key), begun.programme, clock=lambda: now)
+    hearing.examine(arrived(said(SECRETS[0])))
+
+    wait_s = hearing.greet()
+    assert 0 < wait_s < 0.1
+    assert begun.kernel.seen == {}
+    now += wait_s
+    assert hearing.greet() > wait_s
     assert begun.kernel.seen[KEYS[0].raw].endpoint == "192.0.2.1:1234"
 
 

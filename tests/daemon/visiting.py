@@ -129,9 +129,9 @@ class Scene:
         self.copy.write(events, epoch="e", revision=self.revision)
         self.programme.take(Changes(replaced=False, events=events, revision=self.revision))
 
-    def knocks(self, key: int, *, at: int = 1, source: Source = SOURCE) -> Fate:
+    def knocks(self, key: int, *, at: int = 1) -> Fate:
         """Let whoever has the key of that number prove to be there."""
-        return self.programme.admit(KEYS[key], source, timestamp=stamp(at))
+        return self.programme.admit(KEYS[key], timestamp=stamp(at))
 
     def sees(self, key: int, *, handshake: int | None, received: int = 0, sent: int = 0) -> None:
         """Let the device have seen this of a peer that it has."""

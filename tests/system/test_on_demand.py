@@ -31,9 +31,9 @@ class Client:
     key: str
 
     def comes(self) -> None:
-        """Bring the tunnel up, and see its first packet answered."""
+        """Bring the tunnel up, and see a packet answered."""
         self.host.tunnel_up(self.config)
-        self.host.run("ping", "-6", "-c1", "-W30", self.tunnel["resolver"])
+        eventually(lambda: self.host.pings(self.tunnel["resolver"]))
 
     def goes(self) -> None:
         self.host.tunnel_down(self.config)

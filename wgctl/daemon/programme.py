@@ -74,7 +74,7 @@ class Programme:
         self._ended = ended
         self._demand = demand
         self._rows = threading.RLock()
-        self._admitted: dict[bytes, Source] = {}
+        self._admitted: set[bytes] = set()
         self._swept_at = now()
         self._index: int | None = None
         self._refusals: dict[str, str] = {}
@@ -208,8 +208,8 @@ class Programme:
         with self._rows:
             return self._demand is None or self._demand.is_stranger(key)
 
-    def admit(self, key: PublicKey, source: Source, *, timestamp: bytes) -> Fate:
-        """Let in whoever proved to have `key`, and greet it at `source`; from any thread.
+    def admit(self, key: PublicKey, *, timestamp: bytes) -> Fate:
+        """Let in whoever proved to have `key`; from any thread.
 
         The rows are looked up and written in one go: what is removed meanwhile is removed after.
         """
@@ -225,9 +225,15 @@ class Programme:
                 return Fate.REFUSED
             if self.settled:
                 with self._trying("admission"):
-                    apply_change(self._parts, change, and_then=[Greet(key.raw, source)])
-                    self._admitted[key.raw] = source
+                    apply_change(self._parts, change)
+                    self._admitted.add(key.raw)
             return fate
+
+    def greet(self, key: PublicKey, source: Source) -> None:
+        """Begin a handshake with a peer that was let in, unless it has one; from any thread."""
+        with self._rows, self._trying("greeting"):
+            if self.settled:
+                self._parts.wireguard.apply([Greet(key.raw, source)])
 
     def _chosen(self, changes: Changes) -> Iterable[Put | Delete]:
         if self._demand is None:
@@ -249,14 +255,14 @@ class Programme:
         It took them for a surplus: they are let in again.
         """
         removed = {step.key for step in steps if isinstance(step, RemovePeer)}
-        again = removed & self._admitted.keys()
+        again = removed & self._admitted
         if not again:
             return steps
         with self._rows:
             device = self._roster.whole(now=self._now()).device or Device(None, 0, {})
             for key in again & device.peers.keys():
                 peer = SetPeer(key, device.peers[key], device.preshared_keys.get(key))
-                self._parts.wireguard.apply([peer, Greet(key, self._admitted[key])])
+                self._parts.wireguard.apply([peer])
         return tuple(
             step for step in steps if not (isinstance(step, RemovePeer) and step.key in again)
         )

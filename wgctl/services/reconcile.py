@@ -85,15 +85,12 @@ def reconcile(parts: Parts, desired: Tunnel, *, ours: bool = False) -> Outcome:
     return Outcome(tuple(done), steps)
 
 
-def apply_change(
-    parts: Parts, change: Change, *, and_then: Sequence[DeviceStep] = ()
-) -> tuple[Step, ...]:
+def apply_change(parts: Parts, change: Change) -> tuple[Step, ...]:
     """Write just what a change names, and return the steps taken; a pass is to verify them.
 
-    Then `and_then`, in one message with what comes before if that is for the device too. Raises
-    Unavailable when a part refuses; the steps before that are taken.
+    Raises Unavailable when a part refuses; the steps before that are taken.
     """
-    steps = (*diff(change.after, change.before), *and_then)
+    steps = diff(change.after, change.before)
     take(parts, steps)
     return steps
 
