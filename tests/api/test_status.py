@@ -30,6 +30,7 @@ _REPORT = {
         "foreign": 10,
         "lost": 11,
     },
+    "limited": [{"address": "fdaa:0:18:10::2", "queries": 4321}],
 }
 
 
@@ -49,6 +50,7 @@ def _controller(*, revision: int) -> dict[str, object]:
         "problem": None,
         "upstreams": [],
         "on_demand": None,
+        "limited": [],
     }
 
 
@@ -92,6 +94,7 @@ def test_what_a_role_reports_is_in_the_status(nodes: Door, operators: Door, stor
             "problem": "port 53 is taken",
             "upstreams": [{"upstream": "9.9.9.9:53", "reason": "no reply in time"}],
             "on_demand": _REPORT["on_demand"],
+            "limited": [{"address": "fdaa:0:18:10::2", "queries": 4321}],
         },
     ]
 
@@ -133,6 +136,8 @@ def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
         {"setback": "x" * 8_001},
         {"upstreams": [{"upstream": "9.9.9.9:53"}] * 17},
         {"upstreams": [{"upstream": "x" * 401}]},
+        {"limited": [{"address": "fdaa::1", "queries": 1}] * 21},
+        {"limited": [{"address": "fdaa::1", "queries": 0}]},
         {"peers": [{"peer_id": 1, "last_handshake": 10**18}]},
         {"mood": "good"},
         {"health": [{"machine_id": 1, "health": "fine"}]},

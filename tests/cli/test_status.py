@@ -1,9 +1,10 @@
 import asyncio
+from ipaddress import IPv6Address
 
 from tests.cli.conftest import Deployment, Wgctl
 from wgctl.client.node import Node
 from wgctl.core.model import Role
-from wgctl.core.schema import OnDemand, RoleReport, UpstreamCondition
+from wgctl.core.schema import LimitedAddress, OnDemand, RoleReport, UpstreamCondition
 
 
 def test_status_counts_what_there_is(wgctl: Wgctl, deployment: Deployment) -> None:
@@ -40,16 +41,20 @@ def test_what_keeps_a_role_from_its_work_is_told(wgctl: Wgctl, deployment: Deplo
     assert "what keeps" not in wgctl("status").stdout
 
 
-def test_upstreams_are_shown_with_how_they_do(wgctl: Wgctl, deployment: Deployment) -> None:
+def test_upstreams_and_who_floods_are_shown(wgctl: Wgctl, deployment: Deployment) -> None:
     node = Node(deployment.folder / "run" / "node.sock")
     upstreams = [
         UpstreamCondition(upstream="9.9.9.9:53"),
         UpstreamCondition(upstream="1.1.1.1:53", reason="no reply\x1b in time"),
     ]
-    said = RoleReport(role=Role.RESOLVER, revision=1, started_at=1, upstreams=upstreams)
+    limited = [LimitedAddress(address=IPv6Address("fdaa:0:18:10::2"), queries=4321)]
+    said = RoleReport(
+        role=Role.RESOLVER, revision=1, started_at=1, upstreams=upstreams, limited=limited
+    )
     asyncio.run(node.report(said))
     shown = wgctl("status").stdout
 
+    assert "got nothing:\nfdaa:0:18:10::2  4321\n" in shown
     assert "where names of others are asked:\n9.9.9.9:53  well\n1.1.1.1:53  no reply\\x1b" in shown
 
 

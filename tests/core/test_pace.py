@@ -1,4 +1,4 @@
-from wgctl.core.pace import Pace
+from wgctl.core.pace import REMEMBERED_S, Pace, Refusals
 
 
 def test_so_many_at_once_and_then_so_many_a_second() -> None:
@@ -40,3 +40,13 @@ def test_whoever_was_longest_away_is_forgotten_so_that_memory_is_bounded() -> No
 
     assert len(pace._spent) == 10_000  # noqa: SLF001  # memory has no other face
     assert [pace.admit(asker, now=0.0) for asker in ("stays", 19_999)] == [True, False]
+
+
+def test_the_worst_of_the_last_minute_come_first_and_then_are_forgotten() -> None:
+    refusals = Refusals()
+    refusals.note({b"a": 5, b"b": 1}, now=0.0)
+    refusals.note({b"b": 7, b"c": 2}, now=30.0)
+
+    assert refusals.worst(2, now=40.0) == [(b"b", 8), (b"a", 5)]
+    assert refusals.worst(9, now=REMEMBERED_S + 1.0) == [(b"b", 7), (b"c", 2)]
+    assert refusals.worst(9, now=REMEMBERED_S + 31.0) == []

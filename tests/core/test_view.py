@@ -22,6 +22,7 @@ from tests.core.names.samples import (
     text,
 )
 from wgctl.core.model import App, Machine, MachineState, Network, Peer
+from wgctl.core.names.app import METADATA, NEAREST, Home
 from wgctl.core.names.zone import Node
 from wgctl.core.region import Vantage
 from wgctl.core.view import View, build, prolonged
@@ -94,18 +95,19 @@ def test_forward_and_reverse_names_of_peers_are_each_others_inverse(drawn: Rows)
 def test_every_name_between_a_name_and_its_zone_exists(drawn: Rows, count: int) -> None:
     """RFC 8020: where a parent did not exist, nobody would ask for the child."""
     view = built(*drawn)
-    tops = [(b"top%d" % count, *name) for name in view.nearest]
+    homes = [branch.of for branch in view.branches.values() if isinstance(branch.of, Home)]
+    tops = [(b"top%d" % count, *NEAREST, *home.name) for home in homes]
     reverse = [labels(reverse_name(address)) for address, _ in pointers(view)]
 
     facts = [
-        above + name
-        for name, instances in view.metadata.items()
-        for one in instances
+        (*above, *METADATA, *home.name)
+        for home in homes
+        for one in home.instances
         for key, value in one.machine.metadata.items()
         for above in ((key.encode(),), (value.encode(), key.encode()))
     ]
 
-    for name in [*view.names, *tops, *facts, *reverse]:
+    for name in [*view.names(), *tops, *facts, *reverse]:
         node = view.find(name)
         assert node is not None
         assert node.zone == view.zone_of(name)
@@ -118,7 +120,7 @@ def test_what_does_not_exist_has_nothing_below_it(drawn: Rows, words: list[str])
     view = built(*drawn)
     name: Labels = (*(word.encode() for word in words), b"internal")
     if view.find(name) is None:
-        assert not [longer for longer in view.names if longer[-len(name) :] == name]
+        assert not [longer for longer in view.names() if longer[-len(name) :] == name]
 
 
 @given(rows())
@@ -126,7 +128,7 @@ def test_every_address_in_an_answer_is_of_a_living_peer_or_the_resolver(drawn: R
     view = built(*drawn)
     own = {one.address for one in living(drawn[0])} | {NETWORK.resolver}
 
-    for node in view.names.values():
+    for node in view.names().values():
         for turn in range(3):
             assert own.issuperset(aaaa(node.records, turn=turn))
 
@@ -134,7 +136,7 @@ def test_every_address_in_an_answer_is_of_a_living_peer_or_the_resolver(drawn: R
 @given(rows())
 def test_every_target_of_a_service_resolves_to_what_stands_beside_it(drawn: Rows) -> None:
     view = built(*drawn)
-    for name, node in view.names.items():
+    for name, node in view.names().items():
         assert (Qtype.SRV in node.records) <= name[0].startswith(b"_")
         for one in node.records[Qtype.SRV].pick(0) if Qtype.SRV in node.records else []:
             packed, target = one.record[18:], []
@@ -153,12 +155,12 @@ def test_the_only_names_above_apps_and_peers_are_fixed(drawn: Rows) -> None:
     own = {(*labels(one.name), b"internal") for one in apps}
     names = {
         b".".join(name[:-1]).decode()
-        for name in view.names
+        for name in view.names()
         if name[-2:] not in own and len(name) > 1
     }
 
     assert names == FIXED | {f"{one.name}._peer" for one in living(peers)}
-    assert {name[-2:] for name in view.names} >= own
+    assert {name[-2:] for name in view.names()} >= own
 
 
 @given(rows(), st.sampled_from(["ams", "fra", "nowhere"]))
@@ -167,7 +169,7 @@ def test_where_one_is_changes_no_name_but_the_nearest(drawn: Rows, region: str) 
     here = Vantage(Label(region))
     there = build(NETWORK, peers, apps, machines, now=NOW, failing=failing, here=here)
 
-    assert there.names == built(peers, apps, machines, failing).names
+    assert there.names() == built(peers, apps, machines, failing).names()
 
 
 def test_the_nearest_are_near_to_where_one_is() -> None:
@@ -216,7 +218,7 @@ def test_what_describes_machines_makes_a_view_no_larger() -> None:
         for m in ({}, facts)
     )
 
-    assert len(described.names) == len(plain.names) + 2
+    assert len(described.names()) == len(plain.names()) + 2
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_a_view_is_right_until_the_next_peer_s_time_is_over(peers: list[Peer]) -
     assert view.expires_at == (min(ends) if ends else None)
     until = NOW + 9 if view.expires_at is None else view.expires_at - 1
     later = build(NETWORK, peers, [], [], now=until)
-    assert later.names.keys() == view.names.keys()
+    assert later.names().keys() == view.names().keys()
 
 
 def test_machines_on_one_peer_share_one_record() -> None:
@@ -392,7 +394,7 @@ def test_a_view_goes_on_when_its_leases_were_renewed(
 
     assert longer is not None
     assert longer.expires_at == NOW + expires_in_s
-    assert longer.names is view.names
+    assert longer.branches is view.branches
 
 
 @pytest.mark.parametrize(
@@ -410,3 +412,26 @@ def test_a_view_with_short_ttls_or_a_peer_that_has_expired_does_not_go_on() -> N
     assert prolonged(leased(5), {1: 30}, now=NOW + 1) is None
     assert prolonged(expiring, {}, now=NOW + 9) is None
     assert prolonged(expiring, {}, now=NOW + 8) == expiring
+
+
+@given(rows(), rows())
+def test_what_is_taken_from_the_view_before_is_as_if_made_anew(one: Rows, other: Rows) -> None:
+    before = build(NETWORK, *one[:3], now=NOW, failing=one[3])
+    assert before.names()
+    after = build(NETWORK, *other[:3], now=NOW, failing=other[3], before=before)
+
+    assert after.names() == build(NETWORK, *other[:3], now=NOW, failing=other[3]).names()
+
+
+def test_a_change_leaves_the_names_of_other_apps_as_they_were_made() -> None:
+    apps, peers = [app(1, "web"), app(2, "db")], [peer(2), peer(3)]
+    machines = [machine(1, 1, 2), machine(2, 2, 3)]
+    before = built(peers, apps, machines)
+    after = build(
+        NETWORK, peers, apps, machines, now=NOW + 1, failing=frozenset({1}), before=before
+    )
+    web, db = (b"web", b"internal"), (b"db", b"internal")
+
+    assert after.branches[db] is before.branches[db]
+    assert after.branches[web] is not before.branches[web]
+    assert found(after, "db.internal").zone is after.zone

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["Namespace", "namespaced"]
+__all__ = ["Namespace", "namespaced", "thread_in"]
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ class Namespace:
 
     def beside(self) -> ThreadPoolExecutor:
         """Return a second thread that lives in the namespace; the caller ends it."""
-        return ThreadPoolExecutor(1, initializer=_enter, initargs=(self.name,))
+        return thread_in(self.name)
 
     def shell(self, *command: str) -> str:
         """Return what a command prints in the namespace."""
@@ -45,13 +45,18 @@ class Namespace:
         ).stdout
 
 
+def thread_in(namespace: str) -> ThreadPoolExecutor:
+    """Return a thread that lives in a namespace; the caller ends it."""
+    return ThreadPoolExecutor(1, initializer=_enter, initargs=(namespace,))
+
+
 @contextmanager
 def namespaced() -> Iterator[Namespace]:
     """Make a namespace for the time of a block; its loopback is up."""
     name = f"wt{secrets.token_hex(4)}"
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
-        with ThreadPoolExecutor(1, initializer=_enter, initargs=(name,)) as thread:
+        with thread_in(name) as thread:
             made = Namespace(name, name, thread)
             made.shell("ip", "link", "set", "lo", "up")
             yield made

@@ -137,6 +137,7 @@ _ROLE = {
     "setback": None,
     "problem": None,
     "upstreams": [],
+    "limited": [],
 }
 
 

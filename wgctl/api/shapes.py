@@ -194,6 +194,10 @@ def role_shape(facts: RoleFacts, *, now: int) -> schema.RoleStatus:
             for one in facts.upstreams
         ],
         on_demand=None if facts.on_demand is None else schema.OnDemand(**facts.on_demand),
+        limited=[
+            schema.LimitedAddress(address=address, queries=queries)
+            for address, queries in facts.limited
+        ],
     )
 
 

@@ -70,6 +70,7 @@ def take_report(
         problem=report.problem,
         upstreams=tuple(Condition(one.upstream, one.reason) for one in report.upstreams),
         on_demand=None if report.on_demand is None else report.on_demand.model_dump(),
+        limited=tuple((one.address, one.queries) for one in report.limited),
     )
     peers = [Observation(**peer.model_dump()) for peer in report.peers]
     seen.note(facts, peers, [record_of(health) for health in report.health])

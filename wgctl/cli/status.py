@@ -72,6 +72,10 @@ def status(session: Session) -> None:
     for counts in filter(None, (role.on_demand for role in found.roles)):
         click.echo("\npeers on demand, and what became of the handshakes that were begun:")
         print_facts((words, str(count(counts))) for words, count in _ON_DEMAND.items())
+    limited = [one for role in found.roles for one in role.limited]
+    if limited:
+        click.echo("\nwho asks too much, and queries of the last minute that got nothing:")
+        print_facts((str(one.address), str(one.queries)) for one in limited)
     events = [(str(role.role), event) for role in found.roles for event in role.drift_events]
     if events:
         click.echo("\ndrift that was found and repaired, the last of it:")

@@ -5,6 +5,7 @@ errors       the kinds of refusal, and what each becomes outside
 settings     the settings of one host
 shape        what every JSON shape has in common
 schema       the JSON shapes that api and client share
+role_shape   those of what is special to one role
 |
 feed         the stream of changes, and its lines
 setback      when a role that follows it is set back

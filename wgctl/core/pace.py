@@ -3,10 +3,13 @@
 Counts alone: what becomes of a request that is too many is its reader's business.
 """
 
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Hashable, Mapping
 
-__all__ = ["Pace"]
+__all__ = ["REMEMBERED_S", "Pace", "Refusals"]
+
+REMEMBERED_S = 60
+"""For how long it counts that somebody asked too much."""
 
 _MOST_KEPT = 10_000
 
@@ -42,3 +45,24 @@ class Pace:
     def _left(self, asker: Hashable, now: float) -> float:
         left, at = self._spent.get(asker, (self._burst, now))
         return min(self._burst, left + (now - at) * self._per_s)
+
+
+class Refusals:
+    """Who asked too much of late, and how often."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._heard: deque[tuple[float, Mapping[bytes, int]]] = deque()
+
+    def note(self, refused: Mapping[bytes, int], *, now: float) -> None:
+        """Count what was refused to each asker since this was last told."""
+        self._heard.append((now, refused))
+
+    def worst(self, most: int, *, now: float) -> list[tuple[bytes, int]]:
+        """Return at most `most` askers and their refusals of the last minute, the worst first."""
+        while self._heard and self._heard[0][0] < now - REMEMBERED_S:
+            self._heard.popleft()
+        count: Counter[bytes] = Counter()
+        for _, refused in self._heard:
+            count.update(refused)
+        return count.most_common(most)

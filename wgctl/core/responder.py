@@ -18,11 +18,15 @@ Decides by values alone and never raises, whatever the octets are; carrying them
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
+from wgctl.core.names.branch import Stands
+from wgctl.core.names.record_set import RecordSet
 from wgctl.core.names.zone import Node, Zone
 from wgctl.core.view import View
 from wgctl.core.wire import (
     ExtendedError,
+    Labels,
     Qclass,
     Qtype,
     Query,
@@ -33,7 +37,7 @@ from wgctl.core.wire import (
     read_query,
 )
 
-__all__ = ["Forward", "respond"]
+__all__ = ["Answer", "Forward", "answer", "respond"]
 
 # Questions about the message, about a whole zone, or from protocols that nobody speaks.
 _UNWANTED: Mapping[int, Rcode] = MappingProxyType(
@@ -56,6 +60,20 @@ class Forward:
     query: Query
 
 
+class Answer(NamedTuple):
+    """A reply, and for how long another query of the same octets deserves the same.
+
+    Turns that are equal modulo `turns` make the same reply; 0 of a message against the rules,
+    which is not worth keeping. It is right in every view that has `stands` at `name`; with None, in
+    the view that it is from.
+    """
+
+    octets: bytes
+    turns: int
+    name: Labels = ()
+    stands: Stands | None = None
+
+
 def respond(
     message: bytes, *, view: View | None, forwards: bool, stream: bool, turn: int = 0
 ) -> bytes | Forward | None:
@@ -65,17 +83,34 @@ def respond(
     are upstreams, `stream` whether the reply has 65,535 octets of room or a datagram's. `turn`, a
     number drawn at random for each query, chooses where among several records the answer begins.
     """
+    found = answer(message, view=view, forwards=forwards, stream=stream, turn=turn)
+    return found.octets if isinstance(found, Answer) else found
+
+
+def answer(
+    message: bytes, *, view: View | None, forwards: bool, stream: bool, turn: int
+) -> Answer | Forward | None:
+    """Return what `respond` does, and what is to be known of a reply that is kept."""
     if view is None:
         return None
     query = read_query(message)
     if query is None:
         return None
-    reply = _unfit(query) or _ours(query, view, turn)
-    if reply is None:
-        if forwards and query.recursion_desired:
+    unfit = _unfit(query)
+    if unfit is not None:
+        return Answer(pack_reply(query, unfit, stream=stream, forwards=forwards), 0)
+    node = view.find(query.labels)
+    records = _records(query, node)
+    if node is None or records is None:
+        reply = _no(query, node.zone if node else view.zone_of(query.labels), exists=bool(node))
+        if reply is None and forwards and query.recursion_desired:
             return Forward(query)
-        reply = Reply(Rcode.REFUSED, error=ExtendedError.NOT_AUTHORITATIVE)
-    return pack_reply(query, reply, stream=stream, forwards=forwards)
+        reply = reply or Reply(Rcode.REFUSED, error=ExtendedError.NOT_AUTHORITATIVE)
+        return Answer(pack_reply(query, reply, stream=stream, forwards=forwards), 1)
+    octets = pack_reply(
+        query, _yes(query, records, turn, view=view), stream=stream, forwards=forwards
+    )
+    return Answer(octets, records.turns, query.labels, node.records)
 
 
 def _unfit(query: Query) -> Reply | None:
@@ -87,34 +122,31 @@ def _unfit(query: Query) -> Reply | None:
     return None if rcode is None else Reply(rcode)
 
 
-def _ours(query: Query, view: View, turn: int) -> Reply | None:
-    """Return what the network's own names say; None for a name in none of its zones."""
-    node = view.find(query.labels)
-    if node is not None:
-        return _found(query, node, turn, view=view)
-    zone = view.zone_of(query.labels)
-    if zone is None:
+def _records(query: Query, node: Node | None) -> RecordSet | None:
+    if node is None:
         return None
-    return _denied(query, Rcode.NXDOMAIN, zone)
-
-
-def _found(query: Query, node: Node, turn: int, *, view: View) -> Reply:
     found = node.records.get(query.type)
     if found is None and query.type == Qtype.ANY:
         # One set of records is answer enough (RFC 8482, section 4.1).
-        found = next(iter(node.records.values()), None)
-    if found is None:
-        return _denied(query, Rcode.NOERROR, node.zone)
-    entries = found.pick(turn)
+        return next(iter(node.records.values()), None)
+    return found
+
+
+def _yes(query: Query, records: RecordSet, turn: int, *, view: View) -> Reply:
+    entries = records.pick(turn)
     beside = [entry.glue for entry in entries if entry.glue]
     return Reply(
         Rcode.NOERROR,
         authoritative=True,
         answers=Records(len(entries), b"".join([entry.record for entry in entries])),
         additional=(view.server,) if query.type == Qtype.NS else tuple(beside),
-        note=found.note,
+        note=records.note,
     )
 
 
-def _denied(query: Query, rcode: Rcode, zone: Zone) -> Reply:
+def _no(query: Query, zone: Zone | None, *, exists: bool) -> Reply | None:
+    """Return that `zone` has no such records, or no such name; None where it is no zone of ours."""
+    if zone is None:
+        return None
+    rcode = Rcode.NOERROR if exists else Rcode.NXDOMAIN
     return Reply(rcode, authoritative=True, authority=zone.denial(query.question))

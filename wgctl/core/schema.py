@@ -30,6 +30,7 @@ from wgctl.core.forward.upstream import MOST_UPSTREAMS
 from wgctl.core.health import Health
 from wgctl.core.health_shape import Check, HealthEvent, ObservedHealth
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
+from wgctl.core.role_shape import MOST_LIMITED, LimitedAddress, OnDemand, UpstreamCondition
 from wgctl.core.shape import Moment as _Moment
 from wgctl.core.shape import Shape as _Shape
 
@@ -40,6 +41,7 @@ __all__ = [
     "Gateway",
     "LabelText",
     "Lease",
+    "LimitedAddress",
     "Machine",
     "MachineDetails",
     "Network",
@@ -113,8 +115,6 @@ _Span = Annotated[int, Field(ge=1, le=100 * 366 * 86400, strict=True)]
 
 # Room for three times 20 names of 63 characters with addresses: see `wgctl.core.setback`.
 _SETBACK_LENGTH = 8_000
-# Room for an address with a name, and for what a library says of a certificate.
-_UPSTREAM_LENGTH = 400
 
 
 class Page(_Shape, Generic[Item]):
@@ -398,41 +398,14 @@ class ObservedPeer(_Shape):
     sent_bytes: int = Field(default=0, ge=0)
 
 
-class UpstreamCondition(_Shape):
-    """How a resolver's upstream does: `reason` is why it is asked last, None while it is well."""
-
-    upstream: str = Field(max_length=_UPSTREAM_LENGTH)
-    reason: str | None = Field(default=None, max_length=_UPSTREAM_LENGTH)
-
-
-class OnDemand(_Shape):
-    """What became of the handshake initiations that a gateway heard since it started.
-
-    Each is in one count, named as in `wgctl.core.presence.Fate`; `lost` came faster than they could
-    be looked at. `left` counts the peers that went since they were idle, `in_use` those there.
-    """
-
-    in_use: int = Field(ge=0)
-    left: int = Field(ge=0)
-    admitted: int = Field(ge=0)
-    present: int = Field(ge=0)
-    replayed: int = Field(ge=0)
-    refused: int = Field(ge=0)
-    unknown: int = Field(ge=0)
-    forged: int = Field(ge=0)
-    hurried: int = Field(ge=0)
-    foreign: int = Field(ge=0)
-    lost: int = Field(ge=0)
-
-
 class RoleReport(_Shape):
     """What a role says of itself, every few seconds.
 
     `drift` counts the differences found and repaired since the role started;
     `drift_events` are the last of them in words. `setback` says how the controller that it follows
     went back to an earlier state, if it did of late. `problem` is what keeps the role from its
-    work, None while nothing does; `upstreams` are a resolver's, `on_demand` a gateway's that lets
-    peers in on demand.
+    work, None while nothing does; `upstreams` and `limited` are a resolver's, `on_demand` is of a
+    gateway that lets peers in on demand.
     """
 
     role: FollowingRole
@@ -446,6 +419,7 @@ class RoleReport(_Shape):
     problem: str | None = None
     upstreams: list[UpstreamCondition] = Field(default_factory=list, max_length=MOST_UPSTREAMS)
     on_demand: OnDemand | None = None
+    limited: list[LimitedAddress] = Field(default_factory=list, max_length=MOST_LIMITED)
     peers: list[ObservedPeer] = Field(default_factory=list)
     health: list[ObservedHealth] = Field(default_factory=list, max_length=1000)
 
@@ -465,6 +439,7 @@ class RoleStatus(_Shape):
     setback: str | None
     problem: str | None
     upstreams: list[UpstreamCondition]
+    limited: list[LimitedAddress]
     on_demand: OnDemand | None = None
 
 

@@ -170,12 +170,15 @@ class ResolverSettings(_Section):
     """`[resolver]`: where names beyond `.internal` are asked, and which regions are near.
 
     Without upstreams: nowhere. `tls_ca` holds the certificates that vouch for those over TLS; None:
-    the host's own do. `distances` are kilometres from this host to a region.
+    the host's own do. `distances` are kilometres from this host to a region. `workers` processes
+    answer datagrams, of one address `queries_per_s` each.
     """
 
     upstreams: tuple[_Upstream, ...] = Field(default=(), max_length=MOST_UPSTREAMS)
     tls_ca: _AbsolutePath | None = None
     distances: dict[_Region, Annotated[int, Field(ge=0, strict=True)]] = Field(default_factory=dict)
+    workers: int = Field(default=1, ge=1, le=64, strict=True)
+    queries_per_s: int = Field(default=10_000, ge=10, le=10_000_000, strict=True)
 
 
 class ApiSettings(_Section):
@@ -290,6 +293,8 @@ idle_s = {gateway.idle_s}
 upstreams = [{upstreams}]
 {_tls_ca(settings.resolver.tls_ca)}\
 distances = {{{distances}}}
+workers = {settings.resolver.workers}
+queries_per_s = {settings.resolver.queries_per_s}
 {_api(settings.api)}"""
 
 

@@ -1,7 +1,8 @@
 """What one network may resolve: every name of its zones with its records, packed and immutable.
 
 A view is built from rows, one moment and one place, and knows no other network; what a query gets
-out of it is `wgctl.core.responder`.
+out of it is `wgctl.core.responder`. Building one takes a look at each row: the names themselves
+are put together when they are asked for, a branch at a time.
 
     <app>.internal            and what stands below it: see `wgctl.core.names.app`
     <peer>._peer.internal     AAAA of the peer
@@ -20,20 +21,13 @@ name above it does too, and holds nothing if nothing else gives it records (RFC 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
+from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
 
 from wgctl.core.model import App, Machine, Network, Peer
-from wgctl.core.names.app import (
-    METADATA,
-    NEAREST,
-    Instance,
-    app_names,
-    described,
-    nearest,
-    top,
-)
-from wgctl.core.names.record_set import TTL_S, Entry, RecordSet, address, listing, target
+from wgctl.core.names.app import Home, Instance, app_branch
+from wgctl.core.names.branch import TOP_LABELS, Branch, Names, Stands
+from wgctl.core.names.record_set import TTL_S, RecordSet, address, listing, target
 from wgctl.core.names.reverse import Reverse
 from wgctl.core.names.special import local_node, special_zones
 from wgctl.core.names.zone import API, FLYCAST, INTERNAL, Node, Zone, zone_at
@@ -51,7 +45,7 @@ _NO_LEASES: Mapping[int, int] = MappingProxyType({})
 # Seconds that are left are counted with the one that has begun, and a view may be 1 s old.
 _UNSURE_S = 2
 
-_Names = Iterator[tuple[Labels, Mapping[int, RecordSet]]]
+_Branches = Iterator[tuple[Labels, Branch]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +55,8 @@ class View:
     `expires_at` is when the view is wrong without any change, because a peer's time is over or a
     lease is about to end; None: never. `ends_at` is the first of these of a peer. `leased` are the
     machines whose leases the view counts on, None where one of them is about to end. `server` is
-    the AAAA record of the one server of all zones, under its name. `names` are those under
-    `internal` and `flycast` that are written down; the others are `reverse`, `top<N>` above each
-    name of `nearest`, and what describes the machines of `metadata` above each of its names.
+    the AAAA record of the one server of all zones, under its name. `branches` hold the names under
+    `internal` and `flycast`, by their tops.
     """
 
     network: Network
@@ -73,15 +66,16 @@ class View:
     zone: Zone
     flycast: Zone
     server: bytes
-    names: Mapping[Labels, Node]
-    nearest: Mapping[Labels, RecordSet]
-    metadata: Mapping[Labels, Sequence[Instance]]
+    branches: Mapping[Labels, Branch]
     reverse: Reverse
 
     def find(self, labels: Labels) -> Node | None:
         """Return what stands at `labels`; None where there is no such name here."""
-        node = self.names.get(labels) or self.reverse.find(labels)
-        return node or self._top(labels) or self._described(labels) or self._special(labels)
+        branch = self.branches.get(labels[-TOP_LABELS:])
+        if branch is not None:
+            stands = branch.find(labels)
+            return None if stands is None else Node(self._apex(labels), stands)
+        return self._bare(labels) or self.reverse.find(labels) or self._special(labels)
 
     def zone_of(self, labels: Labels) -> Zone | None:
         """Return the zone that `labels` are in, the innermost one; None for names of others."""
@@ -95,17 +89,20 @@ class View:
                 return special[suffix]
         return None
 
-    def _top(self, labels: Labels) -> Node | None:
-        of = self.nearest.get(labels[1:])
-        records = None if of is None else top(labels[0], of)
-        return None if records is None else Node(self.zone, records)
+    def names(self) -> Mapping[Labels, Node]:
+        """Return all names under `internal` and `flycast` that are not found by rule."""
+        found = {zone.apex: Node(zone, zone.records) for zone in (self.zone, self.flycast)}
+        for branch in self.branches.values():
+            found.update((at, Node(self._apex(at), here)) for at, here in branch.names.items())
+        return found
 
-    def _described(self, labels: Labels) -> Node | None:
-        for length in (1, 2):
-            instances = self.metadata.get(labels[length:])
-            if instances is not None:
-                records = described(labels[:length], instances)
-                return None if records is None else Node(self.zone, records)
+    def _apex(self, labels: Labels) -> Zone:
+        return self.zone if labels[-1:] == INTERNAL else self.flycast
+
+    def _bare(self, labels: Labels) -> Node | None:
+        for zone in (self.zone, self.flycast):
+            if labels == zone.apex:
+                return Node(zone, zone.records)
         return None
 
     def _special(self, labels: Labels) -> Node | None:
@@ -133,41 +130,36 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     here: Vantage = NOWHERE,
     failing: frozenset[int] = frozenset(),
     leases: Mapping[int, int] = _NO_LEASES,
+    before: View | None = None,
 ) -> View:
     """Return the view of `network` at `now`; the rows must all be its own.
 
     `here` says what is near, `failing` are the ids of machines that do not pass their checks,
     `leases` the seconds that are left to those that have a lease, 0 after its end: no answer may be
     kept for longer. The serial of the zones is `now`: a revision would tell how busy others are.
+    What has not changed since `before`, seen from the same place, is taken from there.
     """
-    living = _living(peers, now=now)
-    homes = [_Home(app, (app.name.encode(), *INTERNAL), []) for app in apps]
+    living = [peer for peer in peers if not peer.expired(now=now)]
     there = [machine for machine in machines if leases.get(machine.id, 1) > 0]
-    _settle(homes, living, machines=there, failing=failing)
-    kept = _shorten(homes, leases)
-    zone, flycast = zone_at(INTERNAL, serial=now), zone_at(FLYCAST, serial=now)
-    names = {each.apex: Node(each, each.records) for each in (zone, flycast)}
-    near = {(*NEAREST, *home.name): nearest(home.instances, here.distance_km) for home in homes}
-    facts, served = _facts(homes), list(_served(homes))
-    for labels, records in _forward(network, living, homes, kept):
-        _add(names, labels, Node(zone, records))
-    for labels in (*near, *facts):
-        _add(names, labels, Node(zone, {}))
-    for at, labels in served:
-        _add(names, labels, Node(flycast, _alone(address(at))))
-    targets = [(network.resolver, API), *((one.peer.address, one.name) for one in living), *served]
+    homes = _homes(apps, living, machines=there, failing=failing, leases=leases)
+    served = list(_served(home.app for home in homes))
+    branches = chain(
+        _fixed(network, living, homes),
+        ((home.name, app_branch(home, here.distance_km)) for home in homes),
+        ((labels, _alone(labels, at)) for at, labels in served),
+    )
+    named = ((peer.address, (peer.name.encode(), *_PEERS)) for peer in living)
+    ends_at = min((peer.expires_at for peer in living if peer.expires_at is not None), default=None)
     return View(
         network,
-        _expiry(ends_at := _first_end(living), leases, now=now),
+        _expiry(ends_at, leases, now=now),
         ends_at,
         None if _any_short(leases) else _lasting(leases),
-        zone,
-        flycast,
+        zone_at(INTERNAL, serial=now),
+        zone_at(FLYCAST, serial=now),
         target(API, network.resolver).glue,
-        MappingProxyType(names),
-        MappingProxyType(near),
-        MappingProxyType(facts),
-        Reverse.of(network.prefix, targets, serial=now),
+        _kept(branches, {} if before is None else before.branches),
+        Reverse.of(network.prefix, [(network.resolver, API), *named, *served], serial=now),
     )
 
 
@@ -182,74 +174,42 @@ def prolonged(view: View, leases: Mapping[int, int], *, now: int) -> View | None
     return None
 
 
-class _Member(NamedTuple):
-    """A peer whose time is not over, its name, and its AAAA record."""
-
-    peer: Peer
-    name: Labels
-    entry: Entry
-
-
-class _Home(NamedTuple):
-    """An app, its name, and its machines on peers that are there, in order of address."""
-
-    app: App
-    name: Labels
-    instances: list[Instance]
-
-
-def _living(peers: Iterable[Peer], *, now: int) -> list[_Member]:
-    """Return the peers whose time is not over."""
-    return [
-        _Member(peer, (peer.name.encode(), *_PEERS), address(peer.address))
-        for peer in peers
-        if not peer.expired(now=now)
-    ]
-
-
-def _first_end(members: Iterable[_Member]) -> int | None:
-    ends = (one.peer.expires_at for one in members)
-    return min((end for end in ends if end is not None), default=None)
-
-
-def _settle(
-    homes: Iterable[_Home],
-    members: Iterable[_Member],
+def _homes(
+    apps: Iterable[App],
+    living: Iterable[Peer],
     *,
     machines: Iterable[Machine],
     failing: frozenset[int],
-) -> None:
-    """Put each machine that has an app and a peer into its app's home."""
-    member_of = {member.peer.id: member for member in members}
-    home_of = {home.app.id: home for home in homes}
+    leases: Mapping[int, int],
+) -> list[Home]:
+    """Return the apps, each with its machines on peers that are there."""
+    peer_of = {peer.id: peer for peer in living}
+    machines_of: dict[int, list[Machine]] = {}
     for machine in machines:
-        member, home = member_of.get(machine.peer_id), home_of.get(machine.app_id)
-        if member and home:
-            home.instances.append(
-                Instance(machine, member.peer.address, member.entry, failing=machine.id in failing)
-            )
-    for home in homes:
-        home.instances.sort(key=lambda one: one.entry)
+        if machine.peer_id in peer_of:
+            machines_of.setdefault(machine.app_id, []).append(machine)
+    homes = []
+    for app in apps:
+        found = machines_of.get(app.id, [])
+        ttl_s = _kept_s(found, leases)
+        entries = {
+            id_: address(peer_of[id_].address, ttl_s=ttl_s) for id_ in {m.peer_id for m in found}
+        }
+        instances = [
+            Instance(one, peer_of[one.peer_id].address, entries[one.peer_id], one.id in failing)
+            for one in found
+        ]
+        instances.sort(key=lambda one: one.entry)
+        homes.append(Home(app, (app.name.encode(), *INTERNAL), tuple(instances), ttl_s))
+    return homes
 
 
-def _shorten(homes: Iterable[_Home], leases: Mapping[int, int]) -> Mapping[int, int]:
-    """Shorten how long the addresses of apps may be kept; return that of each app, by its id.
+def _kept_s(machines: Iterable[Machine], leases: Mapping[int, int]) -> int:
+    """Return how long an answer may be kept that `machines` are in.
 
     The records of one name have one TTL (RFC 2181, section 5.2).
     """
-    kept = {home.app.id: _kept_s(home, leases) for home in homes}
-    for home in homes:
-        ttl_s = kept[home.app.id]
-        if ttl_s < TTL_S:
-            short = [
-                replace(one, entry=address(one.address, ttl_s=ttl_s)) for one in home.instances
-            ]
-            home.instances[:] = short
-    return kept
-
-
-def _kept_s(home: _Home, leases: Mapping[int, int]) -> int:
-    left = (leases.get(one.machine.id) for one in home.instances)
+    left = (leases.get(machine.id) for machine in machines)
     return min((_ttl_s(left_s) for left_s in left if left_s is not None), default=TTL_S)
 
 
@@ -274,55 +234,53 @@ def _expiry(ends_at: int | None, leases: Mapping[int, int], *, now: int) -> int 
     return min((*ends, *steps), default=None)
 
 
-def _forward(
-    network: Network,
-    members: Iterable[_Member],
-    homes: Iterable[_Home],
-    kept: Mapping[int, int],
-) -> _Names:
-    yield API, _alone(address(network.resolver))
-    yield _APPS, listing(sorted(home.app.name for home in homes))
-    yield _PEERS, listing(sorted(member.peer.name for member in members))
-    for member in members:
-        yield member.name, _alone(member.entry)
+def _kept(branches: _Branches, before: Mapping[Labels, Branch]) -> Mapping[Labels, Branch]:
+    """Return `branches`, in place of each that has not changed the one of `before`."""
+    found = {}
+    for labels, branch in branches:
+        known = before.get(labels)
+        found[labels] = known if known is not None and known.of == branch.of else branch
+    return MappingProxyType(found)
+
+
+def _fixed(network: Network, living: Sequence[Peer], homes: Sequence[Home]) -> _Branches:
+    """Yield the branches that every network has."""
+    yield API, _alone(API, network.resolver)
+    apps = sorted(home.app.name for home in homes)
+    yield _APPS, Branch(apps, lambda: [(_APPS, listing(apps))])
+    yield _PEERS, Branch(living, lambda: _peers(living))
+    yield _INSTANCES, Branch(homes, lambda: _instances(homes))
+
+
+def _peers(living: Iterable[Peer]) -> Names:
+    yield _PEERS, listing(sorted(peer.name for peer in living))
+    for peer in living:
+        yield (peer.name.encode(), *_PEERS), _record(peer.address)
+
+
+def _instances(homes: Iterable[Home]) -> Names:
+    ttl_s = min((home.ttl_s for home in homes), default=TTL_S)
     directory = [(home.app, one) for home in homes for one in home.instances]
     directory.sort(key=lambda row: row[1].machine.name)
     started = (_line(app, one) for app, one in directory if one.started)
-    shortest_s = min(kept.values(), default=TTL_S)
-    yield _INSTANCES, listing(started, separator=";", ttl_s=shortest_s)
+    yield _INSTANCES, listing(started, separator=";", ttl_s=ttl_s)
     deployed = (_line(app, one) for app, one in directory)
-    yield (b"all", *_INSTANCES), listing(deployed, separator=";", ttl_s=shortest_s)
-    for home in homes:
-        yield from app_names(home.name, home.instances, ttl_s=kept[home.app.id])
+    yield (b"all", *_INSTANCES), listing(deployed, separator=";", ttl_s=ttl_s)
 
 
-def _facts(homes: Iterable[_Home]) -> Mapping[Labels, Sequence[Instance]]:
-    """Return the machines of the apps that have metadata, by the name below the keys."""
-    return {
-        (*METADATA, *home.name): home.instances
-        for home in homes
-        if any(one.machine.metadata for one in home.instances)
-    }
-
-
-def _served(homes: Iterable[_Home]) -> Iterator[tuple[IPv6Address, Labels]]:
+def _served(apps: Iterable[App]) -> Iterator[tuple[IPv6Address, Labels]]:
     """Yield the service addresses that there are, with their names."""
-    for home in homes:
-        if home.app.service_address is not None:
-            yield home.app.service_address, (home.app.name.encode(), *FLYCAST)
+    for app in apps:
+        if app.service_address is not None:
+            yield app.service_address, (app.name.encode(), *FLYCAST)
 
 
-def _add(names: dict[Labels, Node], labels: Labels, node: Node) -> None:
-    """Add `node`, and the names between it and its zone."""
-    names[labels] = node
-    above = labels[1:]
-    while above not in names:
-        names[above] = Node(node.zone, {})
-        above = above[1:]
+def _alone(labels: Labels, at: IPv6Address) -> Branch:
+    return Branch(at, lambda: [(labels, _record(at))])
 
 
-def _alone(entry: Entry) -> Mapping[int, RecordSet]:
-    return {Qtype.AAAA: RecordSet(((entry,),))}
+def _record(at: IPv6Address) -> Stands:
+    return {Qtype.AAAA: RecordSet(((address(at),),))}
 
 
 def _line(app: App, one: Instance) -> str:

@@ -5,7 +5,7 @@ roles           wgctl run ROLE: which entry a role has
 |
 controller      store, feed and API
 gateway         copy, netlink, WireGuard, nftables
-resolver        copy, views, probes, upstreams, sockets
+resolver        copy, views, probes, upstreams, streams, and the processes that answer datagrams
 internal_api    copy, leases, port 4280
 |
 follow          feed -> copy, for ever
@@ -15,6 +15,9 @@ demand          on demand: which rows of the copy are programmed
 hearing         handshake initiations -> peers that are let in
 devices         the WireGuard device: the kernel's, or a process
 userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
+views           rows, health, leases and time -> what each network may resolve
+workers         the processes of the resolver that answer datagrams
+answering       one of them: copy -> views -> datagrams
 forwarding      the upstreams of the settings, and how they do
 health          checks of the copy -> who is left out of the answers
 rounds          when each probe is due

@@ -5,6 +5,8 @@ Best effort: a controller that does not listen misses nothing, since the next re
 
 import asyncio
 import time
+from collections.abc import Mapping
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Never
 
@@ -15,7 +17,9 @@ from wgctl.core.errors import Unavailable
 from wgctl.core.health import Record
 from wgctl.core.health_shape import ObservedHealth, ObservedTransition
 from wgctl.core.model import FollowingRole
-from wgctl.core.schema import RoleReport, UpstreamCondition
+from wgctl.core.pace import Refusals
+from wgctl.core.role_shape import MOST_LIMITED, LimitedAddress, UpstreamCondition
+from wgctl.core.schema import RoleReport
 from wgctl.daemon.follow import recent_setback, unwritten
 from wgctl.daemon.ledger import Ledger
 from wgctl.store.copy import Copy
@@ -45,6 +49,7 @@ class Reports:
         self._moved = asyncio.Event()
         self._problems: dict[str, str] = {}
         self._upstreams: list[UpstreamCondition] = []
+        self._refusals = Refusals()
 
     def soon(self) -> None:
         """Report before long; called in the loop."""
@@ -67,6 +72,13 @@ class Reports:
         """Tell how the upstreams do; called in the loop."""
         self._upstreams = conditions
         self.soon()
+
+    def refused(self, queries: Mapping[bytes, int]) -> None:
+        """Tell how many queries of which addresses, 16 octets each, got nothing.
+
+        That alone hastens no report: who floods is not to make more of them.
+        """
+        self._refusals.note(queries, now=time.monotonic())
 
     async def run(self) -> Never:
         """Report until cancelled."""
@@ -95,6 +107,10 @@ class Reports:
             problem=self._in_words(),
             health=[_health_shape(record) for record in batch],
             upstreams=self._upstreams,
+            limited=[
+                LimitedAddress(address=IPv6Address(address), queries=queries)
+                for address, queries in self._refusals.worst(MOST_LIMITED, now=time.monotonic())
+            ],
         )
         try:
             await self._node.report(report)

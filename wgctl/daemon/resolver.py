@@ -5,28 +5,25 @@ upstreams; it answers from its copy whether the controller runs or not.
 """
 
 import asyncio
-import math
 import os
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from functools import partial
-from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Never
 
 import structlog
 
 from wgctl.core.errors import Invalid
-from wgctl.core.feed import Delete, Kind, Put
-from wgctl.core.lease import Heard, Standing
-from wgctl.core.model import Machine, Network, Role
-from wgctl.core.region import NOWHERE, Vantage
+from wgctl.core.lease import Standing
+from wgctl.core.model import Role
+from wgctl.core.region import Vantage
 from wgctl.core.responder import Forward, respond
 from wgctl.core.settings import Settings
-from wgctl.core.view import View, build, prolonged
+from wgctl.daemon.answering import COPY_NAME, work
 from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.forwarding import open_upstreams
 from wgctl.daemon.health import Checkup
@@ -35,9 +32,11 @@ from wgctl.daemon.life import pulse, until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.daemon.rounds import Rounds
 from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
+from wgctl.daemon.views import Views
+from wgctl.daemon.workers import Begin, Failing, Follow, Standings, Workers
 from wgctl.drivers.crowd import NETWORK_BYTES
-from wgctl.drivers.dns_server import Asker, DnsServer, Handler, Listening
-from wgctl.drivers.dns_stream import Streams
+from wgctl.drivers.dns_server import DnsServer, Listening
+from wgctl.drivers.dns_stream import Asker, Handler, Streams
 from wgctl.drivers.lease_file import LeaseReader
 from wgctl.drivers.probe import Prober
 from wgctl.drivers.systemd import Service
@@ -45,19 +44,12 @@ from wgctl.drivers.upstream.forwarder import Upstreams
 from wgctl.store.copy import Copy
 from wgctl.store.health import HealthFile
 
-__all__ = ["Answers", "Views", "run"]
+__all__ = ["Answers", "run"]
 
-_COPY_NAME = "copy.sqlite"
 _HEALTH_NAME = "health.sqlite"
-_PREFIX_LENGTH = 48
-_REST_BYTES = 10
 _TURN_BITS = 32
+_SORTS = 2
 _HEAR_S = 0.25
-
-# Peers say how healthy their machines are, as often as they like: what a view costs them bounds
-# how often it is built for that. A rest that nobody would notice is none.
-_REST = 20
-_NOTICED_S = 0.05
 
 _log = structlog.get_logger()
 
@@ -71,164 +63,16 @@ def run(settings: Settings) -> None:
     folder = settings.role_dir(Role.RESOLVER)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    copy = open_copy(folder / _COPY_NAME)
-    health = HealthFile(folder / _HEALTH_NAME)
+    workers = Workers(settings.resolver.workers, partial(work, settings))
     try:
-        asyncio.run(_serve(settings, copy, Ledger(health)))
+        with (
+            closing(open_copy(folder / COPY_NAME)) as copy,
+            closing(HealthFile(folder / _HEALTH_NAME)) as health,
+        ):
+            workers.tell(Begin())
+            asyncio.run(_serve(settings, copy, Ledger(health), workers))
     finally:
-        health.close()
-        copy.close()
-
-
-class Views:
-    """The views of the networks that were asked for, each until something in it changes."""
-
-    def __init__(
-        self,
-        copy: Copy,
-        *,
-        now: Callable[[], int],
-        here: Vantage = NOWHERE,
-        clock: Callable[[], float] = time.monotonic,
-        timer: Callable[[], float] = time.thread_time,
-    ) -> None:
-        """Build views from `copy`, as seen from `here`.
-
-        `now` gives seconds since 1970, `clock` those that leases are counted in, `timer` those
-        that it takes to build a view.
-        """
-        self._copy = copy
-        self._clock = clock
-        self._timer = timer
-        self._heard = Heard()
-        self._now = now
-        self._here = here
-        self._failing: dict[int, frozenset[int]] = {}
-        self._built: dict[bytes, _Built] = {}
-
-    def of(self, network: bytes) -> View | None:
-        """Return the view of the network whose /48 begins with these 6 octets, or None."""
-        built = self._built.get(network)
-        if built is not None and self._clock() >= built.ill_from:
-            built = None
-        if built is not None and not built.expired(now=self._now()):
-            return built.view
-        self._built.pop(network, None)
-        built = (built and self._prolonged(built)) or self._build(network)
-        if built is None:
-            return None
-        self._built[network] = built
-        return built.view
-
-    def take(self, changes: Changes) -> None:
-        """Drop the views that `changes` make wrong; the next query builds them again."""
-        if changes.replaced:
-            self._built.clear()
-        for event in changes.events:
-            for network in [key for key, built in self._built.items() if built.touched(event)]:
-                del self._built[network]
-
-    def leave_out(self, network_id: int, failing: frozenset[int]) -> None:
-        """Take those of the network's machines that have these ids for failing, and no others.
-
-        A view that took long to build is kept for a while first.
-        """
-        self._failing[network_id] = failing
-        if not failing:
-            del self._failing[network_id]
-        for key in [k for k, built in self._built.items() if built.view.network.id == network_id]:
-            self._built[key] = self._built[key].ill()
-
-    def hear(self, standings: Mapping[int, Standing]) -> None:
-        """Take how leases stand; drop the views of machines that come, go or fall ill by it.
-
-        Of those where none comes or goes, one that took long to build is kept for a while first.
-        """
-        changed = {(Kind.MACHINE, id_) for id_ in self._heard.take(standings, now=self._clock())}
-        for network in [key for key, built in self._built.items() if built.rows & changed]:
-            built = self._built[network]
-            if _lasting(self._left(built.leased)) == built.lasting:
-                self._built[network] = built.ill()
-            else:
-                del self._built[network]
-
-    def _prolonged(self, built: "_Built") -> "_Built | None":
-        """Return `built` for as long as it is right since leases were renewed."""
-        now = self._now()
-        view = prolonged(built.view, self._left(built.leased), now=now)
-        return None if view is None else replace(built, view=view, since=now)
-
-    def _left(self, machines: Iterable[Machine]) -> Mapping[int, int]:
-        now = self._clock()
-        left = ((machine.id, self._heard.left_s(machine, now=now)) for machine in machines)
-        return {id_: left_s for id_, left_s in left if left_s is not None}
-
-    def _build(self, network: bytes) -> "_Built | None":
-        prefix = IPv6Network((network + bytes(_REST_BYTES), _PREFIX_LENGTH))
-        row = self._copy.network_of(prefix)
-        if row is None:
-            return None
-        started_at = self._timer()
-        peers, apps, machines = self._copy.network_rows(row.id)
-        now = self._now()
-        leased = tuple(machine for machine in machines if machine.lease_s is not None)
-        left = self._left(leased)
-        failing = self._failing.get(row.id, frozenset()) | self._heard.failing(leased)
-        view = build(
-            *(row, peers, apps, machines),
-            now=now,
-            here=self._here,
-            failing=failing,
-            leases=left,
-        )
-        rows = {(Kind.PEER, peer.id) for peer in peers}
-        rows |= {(Kind.APP, app.id) for app in apps}
-        rows |= {(Kind.MACHINE, machine.id) for machine in machines}
-        rest_s = _REST * (self._timer() - started_at)
-        rests_until = self._clock() + (rest_s if rest_s >= _NOTICED_S else 0.0)
-        return _Built(view, frozenset(rows), leased, _lasting(left), now, rests_until)
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """A view and the rows that went into it: a delete of the feed names no more than a row.
-
-    `leased` are the machines that have a lease, `lasting` those of them whose lease had not ended,
-    `since` is when the view was right. By the clock of leases, it is not built anew for health
-    before `rests_until`, and is wrong from `ill_from` on.
-    """
-
-    view: View
-    rows: frozenset[tuple[Kind, int]]
-    leased: tuple[Machine, ...]
-    lasting: frozenset[int]
-    since: int
-    rests_until: float
-    ill_from: float = math.inf
-
-    def ill(self) -> "_Built":
-        return replace(self, ill_from=self.rests_until)
-
-    def expired(self, *, now: int) -> bool:
-        # A clock that was set back must not keep what has an end.
-        ends = self.view.expires_at
-        return ends is not None and not self.since <= now < ends
-
-    def touched(self, event: Put | Delete) -> bool:
-        network_id = self.view.network.id
-        match event:
-            case Put(_, Network(id=id_)) | Delete(Kind.NETWORK, id_):
-                return id_ == network_id
-            case Put(kind=Kind.CHECK):
-                return False
-            case Put(_, row):
-                return getattr(row, "network_id", None) == network_id
-            case Delete(kind, id_):
-                return (kind, id_) in self.rows
-
-
-def _lasting(left: Mapping[int, int]) -> frozenset[int]:
-    return frozenset(id_ for id_, left_s in left.items() if left_s > 0)
+        workers.close()
 
 
 class Answers:
@@ -265,37 +109,35 @@ class Answers:
         return reply
 
 
-async def _serve(settings: Settings, copy: Copy, ledger: Ledger) -> None:
+async def _serve(settings: Settings, copy: Copy, ledger: Ledger, workers: Workers) -> None:
     operators = listen(settings.resolver_socket, group=OPERATORS_GROUP)
-    views = _views(settings, copy)
+    names = _Names(copy, _views(settings, copy), workers)
     reports = Reports(copy, role=Role.RESOLVER, socket=settings.node_socket, ledger=ledger)
     upstreams = open_upstreams(settings.resolver, copy, reports)
-    answers = Answers(views, upstreams, turn=_turns())
-    checkup = _checkup(settings, copy, views, reports, ledger)
+    answers = Answers(names.views, upstreams, turn=_turns())
+    checkup = Checkup(
+        *(copy, ledger, Rounds()),
+        probe=Prober(settings.gateway.interface).probe,
+        on_failing=names.leave_out,
+        on_news=reports.soon,
+    )
+    checkup.start()
 
     def take(changes: Changes) -> None:
+        names.take(changes)
         checkup.take(changes)
-        views.take(changes)
         reports.soon()
 
-    follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=take)
     service = Service.of(os.environ)
-
-    def tell(listening: Listening) -> None:
-        _log_listening(listening)
-        reports.trouble(listening.reason and f"not listening: {listening.reason}")
-        service.status(_in_words(listening))
-        service.ready()  # Also while it waits for the interface: it takes that up by itself.
-
-    tasks = [
-        asyncio.create_task(follower.run()),
-        asyncio.create_task(DnsServer(settings.gateway.interface, answers.to, notify=tell).run()),
-        asyncio.create_task(_serve_operators(operators, answers.to)),
-        asyncio.create_task(upstreams.run()),
-        asyncio.create_task(reports.run()),
-        asyncio.create_task(_hear(settings.leases_file, views.hear)),
-        asyncio.create_task(pulse(service)),
-    ]
+    ears, device = _Ears(reports, service), settings.gateway.interface
+    follower = Follower(copy, role=Role.RESOLVER, socket=settings.node_socket, on_commit=take)
+    datagrams = workers.run(
+        answers.to, on_listening=partial(ears.hear, "udp"), on_refused=reports.refused
+    )
+    streams = DnsServer(device, answers.to, notify=partial(ears.hear, "tcp"))
+    running = (follower.run(), datagrams, streams.run(), _serve_operators(operators, answers.to))
+    beside = (upstreams.run(), reports.run(), _hear(settings.leases_file, names.hear))
+    tasks = [asyncio.create_task(work) for work in (*running, *beside, pulse(service))]
     _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
     try:
         await until_stopped(tasks, service=service)
@@ -305,18 +147,53 @@ async def _serve(settings: Settings, copy: Copy, ledger: Ledger) -> None:
     _log.info("resolver stopped")
 
 
-def _checkup(
-    settings: Settings, copy: Copy, views: Views, reports: Reports, ledger: Ledger
-) -> Checkup:
-    """Begin to probe the machines that have checks."""
-    checkup = Checkup(
-        *(copy, ledger, Rounds()),
-        probe=Prober(settings.gateway.interface).probe,
-        on_failing=views.leave_out,
-        on_news=reports.soon,
-    )
-    checkup.start()
-    return checkup
+class _Names:
+    """The views of this process, and what the others are told to keep theirs right."""
+
+    def __init__(self, copy: Copy, views: Views, workers: Workers) -> None:
+        self.views = views
+        self._copy = copy
+        self._workers = workers
+
+    def take(self, changes: Changes) -> None:
+        """Take what the copy has."""
+        lacking = self._copy.position != self._copy.reached
+        self._workers.tell(Follow.of(changes, lacking=lacking))
+        self.views.take(changes)
+
+    def leave_out(self, network_id: int, failing: frozenset[int]) -> None:
+        """Take those machines of a network, and no others, for failing."""
+        self._workers.tell(Failing(network_id, failing))
+        self.views.leave_out(network_id, failing)
+
+    def hear(self, standings: Mapping[int, Standing]) -> None:
+        """Take how leases stand."""
+        self._workers.tell(Standings(standings))
+        self.views.hear(standings)
+
+
+class _Ears:
+    """What became of the sockets, of those for datagrams and of that for streams."""
+
+    def __init__(self, reports: Reports, service: Service) -> None:
+        self._reports = reports
+        self._service = service
+        self._heard: dict[str, Listening] = {}
+
+    def hear(self, of: str, listening: Listening) -> None:
+        """Log what became of a socket; tell who watches the role, once there is news of each sort.
+
+        The processes for datagrams all fare alike.
+        """
+        if listening == self._heard.get(of):
+            return
+        self._heard[of] = listening
+        _log_listening(listening, of)
+        trouble = listening.reason and f"not listening: {of}: {listening.reason}"
+        self._reports.trouble(trouble, of=of)
+        if len(self._heard) == _SORTS:
+            self._service.status(_in_words(max(self._heard.values(), key=_severity)))
+            self._service.ready()  # Also while it waits for the interface: it takes that up itself.
 
 
 def _views(settings: Settings, copy: Copy) -> Views:
@@ -359,12 +236,16 @@ async def _hear(path: Path, hear: Callable[[Mapping[int, Standing]], None]) -> N
         await asyncio.sleep(_HEAR_S)
 
 
-def _log_listening(listening: Listening) -> None:
+def _severity(listening: Listening) -> int:
+    return (listening.index is None) + (listening.reason is not None)
+
+
+def _log_listening(listening: Listening, of: str) -> None:
     if listening.index is not None:
-        _log.info("listening", device=listening.device, index=listening.index)
+        _log.info("listening", device=listening.device, index=listening.index, protocol=of)
     else:
         reason = listening.reason or "there is no such interface"
-        _log.warning("not listening", device=listening.device, reason=reason)
+        _log.warning("not listening", device=listening.device, reason=reason, protocol=of)
 
 
 def _in_words(listening: Listening) -> str:

@@ -9,8 +9,11 @@ sysctl          the kernel's IPv6 switches
 memory          these, over a kernel that is a few values
 |
 tunnel_socket   sockets that hear the tunnel alone
-dns_server      DNS at the ::3 of every network
-dns_stream      DNS over TCP, and from operators
+batch           many datagrams in one system call
+dns_datagrams   DNS over UDP at the ::3 of every network
+kept            replies as they went over the wire
+dns_server      DNS over TCP at the same addresses
+dns_stream      DNS over streams, also from operators
 upstream/       DNS that is asked elsewhere
 host_resolvers  where this host asks itself
 probe           one probe of a machine, through the tunnel

@@ -9,6 +9,7 @@ import socket
 __all__ = ["interface_index", "listen_on"]
 
 _BACKLOG = 128
+_IPV6_AUTOFLOWLABEL, _IPV6_FREEBIND = 70, 78  # linux/in6.h
 
 
 def interface_index(interface: str) -> int | None:
@@ -33,6 +34,10 @@ def listen_on(interface: str, port: int, *, kind: socket.SocketKind) -> socket.s
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
         if kind == socket.SOCK_DGRAM:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            # A reply leaves from the address that was asked, and the kernel need not look whether
+            # that is ours; nor hash each of them for a label that no router on a tunnel reads.
+            opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+            opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_AUTOFLOWLABEL, 0)
         opened.setblocking(False)
         opened.bind(("::", port))
         if kind == socket.SOCK_STREAM:

@@ -6,6 +6,7 @@ Takes no revision and is no part of the store's truth: after a restart it fills 
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 
 from wgctl.core.forward.health import Condition
 from wgctl.core.health import Record
@@ -36,6 +37,7 @@ class RoleFacts:
     problem: str | None = None
     upstreams: tuple[Condition, ...] = ()
     on_demand: Mapping[str, int] | None = None
+    limited: tuple[tuple[IPv6Address, int], ...] = ()
 
     def alive(self, *, now: int) -> bool:
         """Whether the last report is fresh."""

@@ -20,17 +20,29 @@ stand in the place of a region are reserved (`peers.names`), and no label begins
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv6Address
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from peers.names import Label
-from wgctl.core.model import Machine, MachineState
+from wgctl.core.model import App, Machine, MachineState
+from wgctl.core.names.branch import Branch, Names, Stands
 from wgctl.core.names.record_set import MOST, TTL_S, Entry, RecordSet, listing, service, target
 from wgctl.core.wire import Labels, Qtype
 
-__all__ = ["METADATA", "NEAREST", "Instance", "app_names", "described", "nearest", "top"]
+__all__ = [
+    "METADATA",
+    "NEAREST",
+    "Home",
+    "Instance",
+    "app_branch",
+    "app_names",
+    "described",
+    "nearest",
+    "top",
+]
 
 NEAREST: Labels = (b"nearest", b"of")
 """What stands between `top<N>` and the app."""
@@ -39,18 +51,17 @@ METADATA: Labels = (b"kv", b"_metadata")
 """What stands between a key and the app."""
 
 _TOP = re.compile(rb"top([1-9][0-9]*)")
+_FACT_LABELS = 2
 _ALL_FAIL = b"no machine passes its checks: all are given"
 
 _Key = TypeVar("_Key")
-
-Names = Iterator[tuple[Labels, Mapping[int, RecordSet]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
     """A machine with its peer's address; `failing` says that it does not pass its checks.
 
-    `entry` is the AAAA record of the address, which all of the peer's machines share.
+    `entry` is the AAAA record of the address.
     """
 
     machine: Machine
@@ -62,6 +73,43 @@ class Instance:
     def started(self) -> bool:
         """Whether it may be in an answer at all."""
         return self.machine.state is MachineState.STARTED
+
+
+class Home(NamedTuple):
+    """An app, its name, its machines on peers that are there, in order of address.
+
+    `ttl_s` is how long an answer may be kept that any of them is in.
+    """
+
+    app: App
+    name: Labels
+    instances: tuple[Instance, ...]
+    ttl_s: int
+
+
+def app_branch(home: Home, distance_km: Callable[[Label], float]) -> Branch:
+    """Return every name of the app, also those that are found by rule."""
+    near, facts = (*NEAREST, *home.name), (*METADATA, *home.name)
+
+    def write() -> Names:
+        yield from app_names(home.name, home.instances, ttl_s=home.ttl_s)
+        yield near, {}
+        if any(one.machine.metadata for one in home.instances):
+            yield facts, {}
+
+    @cache
+    def ranked() -> RecordSet:
+        return nearest(home.instances, distance_km)
+
+    def rule(labels: Labels) -> Stands | None:
+        if labels[1:] == near:
+            return top(labels[0], ranked())
+        above = labels[: -len(facts)]
+        if labels[len(above) :] == facts and 1 <= len(above) <= _FACT_LABELS:
+            return described(above, home.instances)
+        return None
+
+    return Branch(home, write, rule=rule)
 
 
 def app_names(name: Labels, instances: Sequence[Instance], *, ttl_s: int = TTL_S) -> Names:
@@ -102,7 +150,7 @@ def nearest(instances: Iterable[Instance], distance_km: Callable[[Label], float]
     return RecordSet(tuple(groups), note=note)
 
 
-def top(label: bytes, of: RecordSet) -> Mapping[int, RecordSet] | None:
+def top(label: bytes, of: RecordSet) -> Stands | None:
     """Return what stands at `label`, which is `top` and a number, above `nearest`.
 
     None if it is no such label; the number begins with no zero, and more than MOST means MOST.
@@ -113,7 +161,7 @@ def top(label: bytes, of: RecordSet) -> Mapping[int, RecordSet] | None:
     return {Qtype.AAAA: of._replace(most=min(int(match[1]), MOST))} if of.groups else {}
 
 
-def described(above: Labels, instances: Iterable[Instance]) -> Mapping[int, RecordSet] | None:
+def described(above: Labels, instances: Iterable[Instance]) -> Stands | None:
     """Return what stands `above` METADATA: a key, or a value and its key.
 
     None if no machine is so described. Each is looked at, in 60 ns: with 64 facts a machine the
@@ -129,12 +177,12 @@ def described(above: Labels, instances: Iterable[Instance]) -> Mapping[int, Reco
     return _addresses(found) if found else None
 
 
-def _addresses(instances: Iterable[Instance]) -> Mapping[int, RecordSet]:
+def _addresses(instances: Iterable[Instance]) -> Stands:
     chosen, note = _answering(instances)
     return _records(Qtype.AAAA, _entries(chosen), note)
 
 
-def _records(type_: Qtype, entries: Sequence[Entry], note: bytes = b"") -> Mapping[int, RecordSet]:
+def _records(type_: Qtype, entries: Sequence[Entry], note: bytes = b"") -> Stands:
     return {type_: RecordSet((entries,), note=note)} if entries else {}
 
 

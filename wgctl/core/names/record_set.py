@@ -3,6 +3,7 @@
 Knows no names but those that it packs; which set stands where is for the modules beside it.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address
 from typing import NamedTuple
@@ -58,6 +59,11 @@ class RecordSet(NamedTuple):
     groups: tuple[Sequence[Entry], ...]
     most: int = MOST
     note: bytes = b""
+
+    @property
+    def turns(self) -> int:
+        """After how many turns `pick` begins anew."""
+        return math.lcm(*(len(group) or 1 for group in self.groups))
 
     def pick(self, turn: int) -> list[Entry]:
         """Return the entries that asker number `turn`, 0 or more, gets, in its order.

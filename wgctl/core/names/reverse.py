@@ -5,8 +5,9 @@ written down. Whose an address is says `wgctl.core.view`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv6Address, IPv6Network
 
 from peers.addresses import reverse_zone
@@ -21,28 +22,24 @@ _ROOT: Labels = (b"ip6", b"arpa")
 _HEXADECIMAL = frozenset(b"%x" % nibble for nibble in range(16))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reverse:
-    """The reverse zone of a network.
-
-    `addresses` are 32 hexadecimal digits each, sorted, and `targets` the names that they have.
-    """
+    """The reverse zone of a network; `targets` are its addresses and the names that they have."""
 
     zone: Zone
-    addresses: tuple[bytes, ...]
-    targets: tuple[Labels, ...]
+    targets: tuple[tuple[IPv6Address, Labels], ...]
 
     @classmethod
     def of(
         cls, prefix: IPv6Network, targets: Iterable[tuple[IPv6Address, Labels]], *, serial: int
     ) -> "Reverse":
         """Return the zone of `prefix`, which holds every address of `targets`, each once."""
-        pairs = sorted((b"%032x" % int(address), target) for address, target in targets)
-        return cls(
-            zone_at(labels_of(reverse_zone(prefix)), serial=serial),
-            tuple(digits for digits, _ in pairs),
-            tuple(target for _, target in pairs),
-        )
+        return cls(zone_at(labels_of(reverse_zone(prefix)), serial=serial), tuple(targets))
+
+    @cached_property
+    def addresses(self) -> tuple[bytes, ...]:
+        """The addresses, 32 hexadecimal digits each, sorted."""
+        return tuple(sorted(self._names))
 
     def find(self, labels: Labels) -> Node | None:
         """Return what stands at `labels`; None for no name of this zone.
@@ -61,4 +58,8 @@ class Reverse:
             return None
         if len(digits) < _NIBBLES:
             return Node(self.zone, {})
-        return Node(self.zone, {Qtype.PTR: pointer(self.targets[at])})
+        return Node(self.zone, {Qtype.PTR: pointer(self._names[digits])})
+
+    @cached_property
+    def _names(self) -> Mapping[bytes, Labels]:
+        return {b"%032x" % int(address): name for address, name in self.targets}
