@@ -116,8 +116,16 @@ def told_to_sync(folder: Path) -> dict[str, str]:
     return {"PATH": f"{folder}/bin:{os.environ['PATH']}"}
 
 
+def before_switch(told: Path, folder: Path) -> set[str]:
+    """Return what `sync` found outside the release, before `current` was that release."""
+    synced = (told / "synced").read_text().split("\n")
+    assert synced[:2] == ["-f", "."]
+    return set(synced[1 : synced.index(str(folder / "opt/wgctl"))])
+
+
 def test_it_installs_upgrades_and_goes_without_a_trace(sources: Path, tmp_path: Path) -> None:
     folder = tmp_path / "host"
+    (sources / "peers/old.py").touch()
     done = run(folder=folder, sources=sources, **told_to_sync(tmp_path))
     assert done.returncode == 0, done.stderr
     first, placed = releases(folder), files(folder)
@@ -150,12 +158,8 @@ def test_it_installs_upgrades_and_goes_without_a_trace(sources: Path, tmp_path: 
     assert "accept_ra" not in switches, "a package knows no uplinks"
 
     # It was on the disk before anything pointed to it.
-    synced = (tmp_path / "synced").read_text().split("\n")
-    assert synced[:2] == ["-f", "."]
-    before_switch = set(synced[1 : synced.index(str(folder / "opt/wgctl"))])
-    assert {f"./{name.removeprefix('usr/local/')}" for name in placed if "usr/" in name} <= (
-        before_switch
-    )
+    outside = {f"./{name.removeprefix('usr/local/')}" for name in placed if "usr/" in name}
+    assert outside <= before_switch(tmp_path, folder)
 
     # No role may write there, and compiles whatever is not, each time that it starts.
     bytecode = compiled(release)
@@ -166,17 +170,26 @@ def test_it_installs_upgrades_and_goes_without_a_trace(sources: Path, tmp_path: 
     assert run(folder=folder, sources=sources, **nothing_to_fetch).returncode == 0
     assert releases(folder) == first, "the same sources make the same release"
 
-    (sources / "peers/news.py").touch()
+    with (sources / "runtime.lock").open("a") as lock:
+        lock.write("# another\n")
     assert run(folder=folder, sources=sources, **nothing_to_fetch).returncode != 0
     assert releases(folder) == first
     assert files(folder) == placed
 
+    shutil.copy(ROOT / "runtime.lock", sources)
+    (sources / "peers/news.py").touch()
+    (sources / "peers/old.py").unlink()
     with used(folder / "opt/wgctl/release.begun01", folder / "opt/wgctl/release.mapped1"):
         (folder / "opt/wgctl/release.unused1").mkdir()
-        assert run(folder=folder, sources=sources).returncode == 0
+        assert run(folder=folder, sources=sources, **nothing_to_fetch).returncode == 0
     assert files(folder) == placed
     (second,) = releases(folder) - first - {"release.begun01", "release.mapped1"}
     assert str((folder / "opt/wgctl/current").readlink()) == second
+    upgraded = folder / "opt/wgctl" / second / packages.relative_to(release)
+    assert (upgraded / "click/core.py").samefile(packages / "click/core.py"), "nothing is fetched"
+    assert {path.name for path in upgraded.glob("peers/*.py")} == {
+        path.name for path in (sources / "peers").glob("*.py")
+    }
     assert first < releases(folder), "what runs goes on running from the one before"
     assert {"release.begun01", "release.mapped1"} < releases(folder), "and from those before it"
 
