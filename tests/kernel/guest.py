@@ -14,18 +14,20 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["CACHE", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run", "tests"]
+__all__ = ["CACHE", "ROOT", "Boot", "Outcome", "complaints", "make_disk", "run", "run_on", "tests"]
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/kernel"
 _HERE = Path(__file__).parent
 
 # Emulated, one processor is twice as fast as two that must agree on each interrupt, and Spectre's
-# cures cost a third; stalls that are the emulation's own are no fault of the kernel's.
-_KERNEL_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog"
+# cures cost a third; stalls that are the emulation's own are no fault of the kernel's, nor are late
+# interrupts of its timer.
+_KERNEL_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog no_timer_check"
 _NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1"
 _MACHINE = (
     *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,tb-size=512"),
@@ -80,12 +82,26 @@ def run(
 
     Raises AssertionError when the machine ends without a status, which it does at `within_s`.
     """
+    first = "first-systemd" if systemd else "first-alone"
+    command = partial(_command, disk=disk)
+    return run_on(command, script, first=first, within_s=within_s, show=show)
+
+
+def run_on(
+    machine: Callable[[Path], list[str]],
+    script: str,
+    *,
+    first: str,
+    within_s: float,
+    show: Callable[[str], object],
+) -> Outcome:
+    """Run `script` on what the command `machine` of a job's folder makes; `first` begins there."""
     with tempfile.TemporaryDirectory(prefix="wgctl-guest-") as name:
         job = Path(name)
         (job / "run").write_text(script)
         shutil.copy(_HERE / "job", job)
-        shutil.copy(_HERE / ("first-systemd" if systemd else "first-alone"), job / "first")
-        said = _boot(_command(job, disk), within_s=within_s, show=show)
+        shutil.copy(_HERE / first, job / "first")
+        said = _boot(machine(job), within_s=within_s, show=show)
         if not (job / "dmesg").exists():
             raise AssertionError(f"the guest ended early, or not within {within_s} s:\n{said}")
         status = int((job / "status").read_text())

@@ -1,0 +1,46 @@
+"""A server under systemd, at this machine's speed: how soon a killed role serves again.
+
+With the kernel's own WireGuard, and the rest of the guide, it is `tests/kernel/test_server.py`.
+"""
+
+import sys
+
+import pytest
+
+from tests.kernel.guest import CACHE, Outcome
+from tests.systemd import namespaced
+from tests.systemd.server import FIRST, ROLES, pings, restarts
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    if not (CACHE / "wheels").exists():
+        pytest.skip("make test fetches what the server installs")
+    return namespaced.run(FIRST, within_s=500)
+
+
+def test_the_guide_holds_on_this_kernel_too(outcome: Outcome) -> None:
+    assert outcome.status == 0, outcome.said
+    assert "0 loaded units listed" in outcome.said
+    assert "Traceback" not in outcome.journal + outcome.said
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_killed_role_serves_again_within_five_seconds(
+    outcome: Outcome, role: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five of the processor's: how many of the clock's depends on what else the machine does."""
+    restart = restarts(outcome.said)[role]
+    with capsys.disabled():
+        sys.stdout.write(f"\n  {role}: {restart}\n")
+
+    assert restart.processor_s < 5
+    assert restart.serving_s < 60
+
+
+def test_a_userspace_tunnel_drops_no_ping_meanwhile(outcome: Outcome) -> None:
+    sent, received = pings(outcome.said, "kills")
+
+    assert sent == received > 20
