@@ -1,7 +1,7 @@
-"""A gateway whose roles and commands are forks of this process, which has loaded them all once.
+"""A gateway whose roles and commands are forks of one process, which has loaded them all once.
 
-For emulated machines, which take half a minute to load one. How an installed one starts is seen by
-the tests that install it.
+A role loads in half a second, and in half a minute on an emulated machine. How an installed one
+starts is seen by the tests of commands, and by those that install it.
 """
 
 import importlib
@@ -10,32 +10,42 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.context import ForkContext, ForkServerContext
 from pathlib import Path
+from typing import ClassVar
 
 from pyroute2 import netns
 
-from tests.system.hosts import Gateway, Lab
+from tests.system.hosts import ROLES, Gateway
 from wgctl.cli import main
+from wgctl.core import shape
 
-__all__ = ["Child", "ForkedGateway", "forked_lab"]
+__all__ = ["Child", "ForkedGateway", "ServedGateway"]
 
 for loaded in (
-    *("cli.init", "cli.peer", "cli.serve"),
-    *("daemon.controller", "daemon.gateway", "daemon.resolver"),
+    *("cli.app", "cli.init", "cli.machine", "cli.org", "cli.peer", "cli.serve", "cli.status"),
+    *("daemon.controller", "daemon.gateway", "daemon.internal_api", "daemon.resolver"),
 ):
     importlib.import_module(f"wgctl.{loaded}")
+# Each fork has them then, and builds none.
+shape.finish()
 
 _FORK = multiprocessing.get_context("fork")
+# Forks of a process that waits for nothing else: one that has threads must not fork itself.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload([__name__])
 
 
 class Child:
     """A fork, with what `subprocess.Popen` has to end it by."""
 
-    def __init__(self, target: Callable[[], object]) -> None:
+    def __init__(
+        self, target: Callable[[], object], *, by: ForkContext | ForkServerContext = _FORK
+    ) -> None:
         """Start `target`; its return, if it does, is status 0, and SystemExit's code is its own."""
-        self._process = _FORK.Process(target=target)
+        self._process = by.Process(target=target)
         self._process.start()
 
     @property
@@ -72,38 +82,50 @@ class Child:
 class ForkedGateway(Gateway):
     """The same host, config and state; only how its processes begin differs."""
 
+    _by: ClassVar[ForkContext | ForkServerContext] = _FORK
+
     def run_role(self, role: str) -> Child:
         """Start one role."""
-        child = Child(lambda: self._main("run", role, output=self.log))
+        child = self._fork("run", role, out=self.log, err=self.log)
         self.host.started.append(child)
         return child
 
+    def serve(self) -> None:
+        """Start every role, and wait until all report."""
+        self.serving = [self.run_role(role) for role in ROLES]
+        self.wait_ready(*ROLES[1:])
+
     def wgctl(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; both its outputs are in `stdout`."""
-        with tempfile.NamedTemporaryFile() as output:
-            said = Path(output.name)
-            status = Child(lambda: self._main(*argv, output=said)).wait(180)
-            done = subprocess.CompletedProcess(argv, status, said.read_text(), "")
+        """Run a command to its end."""
+        with tempfile.TemporaryDirectory() as name:
+            out, err = Path(name, "out"), Path(name, "err")
+            status = self._fork(*argv, out=out, err=err).wait(180)
+            done = subprocess.CompletedProcess(argv, status, out.read_text(), err.read_text())
         if check and status != 0:
-            raise AssertionError(f"{argv}: {status}\n{done.stdout}")
+            raise AssertionError(f"{argv}: {status}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def _main(self, *argv: str, output: Path) -> None:
-        """Become `wgctl` in the host's namespace, as `ip netns exec` would have it."""
-        netns.setns(self.host.name)
-        file = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        sys.stdout, sys.stderr = (os.fdopen(fd, "w", buffering=1) for fd in (1, 2))
-        os.environ.update(WGCTL_CONFIG=str(self.config), XDG_CONFIG_HOME=str(self.folder))
-        raise SystemExit(main(argv))
+    def _fork(self, *argv: str, out: Path, err: Path) -> Child:
+        environment = {"WGCTL_CONFIG": str(self.config), "XDG_CONFIG_HOME": str(self.folder)}
+        command = partial(_command, argv, self.host.name, environment, out=out, err=err)
+        return Child(command, by=self._by)
 
 
-@contextmanager
-def forked_lab() -> Iterator[Lab]:
-    """Make a lab with such a gateway, and remove it."""
-    made = Lab(Path(tempfile.mkdtemp(prefix="wgctl-")), gateway=ForkedGateway)
-    try:
-        yield made
-    finally:
-        made.close()
+class ServedGateway(ForkedGateway):
+    """For a test with threads, which must not fork."""
+
+    _by = _SERVER
+
+
+def _command(
+    argv: tuple[str, ...], host: str, environment: dict[str, str], *, out: Path, err: Path
+) -> None:
+    """Become `wgctl` in the namespace of `host`, as `ip netns exec` would have it."""
+    netns.setns(host)
+    for path, number in ((Path(os.devnull), 0), (out, 1), (err, 2)):
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+    os.environ.update(environment)
+    raise SystemExit(main(argv))

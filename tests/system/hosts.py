@@ -9,19 +9,35 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["ENDPOINT", "WGCTL", "Gateway", "Host", "Lab", "Started", "eventually"]
+from wgctl.client.api import Client
+from wgctl.core.errors import Unavailable
+
+__all__ = [
+    "ENDPOINT",
+    "ROLES",
+    "WGCTL",
+    "Gateway",
+    "Host",
+    "Lab",
+    "Started",
+    "eventually",
+    "made_lab",
+]
 
 ENDPOINT = "198.18.0.1"
 """The address that every host reaches the gateway at (RFC 2544: for tests alone)."""
 
 WGCTL = str(Path(sys.executable).parent / "wgctl")
 PORT = 51820
+ROLES = ("controller", "gateway", "internal-api", "resolver")
 
 
 def eventually(
@@ -162,6 +178,8 @@ class Gateway:
     host: Host
     folder: Path
     interface: str
+    serving: list[Started] = field(default_factory=list)
+    """What `serve` started."""
 
     @property
     def config(self) -> Path:
@@ -204,11 +222,18 @@ class Gateway:
         """Run `wgctl init`."""
         self.wgctl("init")
 
-    def serve(self) -> subprocess.Popen[bytes]:
+    def serve(self) -> None:
         """Start `wgctl serve` and wait until every role reports."""
-        process = self.host.start(WGCTL, "--config", str(self.config), "serve", log=self.log)
-        self.wait_ready("gateway", "internal-api", "resolver")
-        return process
+        command = (WGCTL, "--config", str(self.config), "serve")
+        self.serving = [self.host.start(*command, log=self.log)]
+        self.wait_ready(*ROLES[1:])
+
+    def stop(self) -> None:
+        """End what `serve` started, as SIGTERM does."""
+        for process in self.serving:
+            process.terminate()
+        for process in self.serving:
+            process.wait(20)
 
     def run_role(self, role: str) -> Started:
         """Start one role."""
@@ -217,15 +242,17 @@ class Gateway:
     def wait_ready(self, *roles: str) -> None:
         """Wait until the controller has heard of `roles` at its own revision."""
 
+        client = Client(self.folder / "run" / "api.sock", patience_s=0.0)
+
         def ready() -> bool:
-            done = self.wgctl("status", "--json", check=False)
-            if done.returncode != 0:
+            try:
+                status = client.status()
+            except Unavailable:
                 return False
-            status = json.loads(done.stdout)
             alive = {
-                role["role"]
-                for role in status["roles"]
-                if role["alive"] and role["revision"] == status["revision"]
+                role.role
+                for role in status.roles
+                if role.alive and role.revision == status.revision
             }
             return alive >= set(roles)
 
@@ -302,3 +329,14 @@ class Lab:
         for left in Path("/run/wireguard").glob(f"*{self.tag}*.sock"):
             left.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def made_lab(gateway: type[Gateway] = Gateway) -> Iterator[Lab]:
+    """Make a lab with such a gateway, and remove it."""
+    # Unix socket paths end at 107 bytes: a test's own temporary path may be longer.
+    made = Lab(Path(tempfile.mkdtemp(prefix="wgctl-")), gateway=gateway)
+    try:
+        yield made
+    finally:
+        made.close()

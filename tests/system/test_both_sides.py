@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.system.forks import ForkedGateway
 from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
@@ -54,7 +55,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(lab: Lab) -> Iterator[Scene]:
     here, other = lab.gateway, lab.client()
-    there = Gateway(host=other, folder=lab.folder / "there", interface=f"t{lab.tag}")
+    there = ForkedGateway(host=other, folder=lab.folder / "there", interface=f"t{lab.tag}")
     here.host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
     for gateway in (here, there):
         gateway.write_config()
@@ -106,7 +107,7 @@ def test_neither_leads_into_the_other(scene: Scene) -> None:
 
 
 def test_both_outlive_a_restart_of_either(scene: Scene) -> None:
-    _stop(scene.here)
+    scene.here.stop()
     assert scene.there_works()
     scene.here.serve()
     eventually(scene.both_work)
@@ -119,7 +120,7 @@ def test_both_outlive_a_restart_of_either(scene: Scene) -> None:
 
 def test_our_own_tunnel_made_anew_leaves_the_other_alone(scene: Scene) -> None:
     """Link, routes and table go, and come again beside a tunnel that was there first."""
-    _stop(scene.here)
+    scene.here.stop()
     scene.here.wgctl("down")
     assert scene.there_works()
     scene.bounce("here")
@@ -150,9 +151,3 @@ def _reaches(host: Host, tunnel: Any, name: str, target: Any) -> bool:
     """Whether `host` resolves a peer's name in the tunnel's network, and reaches it."""
     found = host.dig(f"{name}._peer.internal", "AAAA", at=tunnel["resolver"])
     return found == str(target["address"]) and host.pings(target["address"])
-
-
-def _stop(gateway: Gateway) -> None:
-    serving = gateway.host.started.pop()
-    serving.terminate()
-    serving.wait(20)

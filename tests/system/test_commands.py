@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually
+from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually, made_lab
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -26,6 +26,13 @@ class Scene:
     @property
     def gateway(self) -> Gateway:
         return self.lab.gateway
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Each command, and `wgctl serve`, as it is installed."""
+    with made_lab() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from tests.system.enrolling import (
     listens,
     remove_by_client,
 )
-from tests.system.hosts import Gateway, Host, Lab, Started, eventually
+from tests.system.forks import ServedGateway
+from tests.system.hosts import Gateway, Host, Lab, Started, eventually, made_lab
 from wgctl.client.api import Client
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
@@ -59,6 +60,13 @@ class Scene:
         status = process.wait(15)
         assert status == -signal.SIGKILL, f"{role} had ended by itself: {status}"
         self.roles[role] = self.gateway.run_role(role)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Threads kill and add here."""
+    with made_lab(ServedGateway) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

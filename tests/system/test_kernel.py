@@ -6,7 +6,6 @@ there is no controller.
 
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Network
 from pathlib import Path
@@ -18,7 +17,6 @@ from peers.formats.tunnel import Dns, Tunnel
 from peers.formats.wg_quick import render
 from peers.keys import PrivateKey
 from peers.names import Label
-from tests.system.forks import forked_lab
 from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, Started, eventually
 from wgctl.core.feed import Kind, Put
 from wgctl.core.model import Network, Peer
@@ -66,12 +64,6 @@ def enrol(lab: Lab, number: int, network: Network, *, name: str) -> tuple[Client
     config.write_text(render(tunnel, dns=Dns.NONE))
     config.chmod(0o600)
     return Client(lab.client(), peer), config
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with forked_lab() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.store import samples
-from tests.system.forks import forked_lab
 from tests.system.hosts import ENDPOINT, Host, Lab, eventually
 from wgctl.client.api import Client
 from wgctl.core import settings
@@ -47,12 +46,6 @@ class Scene:
     web: str
     resolver: str
     asked_elsewhere: Path
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with forked_lab() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

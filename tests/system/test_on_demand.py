@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually
+from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually, made_lab
 from tests.system.knocking import SOURCES
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
@@ -69,6 +69,13 @@ class Scene:
         listed = self.gateway.host.run("ip", "netns", "pids", self.gateway.host.name).stdout
         ours = (int(pid) for pid in listed.split() if arguments(int(pid))[-2:] == ROLE)
         return min(ours, default=0)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """The gateway is found by what it was started with."""
+    with made_lab() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

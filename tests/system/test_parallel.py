@@ -15,7 +15,8 @@ import pytest
 from peers.keys import PrivateKey
 from tests.system import agreement
 from tests.system.enrolling import Acknowledged, Ledger, add_by_command
-from tests.system.hosts import Gateway, Lab, eventually
+from tests.system.forks import ServedGateway
+from tests.system.hosts import Gateway, Lab, eventually, made_lab
 from wgctl.client.api import Client
 from wgctl.core import schema
 from wgctl.core.errors import Conflict
@@ -42,6 +43,13 @@ class Scene:
             patience_s=60.0,
             on_wait=self.ledger.note_unanswered,
         )
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Threads kill and add here."""
+    with made_lab(ServedGateway) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.system.forks import ForkedGateway
 from tests.system.hosts import PORT, Gateway, Host, Lab, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
@@ -29,7 +30,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(lab: Lab) -> Iterator[Scene]:
     one = lab.gateway
-    two = Gateway(host=one.host, folder=lab.folder / "second", interface=f"h{lab.tag}")
+    two = ForkedGateway(host=one.host, folder=lab.folder / "second", interface=f"h{lab.tag}")
     client = lab.client()
     tunnels = {}
     for name, gateway, port in (("one", one, PORT), ("two", two, PORT + 1)):
@@ -73,9 +74,7 @@ def test_each_has_a_wall_of_its_own(scene: Scene) -> None:
 
 def test_taking_one_down_leaves_the_other_whole(scene: Scene) -> None:
     host = scene.one.host
-    first = host.started[0]
-    first.terminate()
-    first.wait(20)
+    scene.one.stop()
 
     scene.one.wgctl("down")
 
