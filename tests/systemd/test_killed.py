@@ -3,6 +3,7 @@
 With the kernel's own WireGuard, and the rest of the guide, it is `tests/kernel/test_server.py`.
 """
 
+import re
 import sys
 
 import pytest
@@ -25,6 +26,10 @@ def test_the_guide_holds_on_this_kernel_too(outcome: Outcome) -> None:
     assert outcome.status == 0, outcome.said
     assert "0 loaded units listed" in outcome.said
     assert "Traceback" not in outcome.journal + outcome.said
+
+
+def test_the_doctor_takes_no_tunnel_of_ours_for_an_uplink(outcome: Outcome) -> None:
+    assert re.search(r"^  ok +router advertisements: kept", outcome.said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("role", ROLES)

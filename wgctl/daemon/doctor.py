@@ -80,7 +80,8 @@ def _host(settings: Settings) -> Iterator[Check]:
         "on" if forwards is True else "off",
         "wgctl serve switches it on; or sysctl -w net.ipv6.conf.all.forwarding=1",
     )
-    stopped = [name for name, mode in sysctl.accept_ra().items() if mode == 1]
+    ours = settings.gateway.interface
+    stopped = [name for name, mode in sysctl.accept_ra().items() if mode == 1 and name != ours]
     yield Check(
         "host",
         "router advertisements",
