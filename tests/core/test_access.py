@@ -92,6 +92,7 @@ def test_an_operator_may_do_all_that_is_not_a_roles_or_a_peers_own() -> None:
 def test_who_comes_with_a_token_never_has_what_stands_above_orgs() -> None:
     assert SCOPES[Asker.OPERATOR] - SCOPES[Asker.BEARER] == {
         Scope.ORG_WRITE,
+        Scope.DEPLOYMENT_READ,
         Scope.STATUS_READ,
         Scope.STORE_READ,
     }

@@ -9,6 +9,7 @@ from peers.names import Label
 from tests.services.minting import mint
 from tests.store.samples import NOW, add_peer, register
 from tests.store.walk import Step, steps, take
+from wgctl.core.audit import verify
 from wgctl.core.errors import Unidentified
 from wgctl.core.feed import Kind
 from wgctl.core.marks import GATEWAYS_GAP, gap, joined, networks_gap, raised
@@ -205,4 +206,18 @@ def test_no_token_outlives_a_restore(store: Store, tmp_path: Path, knows_the_old
     assert [facts.member.name for facts in member.listed(restored, "acme")] == ["alice"]
     with pytest.raises(Unidentified):
         caller_with(restored, text, origin="", now=NOW)
+    restored.close()
+
+
+def test_a_restore_is_a_record_of_the_trail_that_it_takes_back(
+    store: Store, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup.sqlite"
+    snapshot.take(store.path, backup)
+    restored = _restored(backup, tmp_path / "restored.sqlite")
+    with restored.reading() as deployment:
+        records = deployment.trail(None, after=0, limit=1_000)
+
+    assert verify(records).place == len(records)
+    assert "restore of store epoch-a as it was at revision" in records[-1].body
     restored.close()

@@ -6,7 +6,7 @@ nodes        what this host's roles use, over node.sock: the feed, reports, rela
 internal     what peers use, on port 4280 of their network's ::3: who one is, and leases
 |
 org, network, peer, app, machine, gateway, status     routes
-member, token                                         routes of who may do what
+member, token, audit                                  routes of who may do what, and who did
 backup                                                the store as it is at one moment
 lease                                                 what peers announce, relayed
 feed                                                  the stream of changes

@@ -122,6 +122,15 @@ _TOKEN = {
     "expires_at": "2027-02-14T08:00:00Z",
     "last_used_at": None,
 }
+_AUDIT = {
+    "place": 1,
+    "at": _MADE,
+    "body": '{"who":"alice","as":"bearer","from":"198.51.100.20","token":"alice-cli",'
+    '"did":"network:write","outcome":"denied","request":"POST /v1/orgs/acme/networks",'
+    '"changes":[]}',
+    "previous": "0" * 64,
+    "hash": "5d" * 32,
+}
 _GONE_PEER = {"network": "default", "name": "alice-laptop", "address": _ADDRESS}
 _UPSTREAM = {"upstream": "tls://9.9.9.9#dns.quad9.net", "reason": None}
 _ROLE = {
@@ -148,6 +157,7 @@ def _page(item: object) -> dict[str, object]:
 SHAPES: Mapping[str, object] = MappingProxyType(
     {
         "App": _APP,
+        "AuditRecord": _AUDIT,
         "AppChange": {"flycast": True},
         "CallerReply": {
             "caller": "alice",
@@ -201,6 +211,7 @@ SHAPES: Mapping[str, object] = MappingProxyType(
         },
         "Org": _ORG,
         "Page_App_": _page(_APP),
+        "Page_AuditRecord_": _page(_AUDIT),
         "Page_Gateway_": _page(_GATEWAY),
         "Page_Machine_": _page(_MACHINE),
         "Page_Member_": _page(_MEMBER),

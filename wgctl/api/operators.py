@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from wgctl.api import (
     app,
+    audit,
     backup,
     document,
     gateway,
@@ -25,7 +26,7 @@ __all__ = ["ROUTERS", "operators_app"]
 ROUTERS = tuple(
     noun.router
     for noun in (
-        *(org, network, peer, app, machine, member, token),
+        *(org, network, peer, app, machine, member, token, audit),
         *(gateway, status, backup, document),
     )
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from wgctl.api.audit import note_denials
 from wgctl.api.caller import by_token
 from wgctl.api.context import Context
 from wgctl.api.door import build
@@ -25,6 +26,7 @@ def remote_app(context: Context, *, clock: Callable[[], float] = time.monotonic)
     """
     identified = by_token(context.store, context.now)
     made = build(Asker.BEARER, ROUTERS, identified=identified, context=context)
+    note_denials(made)
     # The last that is added is the first that is asked.
     made.add_middleware(Bounded)
     made.add_middleware(Paced, clock=clock)

@@ -23,7 +23,7 @@
     release         what stands beside an installed wgctl
 
     org network peer app machine gateway      the nouns
-    member role token                         who may do what
+    member role token audit                   who may do what, and who did
     announce                                  a verb of machine, for peers
     login                                     the verb of who is elsewhere, and logout
     init serve backup status dns doctor       the verbs of a host; serve has run and down, backup
@@ -64,6 +64,7 @@ root = Root(
         "member": Entry("member", "Members: people in an org, and what they may do."),
         "role": Entry("role", "Roles: what members may do."),
         "token": Entry("token", "Tokens: what one comes with from elsewhere."),
+        "audit": Entry("audit", "Audit: who did what, in a chain that shows a change."),
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
         "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
         "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),

@@ -17,6 +17,7 @@ from wgctl.client.asking import Answer, Lost, Way, ask, download
 from wgctl.client.refusal import refusal_in
 from wgctl.client.unix_http import UnixSocket
 from wgctl.core.access_schema import (
+    AuditRecord,
     CallerReply,
     Member,
     MemberChange,
@@ -260,6 +261,11 @@ class Client:
     def revoke_token(self, org: str, name: str) -> None:
         """Revoke a token, and every narrower one that was made of it."""
         self._ask("DELETE", _path("orgs", org, "tokens", name))
+
+    def audit(self, org: str | None) -> list[AuditRecord]:
+        """Return the audit trail of an org from its first record on; None: the deployment's."""
+        path = _path("audit") if org is None else _path("orgs", org, "audit")
+        return self._list(Page[AuditRecord], path)
 
     def gateways(self) -> list[Gateway]:
         """Return every gateway."""

@@ -12,7 +12,8 @@ setback      when a role that follows it is set back
 marks        how far each count has come, and how far it jumps when a store is restored
 access       the scopes that a route may declare, and who has them: doors, roles, tokens
 bearer       tokens as texts: made, read, and made narrower
-access_schema the JSON shapes of members and tokens
+audit        who did what, in a chain of hashes
+access_schema the JSON shapes of members, tokens and audit records
 allocate     which network id, which number
 |
 roster       the rows that a gateway programs, and what a change touches

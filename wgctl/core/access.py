@@ -50,6 +50,7 @@ class Scope(StrEnum):
     TOKEN_WRITE = "token:write"  # noqa: S105 - a scope, no secret
     AUDIT_READ = "audit:read"
     CALLER_READ = "caller:read"
+    DEPLOYMENT_READ = "deployment:read"
     STATUS_READ = "status:read"
     STORE_READ = "store:read"
     FEED_READ = "feed:read"
@@ -81,7 +82,9 @@ class Extent(StrEnum):
 
 _OF_ROLES = frozenset({Scope.FEED_READ, Scope.NODE_WRITE})
 _OF_PEERS = frozenset({Scope.SELF_READ, Scope.MACHINE_ANNOUNCE})
-_OF_OPERATORS = frozenset({Scope.ORG_WRITE, Scope.STATUS_READ, Scope.STORE_READ})
+_OF_OPERATORS = frozenset(
+    {Scope.ORG_WRITE, Scope.DEPLOYMENT_READ, Scope.STATUS_READ, Scope.STORE_READ}
+)
 
 SCOPES: Mapping[Asker, frozenset[Scope]] = MappingProxyType(
     {

@@ -16,6 +16,7 @@ from wgctl.core.shape import Shape
 
 __all__ = [
     "DEFAULT_EXPIRY_S",
+    "AuditRecord",
     "CallerReply",
     "GonePeer",
     "Member",
@@ -143,3 +144,16 @@ class CallerReply(Shape):
     networks: list[str] | None
     expires_at: datetime | None
     scopes: dict[Scope, Extent]
+
+
+class AuditRecord(Shape):
+    """A record of an audit trail: `body` is JSON as the text that was hashed, the hashes are hex.
+
+    How a hash is made of `previous`, `place`, `at` and `body` is `wgctl.core.audit`.
+    """
+
+    place: int
+    at: datetime
+    body: str
+    previous: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

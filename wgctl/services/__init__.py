@@ -3,6 +3,7 @@
 org, network, peer, app, machine, gateway    what admins do, noun by noun
 member, token                                who is in an org, and what they come with
 entry                                        who comes with a token
+audit                                        who did what
 lease                                        what peers announce by themselves
 identity                                     who an address is
 reconcile                                    what a gateway host does to its kernel

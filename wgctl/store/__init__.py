@@ -11,6 +11,7 @@ standing      beside it: how a token stands, before it is known which org is ask
 |
 changes       the revision, and a row for each change
 rows          rows of the tables as values, and back
+trail         the audit trail: records that nobody changes
 unique        what a violated UNIQUE constraint means
 tables        the tables, for every database the same
 migrations/   how they came to be

@@ -9,6 +9,7 @@ from typing import cast
 from sqlalchemy import Connection, Text, delete, func, insert, select, update
 from sqlalchemy import cast as sql_cast
 
+from wgctl.core.audit import Made
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
 from wgctl.store.tables import changes, deployment
 
@@ -33,6 +34,7 @@ class Recorder:
         """Take the next revision: the row lock also orders the writers of every database."""
         self._connection = connection
         self._place = 0
+        self.made: list[Made] = []
         self.revision: int = connection.execute(
             update(deployment)
             .values(revision=deployment.c.revision + 1)
@@ -46,13 +48,15 @@ class Recorder:
         """Whether anything was recorded."""
         return self._place > 0
 
-    def put(self, kind: Kind, row: Row) -> None:
-        """Record that `row` is so from this revision on."""
+    def put(self, kind: Kind, row: Row, *, before: Row | None = None) -> None:
+        """Record that `row` is so from this revision on, and what it was before: None if new."""
         self._record(kind, row.id, encode_row(kind, row))
+        self.made.append(Made(kind, before, row))
 
-    def delete(self, kind: Kind, row_id: int) -> None:
-        """Record that the row `row_id` is gone from this revision on."""
-        self._record(kind, row_id, None)
+    def delete(self, kind: Kind, row: Row) -> None:
+        """Record that `row` is gone from this revision on."""
+        self._record(kind, row.id, None)
+        self.made.append(Made(kind, row, None))
 
     def _record(self, kind: Kind, row_id: int, body: dict[str, object] | None) -> None:
         self._connection.execute(

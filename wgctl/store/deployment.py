@@ -24,6 +24,7 @@ from peers.keys import PublicKey
 from peers.names import Label
 from wgctl.core.access import Caller
 from wgctl.core.allocate import network_id
+from wgctl.core.audit import Record
 from wgctl.core.errors import Denied, NotFound, Unidentified
 from wgctl.core.feed import Delete, Kind, Put, Row
 from wgctl.core.model import Gateway, Org, Token
@@ -31,6 +32,7 @@ from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder, read_changes
 from wgctl.store.org import OrgDoor
 from wgctl.store.standing import Standing, note_use, standing, standing_still
+from wgctl.store.trail import OF_DEPLOYMENT, note_denial, read_trail
 from wgctl.store.unique import taken
 
 __all__ = ["Counts", "Deployment"]
@@ -94,6 +96,15 @@ class Deployment:
         """Note that `token` was used at `now`; this is no change."""
         note_use(self._connection, token, now=now)
 
+    def note_denial(self, request: str, *, now: int) -> None:
+        """Add to the caller's audit trail that they were denied `request`; this is no change."""
+        note_denial(self._connection, self.caller, request, now=now)
+
+    def trail(self, org: str | None, *, after: int, limit: int) -> list[Record]:
+        """Return records of an org's audit trail, or of the deployment's own, past `after`."""
+        chain = OF_DEPLOYMENT if org is None else self.owned_by(org).org.id
+        return read_trail(self._connection, chain, after=after, limit=limit)
+
     def _standing_caller(self) -> Caller:
         caller = self.caller
         if caller.token is None:
@@ -138,7 +149,7 @@ class Deployment:
             door.remove_network(network)
         door.remove_everybody()
         self._connection.execute(delete(tables.orgs).where(tables.orgs.c.id == door.org.id))
-        self._record.delete(Kind.ORG, door.org.id)
+        self._record.delete(Kind.ORG, door.org)
         return door.org
 
     def gateways(self) -> list[Gateway]:
@@ -192,12 +203,14 @@ class Deployment:
 
     def update_gateway(self, gateway: Gateway) -> None:
         """Write `gateway` over the row with its id."""
+        gateways = tables.gateways
+        before = self._rows(select(gateways).where(gateways.c.id == gateway.id))[0]
         self._connection.execute(
             update(tables.gateways)
             .where(tables.gateways.c.id == gateway.id)
             .values(**_values(gateway))
         )
-        self._record.put(Kind.GATEWAY, gateway)
+        self._record.put(Kind.GATEWAY, gateway, before=rows.gateway_of(before))
 
     def key_in_use(self, key: PublicKey) -> bool:
         """Whether a gateway or a peer of any org has `key`; no more than that is told."""

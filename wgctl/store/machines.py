@@ -55,14 +55,14 @@ class Machines(Scoped):
         number = self._next_number(network, SERVICE_HOST) if has else None
         row = self._rows(self._update(tables.apps, app.id, service_number=number))[0]
         changed = rows.app_of(row, prefix=network.prefix)
-        self._record.put(Kind.APP, changed)
+        self._record.put(Kind.APP, changed, before=app)
         return changed
 
     def remove_app(self, network: Network, app: App) -> None:
         """Remove `app` and its machines."""
         self._record_gone(network, self.machines(network=network, app=app))
         self._execute(self._delete(tables.apps, app.id))
-        self._record.delete(Kind.APP, app.id)
+        self._record.delete(Kind.APP, app)
 
     def machines(self, *, network: Network, app: App | None = None) -> list[Machine]:
         """Return the machines of `network`, or of one of its apps, by name."""
@@ -133,7 +133,7 @@ class Machines(Scoped):
         )[0]
         written = rows.machine_of(row)
         if written != machine:
-            self._record.put(Kind.MACHINE, written)
+            self._record.put(Kind.MACHINE, written, before=machine)
         return written
 
     def set_machine_state(self, machine: Machine, state: MachineState) -> Machine:
@@ -142,14 +142,14 @@ class Machines(Scoped):
             return machine
         row = self._rows(self._update(tables.machines, machine.id, state=state))[0]
         changed = rows.machine_of(row)
-        self._record.put(Kind.MACHINE, changed)
+        self._record.put(Kind.MACHINE, changed, before=machine)
         return changed
 
     def remove_machine(self, machine: Machine) -> None:
         """Remove `machine`."""
         self.set_check(machine, None)
         self._execute(self._delete(tables.machines, machine.id))
-        self._record.delete(Kind.MACHINE, machine.id)
+        self._record.delete(Kind.MACHINE, machine)
 
     def checks(self, *, network: Network) -> list[Check]:
         """Return the checks of the machines of `network`, by id."""
@@ -170,7 +170,7 @@ class Machines(Scoped):
         if new is None:
             if last is not None:
                 self._execute(self._delete(tables.checks, last.id))
-                self._record.delete(Kind.CHECK, last.id)
+                self._record.delete(Kind.CHECK, last)
             return None
         values = {**asdict(new), "target": str(new.target)}
         place = {"network_id": machine.network_id, "machine_id": machine.id}
@@ -180,14 +180,14 @@ class Machines(Scoped):
             row = self._rows(self._update(tables.checks, last.id, **values))[0]
         check = rows.check_of(row)
         if check != last:
-            self._record.put(Kind.CHECK, check)
+            self._record.put(Kind.CHECK, check, before=last)
         return check
 
     def _record_gone(self, network: Network, machines: Iterable[Machine]) -> None:
         """Record that `machines` go, and their checks: the database takes them away by itself."""
-        ids = {machine.id for machine in machines}
+        gone = {machine.id: machine for machine in machines}
         for check in self.checks(network=network):
-            if check.machine_id in ids:
-                self._record.delete(Kind.CHECK, check.id)
-        for id_ in sorted(ids):
-            self._record.delete(Kind.MACHINE, id_)
+            if check.machine_id in gone:
+                self._record.delete(Kind.CHECK, check)
+        for _, machine in sorted(gone.items()):
+            self._record.delete(Kind.MACHINE, machine)

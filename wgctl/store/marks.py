@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peers.addresses import FIRST_PEER, SERVICE_HOST
+from wgctl.core.access import CONTROLLER
+from wgctl.core.audit import NO_HEAD, Head, describe, link
 from wgctl.core.errors import Unavailable
 from wgctl.core.marks import Marks
+from wgctl.store.trail import OF_DEPLOYMENT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -67,6 +70,7 @@ def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, no
         connection.execute("DELETE FROM changes")
         # A back-up cannot know which were revoked or used up since.
         connection.execute("DELETE FROM tokens")
+        _note_restore(connection, found, now=now)
         connection.execute(
             "UPDATE deployment "
             "SET epoch = ?, revision = ?, kept_since = ?, next_gateway_number = ?",
@@ -122,6 +126,24 @@ def _note_ancestors(
     connection.executemany(
         "INSERT OR IGNORE INTO ancestors (epoch, cut, restored_at) VALUES (?, ?, ?)",
         [(epoch, cut, now) for epoch, cut in known.items()],
+    )
+
+
+def _note_restore(connection: "sqlite3.Connection", found: Lineage, *, now: int) -> None:
+    """Add to the deployment's audit trail, which goes on from the back-up's, that this was done."""
+    last = connection.execute(
+        "SELECT place, hash FROM audit WHERE chain = ? ORDER BY place DESC LIMIT 1",
+        (OF_DEPLOYMENT,),
+    ).fetchone()
+    said = f"restore of store {found.epoch} as it was at revision {found.marks.revision}"
+    record = link(
+        NO_HEAD if last is None else Head(*last),
+        at=now,
+        body=describe(CONTROLLER, allowed=True, request=said),
+    )
+    connection.execute(
+        "INSERT INTO audit (chain, place, at, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (OF_DEPLOYMENT, record.place, record.at, record.body, record.previous, record.hash),
     )
 
 

@@ -71,7 +71,7 @@ class Members(Scoped):
             return member
         values = {"role": role, "networks": _listed(networks)}
         changed = rows.member_of(self._rows(self._update(tables.members, member.id, **values))[0])
-        self._record.put(Kind.MEMBER, changed)
+        self._record.put(Kind.MEMBER, changed, before=member)
         return changed
 
     def remove_member(self, member: Member) -> None:
@@ -79,7 +79,7 @@ class Members(Scoped):
         for token in self.tokens(owner=member.name):
             self.remove_token(token)
         self._execute(self._delete(tables.members, member.id))
-        self._record.delete(Kind.MEMBER, member.id)
+        self._record.delete(Kind.MEMBER, member)
 
     def remove_everybody(self) -> None:
         """Remove every member and every token."""
@@ -130,7 +130,7 @@ class Members(Scoped):
         """Remove `token`: whoever comes with it, or with a narrower one, is unknown."""
         self.require_own(token.owner, f"token {token.name!a}")
         self._execute(self._delete(tables.tokens, token.id))
-        self._record.delete(Kind.TOKEN, token.id)
+        self._record.delete(Kind.TOKEN, token)
 
     def spend_use(self) -> None:
         """Take one use from the caller's token, where they are counted.
@@ -147,7 +147,7 @@ class Members(Scoped):
             raise Denied(
                 f"token {token.name!a} was used as often as it may be: ask for another one"
             )
-        self._record.put(Kind.TOKEN, rows.token_of(spent[0]))
+        self._record.put(Kind.TOKEN, rows.token_of(spent[0]), before=token)
 
     def end_tokens_for(self, peers: Iterable[Peer]) -> None:
         """Record that the tokens that are for one of `peers` alone go with it."""
@@ -155,7 +155,7 @@ class Members(Scoped):
         for token in self._tokens(tables.tokens.c.only_peer_id.is_not(None)):
             if token.only_peer_id in ids:
                 self._execute(self._delete(tables.tokens, token.id))
-                self._record.delete(Kind.TOKEN, token.id)
+                self._record.delete(Kind.TOKEN, token)
 
     def forget_network(self, network: Network) -> None:
         """Take `network` out of what members and tokens are narrowed to."""
@@ -167,7 +167,7 @@ class Members(Scoped):
             if token.networks is not None and network.name in token.networks:
                 values = {"networks": _listed(_without(token.networks, network))}
                 row = self._rows(self._update(tables.tokens, token.id, **values))[0]
-                self._record.put(Kind.TOKEN, rows.token_of(row))
+                self._record.put(Kind.TOKEN, rows.token_of(row), before=token)
 
     def _tokens(self, *where: ColumnElement[bool]) -> list[Token]:
         table: Table = tables.tokens

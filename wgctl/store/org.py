@@ -59,16 +59,16 @@ class OrgDoor(Machines, Members):
         """Remove `network` and all that is in it; its id stays spent."""
         self._record_gone(network, self.machines(network=network))
         for app in self.apps(network=network):
-            self._record.delete(Kind.APP, app.id)
+            self._record.delete(Kind.APP, app)
         for seal in self.seals(network=network):
-            self._record.delete(Kind.SEAL, seal.id)
+            self._record.delete(Kind.SEAL, seal)
         peers = self.peers(network=network)
         for peer in peers:
-            self._record.delete(Kind.PEER, peer.id)
+            self._record.delete(Kind.PEER, peer)
         self.end_tokens_for(peers)
         self.forget_network(network)
         self._execute(self._delete(tables.networks, network.id))
-        self._record.delete(Kind.NETWORK, network.id)
+        self._record.delete(Kind.NETWORK, network)
 
     def _spend(self, number: int) -> bool:
         network_prefix(self.pool, number)
@@ -154,7 +154,7 @@ class OrgDoor(Machines, Members):
         self.require_own(peer.owner, f"peer {peer.name!a}")
         row = self._rows(self._update(tables.peers, peer.id, **values))[0]
         changed = rows.peer_of(row, prefix=network.prefix)
-        self._record.put(Kind.PEER, changed)
+        self._record.put(Kind.PEER, changed, before=peer)
         return changed
 
     def remove_peer(self, network: Network, peer: Peer) -> None:
@@ -165,7 +165,7 @@ class OrgDoor(Machines, Members):
         self.set_seal(peer, None)
         self.end_tokens_for([peer])
         self._execute(self._delete(tables.peers, peer.id))
-        self._record.delete(Kind.PEER, peer.id)
+        self._record.delete(Kind.PEER, peer)
 
     def seals(self, *, network: Network) -> list[Seal]:
         """Return the sealed preshared keys of the peers of `network`, by id."""
@@ -192,7 +192,7 @@ class OrgDoor(Machines, Members):
         last = self.seal(peer)
         if last is not None:
             self._execute(self._delete(tables.seals, last.id))
-            self._record.delete(Kind.SEAL, last.id)
+            self._record.delete(Kind.SEAL, last)
         if sealed is not None:
             row = self._rows(
                 self._insert(

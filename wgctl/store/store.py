@@ -6,6 +6,7 @@ said in `deployment` and `org`.
 
 import copy
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Network
@@ -22,6 +23,7 @@ from wgctl.core.errors import Unavailable
 from wgctl.store.changes import Recorder
 from wgctl.store.deployment import Deployment
 from wgctl.store.tables import deployment
+from wgctl.store.trail import note_changes
 from wgctl.store.upgrade import UnknownSchema, upgrade
 
 __all__ = ["Store"]
@@ -43,10 +45,15 @@ class Store:
     """The controller's database: one SQLite file. Safe to use from several threads.
 
     `on_commit` is called, in the thread that wrote, after each commit that changed something.
+    `clock` gives seconds since 1970, for the audit trail.
     """
 
     def __init__(
-        self, path: Path, *, on_commit: Callable[[int], None] = lambda _revision: None
+        self,
+        path: Path,
+        *,
+        on_commit: Callable[[int], None] = lambda _revision: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the store at `path` and bring its tables up to date.
 
@@ -57,6 +64,7 @@ class Store:
         self.path = path
         self.caller = CONTROLLER
         self._on_commit = on_commit
+        self._clock = clock
         self._writer = threading.Lock()
         self._engine = _engine(path)
         try:
@@ -113,7 +121,9 @@ class Store:
             with connection.begin() as transaction:
                 recorder = Recorder(connection)
                 yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=recorder)
-                if not recorder.changed:
+                if recorder.changed:
+                    note_changes(connection, self.caller, recorder.made, now=int(self._clock()))
+                else:
                     transaction.rollback()
         if recorder.changed:
             self._on_commit(recorder.revision)

@@ -24,6 +24,7 @@ __all__ = [
     "address_counters",
     "ancestors",
     "apps",
+    "audit",
     "changes",
     "checks",
     "deployment",
@@ -263,4 +264,16 @@ tokens = Table(
     Column("last_used_at", BigInteger, nullable=True),
     UniqueConstraint("org_id", "name"),
     sqlite_autoincrement=True,
+)
+
+# Its triggers, which let nobody change or remove a record, are in the migration alone.
+audit = Table(
+    "audit",
+    metadata,
+    Column("chain", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", LargeBinary(32), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
 )

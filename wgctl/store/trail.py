@@ -1,0 +1,69 @@
+"""The audit trail in the store: records are added to the end of a chain, and never changed.
+
+What a record says and how it is bound to the last one is `wgctl.core.audit`. The database refuses
+to change or remove one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, insert, select
+
+from wgctl.core.access import Asker, Caller
+from wgctl.core.audit import NO_HEAD, Head, Made, Record, describe, link
+from wgctl.core.feed import Kind
+from wgctl.store.tables import audit
+
+__all__ = ["OF_DEPLOYMENT", "note_changes", "note_denial", "read_trail"]
+
+OF_DEPLOYMENT = 0
+"""The chain of what no org owns; that of an org is its id, which no other org ever has."""
+
+
+def note_changes(
+    connection: Connection, caller: Caller, changes: Sequence[Made], *, now: int
+) -> None:
+    """Add what `caller` changed in this transaction to the chains of those that own it.
+
+    What comes or goes with an org is the deployment's. Of what roles tell, only gateways count:
+    that a peer announced a machine or fell silent is nobody's deed.
+    """
+    if caller.asker is Asker.NODE:
+        changes = [made for made in changes if made.kind is Kind.GATEWAY]
+    chains: dict[int, list[Made]] = {}
+    whole_orgs = any(made.kind is Kind.ORG for made in changes)
+    for made in changes:
+        row = made.before if made.after is None else made.after
+        chain = OF_DEPLOYMENT if whole_orgs else getattr(row, "org_id", OF_DEPLOYMENT)
+        chains.setdefault(chain, []).append(made)
+    for chain, of_chain in chains.items():
+        _add(connection, chain, describe(caller, allowed=True, changes=of_chain), now=now)
+
+
+def note_denial(connection: Connection, caller: Caller, request: str, *, now: int) -> None:
+    """Add to the caller's chain that they were denied `request`."""
+    chain = OF_DEPLOYMENT if caller.org is None else caller.org.id
+    _add(connection, chain, describe(caller, allowed=False, request=request), now=now)
+
+
+def read_trail(connection: Connection, chain: int, *, after: int, limit: int) -> list[Record]:
+    """Return up to `limit` records of `chain` in their order, from the one past `after`."""
+    found = connection.execute(
+        select(audit)
+        .where(audit.c.chain == chain, audit.c.place > after)
+        .order_by(audit.c.place)
+        .limit(limit)
+    ).mappings()
+    return [Record(**{k: v for k, v in row.items() if k != "chain"}) for row in found]
+
+
+def _add(connection: Connection, chain: int, body: str, *, now: int) -> None:
+    last = connection.execute(
+        select(audit.c.place, audit.c.hash)
+        .where(audit.c.chain == chain)
+        .order_by(audit.c.place.desc())
+        .limit(1)
+    ).one_or_none()
+    head = NO_HEAD if last is None else Head(*last)
+    record = link(head, at=now, body=body)
+    connection.execute(insert(audit).values(chain=chain, **asdict(record)))
