@@ -204,6 +204,7 @@ def test_the_earlier_end_counts(now: int, ends_at: int | None, over: bool) -> No
     ("caller", "doing", "owner", "may"),
     [
         (CONTROLLER, None, "bob", True),
+        (bearer(), None, "operator", False),
         (bearer(), Scope.PEER_REMOVE, "bob", True),
         (bearer(MemberRole.ADMIN), Scope.PEER_REMOVE, "bob", True),
         (bearer(MemberRole.MEMBER), Scope.PEER_REMOVE, "alice", True),

@@ -143,6 +143,9 @@ def test_a_token_for_one_peer_rekeys_it_and_goes_with_it(store: Store) -> None:
     assert peers.rekey(seen, "acme", "default", "peer-1", new, now=NOW).peer.public_key == key(9)
     with pytest.raises(NotFound):
         peers.rekey(seen, "acme", "default", "peer-2", new, now=NOW)
+    longer = replace(new, expires_in_s=60)
+    with pytest.raises(Denied, match="not its time"):
+        peers.rekey(seen, "acme", "default", "peer-1", longer, now=NOW)
     peers.remove(store, "acme", "default", "peer-1")
     assert tokens.listed(store, "acme") == []
     with pytest.raises(Refusal):

@@ -148,3 +148,13 @@ def test_what_is_read_into_a_trail_is_what_was_written_though_it_has_every_chara
 
     assert verify(_trail(store, "acme")).place > 0
     assert _trail(store, "acme")[-1].body.isprintable()
+
+
+def test_a_change_of_very_much_is_several_records(store: Store) -> None:
+    for number in range(120):
+        add_peer(store, "acme", number)
+    org.remove(store, "acme")
+    *_, first, second = _told(store, None)
+
+    assert (len(first["changes"]), first["changes"][0]["kind"]) == (100, "peer")
+    assert second["changes"][-1]["kind"] == "org"

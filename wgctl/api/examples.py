@@ -175,6 +175,7 @@ SHAPES: Mapping[str, object] = MappingProxyType(
         "GonePeer": _GONE_PEER,
         "HealthEvent": _CHANGE,
         "Lease": {"ttl_s": 15, "ends_at": "2027-01-15T08:05:12Z", "healthy": True},
+        "LimitedAddress": {"address": _ADDRESS, "queries": 4_200},
         "Machine": _MACHINE,
         "MachineDetails": _MACHINE | {"events": [_CHANGE]},
         "Member": _MEMBER,

@@ -173,6 +173,7 @@ def _tell_restored(session: Session, draft: "Draft", report: "RestoreReport") ->
     print_facts([("state", str(report.state_dir)), ("revision", str(report.revision))])
     if report.kept is not None:
         note(f"the old store is kept as {report.kept}")
+    note("every token has ended: wgctl token add makes new ones")
     note(f"restored to revision {report.cut}: {session.start_command()} starts it")
 
 

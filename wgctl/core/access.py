@@ -256,7 +256,9 @@ class Caller:
 
     def may_touch(self, owner: str) -> bool:
         """Whether what this caller is doing reaches a thing of `owner`."""
-        extent = Extent.ALL if self.doing is None else self.extent(self.doing)
+        if self.doing is None:
+            return self.asker is not Asker.BEARER
+        extent = self.extent(self.doing)
         return extent is Extent.ALL or (extent is Extent.OWN and owner == self.name)
 
 

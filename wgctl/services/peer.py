@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
-from wgctl.core.errors import Conflict, Invalid, Unavailable
-from wgctl.core.model import Gateway, Network, Peer
+from wgctl.core.errors import Conflict, Denied, Invalid, Unavailable
+from wgctl.core.model import Gateway, Network, Peer, TokenKind
 from wgctl.services.condition import Condition, always
 from wgctl.store.deployment import Deployment
 from wgctl.store.org import OrgDoor
@@ -161,9 +161,9 @@ def rekey(
 ) -> PeerFacts:
     """Give the peer `name` another public key; its address stays, its old keys are dead.
 
-    The same keys again change nothing but the time. Raises NotFound, Invalid for a key in use, and
+    The same keys again change nothing but the time. Raises NotFound, Invalid for a key in use,
     Conflict when the peer's time is over and it gets no new one, or when a preshared key is sealed
-    to another gateway than the peer's.
+    to another gateway than the peer's, and Denied for a time that its own token asks for.
     """
     with store.writing() as deployment:
         door = deployment.owned_by(org)
@@ -172,6 +172,8 @@ def rekey(
         facts = _facts(deployment, door, found, peer)
         check(facts)
         gateway = facts.gateway
+        if new.expires_in_s is not None and _comes_with_its_own_token(door):
+            raise Denied(f"peer {peer.name!a} may change its key by itself, and not its time")
         if new.needs_forwarding:
             _require_forwarding(gateway)
         peer = _renewed(door, found, peer, expires_in_s=new.expires_in_s, now=now)
@@ -195,6 +197,11 @@ def remove(
         check(_facts(deployment, door, found, peer))
         door.remove_peer(found, peer)
         return peer
+
+
+def _comes_with_its_own_token(door: OrgDoor) -> bool:
+    token = door.caller.token
+    return token is not None and token.kind is TokenKind.PEER
 
 
 def _choose_gateway(deployment: Deployment, *, needs_forwarding: bool) -> Gateway:

@@ -16,6 +16,9 @@ from wgctl.store.tables import audit
 
 __all__ = ["OF_DEPLOYMENT", "note_changes", "note_denial", "read_trail"]
 
+# An org may go with 100,000 peers: a record of about 50 kB can still be read at once.
+_MOST_CHANGES = 100
+
 OF_DEPLOYMENT = 0
 """The chain of what no org owns; that of an org is its id, which no other org ever has."""
 
@@ -37,7 +40,9 @@ def note_changes(
         chain = OF_DEPLOYMENT if whole_orgs else getattr(row, "org_id", OF_DEPLOYMENT)
         chains.setdefault(chain, []).append(made)
     for chain, of_chain in chains.items():
-        _add(connection, chain, describe(caller, allowed=True, changes=of_chain), now=now)
+        for at in range(0, len(of_chain), _MOST_CHANGES):
+            part = of_chain[at : at + _MOST_CHANGES]
+            _add(connection, chain, describe(caller, allowed=True, changes=part), now=now)
 
 
 def note_denial(connection: Connection, caller: Caller, request: str, *, now: int) -> None:
