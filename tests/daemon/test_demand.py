@@ -166,6 +166,16 @@ def test_those_who_are_gone_are_told_again_in_turn(begun: Scene) -> None:
     assert told == [{0, 1}, {0, 1}, {0, 1}]
 
 
+def test_peers_come_and_go_also_where_nothing_can_be_remembered(begun: Scene) -> None:
+    begun.visits.close()
+    assert begun.knocks(0) is Fate.ADMITTED
+    begun.passes(IDLE_S)
+
+    assert begun.there() == set()
+    assert [one.peer_id for one in begun.programme.absent()] == [0]
+    assert begun.knocks(0, at=2) is Fate.ADMITTED
+
+
 def test_a_gateway_that_starts_again_keeps_who_is_there_and_knows_who_was(tmp_path: Path) -> None:
     with scene(tmp_path) as first:
         first.fill(peer(0), peer(1), peer(2))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from wgctl.core.errors import Unavailable
 from wgctl.core.presence import Visit
 from wgctl.store.visits import VisitFile
 
@@ -51,17 +50,3 @@ def test_what_is_forgotten_is_gone(file: VisitFile) -> None:
     file.forget([1, 7])
 
     assert (file.find(1), file.find(2)) == (None, SECOND)
-
-
-def test_a_file_of_another_form_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "visits.sqlite").write_bytes(b"not a database, for longer than its header is" * 9)
-
-    with closing(VisitFile(tmp_path / "visits.sqlite")) as made:
-        made.write([FIRST])
-
-        assert made.find(1) == FIRST
-
-
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"visits\.sqlite"):
-        VisitFile(tmp_path / "no" / "visits.sqlite")

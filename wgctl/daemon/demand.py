@@ -7,7 +7,7 @@ that one thread at a time is in here, is `wgctl.daemon.programme`.
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
@@ -134,7 +134,7 @@ class Demand:
             return Fate.PRESENT if is_new else Fate.REPLAYED, []
         if peer.expired(now=now) or self._copy.network(peer.network_id) is None:
             return Fate.REFUSED, []
-        before = self._visits.find(peer.id)
+        before = self._recall(peer.id)
         if before is not None and before.key == key.raw and timestamp <= before.timestamp:
             return Fate.REPLAYED, []
         rows = self._bring(peer.id, now=now, timestamp=timestamp)
@@ -171,7 +171,9 @@ class Demand:
     def absent(self) -> list[Visit]:
         """Return visits of some that are gone: those that just left, and in turn the others."""
         told, self._untold = self._untold, []
-        some = self._visits.some(after=self._told_to, most=_TOLD_AT_ONCE)
+        some: list[Visit] = []
+        with self._trying_file():
+            some = self._visits.some(after=self._told_to, most=_TOLD_AT_ONCE)
         self._told_to = some[-1].peer_id if len(some) == _TOLD_AT_ONCE else -1
         just_left = {visit.peer_id for visit in told}
         told += [visit for visit in some if visit.peer_id not in just_left]
@@ -197,7 +199,7 @@ class Demand:
         key = peer.public_key.raw
         if self._keys.get(peer.id) == key:
             return
-        before = self._visits.find(peer.id)
+        before = self._recall(peer.id)
         if before is not None:
             self._before[peer.id] = before
         if before is not None and before.key == key:
@@ -219,11 +221,16 @@ class Demand:
             sent_bytes=all_.sent_bytes,
         )
 
-    def _remember(self, visits: list[Visit]) -> None:
+    def _recall(self, peer_id: int) -> Visit | None:
         try:
-            self._visits.write(visits)
+            return self._visits.find(peer_id)
         except Unavailable as error:
-            _log.error("visits not written", reason=str(error))
+            _tell(error)
+            return None
+
+    def _remember(self, visits: list[Visit]) -> None:
+        with self._trying_file():
+            self._visits.write(visits)
 
     def _forget(self, peer_ids: Iterable[int]) -> None:
         """Keep nothing of peers that are no more."""
@@ -232,10 +239,20 @@ class Demand:
             self._presence.leave(id_)
             self._keys.pop(id_, None)
             self._before.pop(id_, None)
-        try:
+        with self._trying_file():
             self._visits.forget(gone)
+
+    @contextmanager
+    def _trying_file(self) -> Iterator[None]:
+        """Go on without the file where it cannot be used: peers come and go nevertheless."""
+        try:
+            yield
         except Unavailable as error:
-            _log.error("visits not forgotten", reason=str(error))
+            _tell(error)
+
+
+def _tell(error: Unavailable) -> None:
+    _log.error("visits not kept", reason=str(error))
 
 
 class _Rows(NamedTuple):

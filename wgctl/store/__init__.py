@@ -26,4 +26,5 @@ copy_row      its rows as those of the feed, and back
 ahead         what that file could not take, held in memory
 health        beside them: the file of what a role's probes have found
 visits        and the file of what a gateway remembers of peers that left
+side_file     what both of them are
 """

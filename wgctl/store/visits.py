@@ -1,20 +1,13 @@
 """What a gateway remembers of the peers that were in its device, in a file of its own.
 
-Keeps visits as they are; who comes and goes is `wgctl.core.presence`. A file that cannot be read is
-worth less than a start without it, and is made anew.
+Keeps visits as they are; who comes and goes is `wgctl.core.presence`.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wgctl.core.errors import Unavailable
 from wgctl.core.presence import Visit
-
-if TYPE_CHECKING:
-    import sqlite3
-else:
-    from pysqlite3 import dbapi2 as sqlite3
+from wgctl.store.side_file import SideFile
 
 __all__ = ["VisitFile"]
 
@@ -26,7 +19,7 @@ CREATE TABLE IF NOT EXISTS visits (
 """
 
 
-class VisitFile:
+class VisitFile(SideFile):
     """The visits of one host; used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -34,30 +27,19 @@ class VisitFile:
 
         Raises Unavailable when it cannot be opened or written.
         """
-        self._path = path
-        try:
-            self._connection = _opened(path)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise Unavailable(f"{path}: {error}") from error
-        except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._connection = _opened(path)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        super().__init__(path, schema=_SCHEMA)
 
     def find(self, peer_id: int) -> Visit | None:
-        """Return what is remembered of a peer, None if it was never here."""
-        row = self._connection.execute(
-            "SELECT * FROM visits WHERE peer_id = ?", (peer_id,)
-        ).fetchone()
-        return None if row is None else Visit(*row)
+        """Return what is remembered of a peer, None if it was never here; raises Unavailable."""
+        rows = self.ask("SELECT * FROM visits WHERE peer_id = ?", (peer_id,))
+        return Visit(*rows[0]) if rows else None
 
     def some(self, *, after: int, most: int) -> list[Visit]:
-        """Return the next `most` visits after that of the peer `after`, by peer."""
-        rows = self._connection.execute(
+        """Return the next `most` visits after that of the peer `after`, by peer.
+
+        Raises Unavailable.
+        """
+        rows = self.ask(
             "SELECT * FROM visits WHERE peer_id > ? ORDER BY peer_id LIMIT ?", (after, most)
         )
         return [Visit(*row) for row in rows]
@@ -71,29 +53,8 @@ class VisitFile:
             )
             for one in visits
         ]
-        self._change("INSERT OR REPLACE INTO visits VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self.change("INSERT OR REPLACE INTO visits VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def forget(self, peer_ids: Iterable[int]) -> None:
         """Keep nothing of these peers; raises Unavailable."""
-        self._change("DELETE FROM visits WHERE peer_id = ?", [(id_,) for id_ in peer_ids])
-
-    def _change(self, statement: str, rows: list[tuple[object, ...]]) -> None:
-        try:
-            with self._connection:
-                self._connection.executemany(statement, rows)
-        except sqlite3.DatabaseError as error:
-            raise Unavailable(f"{self._path}: {error}") from error
-
-
-def _opened(path: Path) -> "sqlite3.Connection":
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # Not synced at each change, which takes milliseconds: a power cut loses the last few.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        self.change("DELETE FROM visits WHERE peer_id = ?", [(id_,) for id_ in peer_ids])
