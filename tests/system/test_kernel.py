@@ -139,7 +139,7 @@ def test_a_gateway_that_is_killed_drops_no_ping(scene: Scene) -> None:
 
 
 def test_down_takes_the_device_away(scene: Scene) -> None:
-    """Last: it ends what the others stand on."""
+    """It ends what the tests before it stand on."""
     host, interface = scene.gateway.host, scene.gateway.interface
     assert interface in host.run("ip", "link").stdout
 
@@ -148,3 +148,24 @@ def test_down_takes_the_device_away(scene: Scene) -> None:
     assert interface not in host.run("ip", "link").stdout
     assert interface not in host.run("nft", "list", "tables").stdout
     assert "fdaa" not in host.run("ip", "-6", "route").stdout
+
+
+def test_on_demand_the_kernels_device_holds_who_has_come(scene: Scene) -> None:
+    """After the device that held all is gone: who comes makes a new tunnel."""
+    gateway, alice = scene.gateway, scene.alice
+    gateway.write_config(backend="auto", peers="on-demand")
+    gateway.run_role("gateway")
+    eventually(lambda: "initiations" in tables(gateway), within_s=SLOW_S)
+    assert "peer:" not in gateway.device()
+
+    config = alice.host.tunnels[0]
+    alice.host.tunnel_down(config)
+    alice.host.tunnel_up(config)
+
+    eventually(lambda: alice.host.pings(str(ACME.resolver)), within_s=SLOW_S)
+    assert str(alice.peer.public_key) in gateway.device()
+    assert str(scene.bob.peer.public_key) not in gateway.device()
+
+
+def tables(gateway: Gateway) -> str:
+    return gateway.host.run("nft", "list", "ruleset").stdout
