@@ -122,7 +122,7 @@ def test_who_cannot_go_on_gets_a_snapshot(
     revision, rows = rows_of(store, NEEDS[Role.GATEWAY])
     events = _read(store.path, folder, Role.GATEWAY, epoch=epoch, since=since)
 
-    began = Snapshot("epoch-a", kinds=NEEDS[Role.GATEWAY])
+    began = Snapshot("epoch-a", kinds=NEEDS[Role.GATEWAY], rows=len(rows))
     assert (events[0], events[-1]) == (began, Commit(revision))
     assert all(isinstance(event, Put) for event in events[1:-1])
     assert _applied({}, events) == rows
@@ -138,7 +138,8 @@ def test_who_fell_behind_the_kept_history_gets_a_snapshot(store: Store, folder: 
 
     behind = _read(store.path, folder, Role.INTERNAL_API, since=999)
     at_the_edge = _read(store.path, folder, Role.INTERNAL_API, since=1_000)
-    assert behind[0] == Snapshot("epoch-a", kinds=NEEDS[Role.INTERNAL_API])
+    rows = sum(isinstance(event, Put) for event in behind)
+    assert behind[0] == Snapshot("epoch-a", kinds=NEEDS[Role.INTERNAL_API], rows=rows)
     assert [event.kind for event in at_the_edge[:-1] if isinstance(event, Put)] == [
         Kind.ORG,
         Kind.NETWORK,

@@ -165,7 +165,10 @@ _events: st.SearchStrategy[Event] = st.one_of(
     puts,
     st.builds(Delete, st.sampled_from(Kind), _numbers),
     st.builds(Commit, _numbers),
-    st.builds(Snapshot, st.text(), st.none() | _numbers, st.frozensets(st.sampled_from(Kind))),
+    st.builds(
+        *(Snapshot, st.text(), st.none() | _numbers, st.frozensets(st.sampled_from(Kind))),
+        rows=_numbers,
+    ),
     st.just(Beat()),
 )
 _json = st.recursive(

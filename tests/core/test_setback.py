@@ -8,11 +8,11 @@ from tests.store.samples import NOW, key
 from wgctl.core.feed import Snapshot
 from wgctl.core.model import Network, Peer, Role
 from wgctl.core.schema import RoleReport
-from wgctl.core.setback import Undone, told
+from wgctl.core.setback import NAMED, Some, Undone, told
 
 _PREFIX = IPv6Network("fdaa:0:1::/48")
 _NETWORK = Network(id=1, org_id=1, name=Label("lab"), prefix=_PREFIX, created_at=NOW)
-_NONE = Undone((), (), ())
+_NONE = Undone(*[Some(0, ())] * 3)
 
 
 def _peer(number: int) -> Peer:
@@ -71,7 +71,7 @@ def test_who_has_seen_more_says_so(
 
 def test_what_goes_and_what_comes_back_is_named_with_its_address() -> None:
     """Somebody holds a config with that address, or has a key that works again."""
-    undone = Undone(gone=[_NETWORK, _peer(1)], back=[_peer(2)], changed=[_peer(3)])
+    undone = Undone(Some(2, [_NETWORK, _peer(1)]), Some(1, [_peer(2)]), Some(1, [_peer(3)]))
     found = told(("a", 6), Snapshot("b", 5), 9, lambda: undone)
 
     assert found is not None
@@ -85,7 +85,7 @@ def test_what_goes_and_what_comes_back_is_named_with_its_address() -> None:
 def test_it_is_never_longer_than_a_report_takes(count: int) -> None:
     longest = IPv6Address(2**128 - 1)
     rows = [replace(_peer(1), name=Label("n" * 63), address=longest)] * count
-    undone = Undone(rows, rows, rows)
+    undone = Undone(*[Some(count, rows[:NAMED])] * 3)
     for position, cut in ((("a", 2**63), 2**63 - 1), (("b", 2**63), None), (("a", 2**63), None)):
         found = told(position, Snapshot("b", cut), 1, lambda: undone)
 

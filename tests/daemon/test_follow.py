@@ -19,7 +19,7 @@ from wgctl.core.marks import raised
 from wgctl.core.model import Org, Role
 from wgctl.core.setback import SHOWN_S
 from wgctl.core.settings import STORE_NAME, Settings
-from wgctl.daemon.follow import Changes, Follower, recent_setback, unwritten
+from wgctl.daemon.follow import Changes, Follower, recent_setback, unfinished
 from wgctl.services import org, peer
 from wgctl.services.peer import NewKey
 from wgctl.store import snapshot
@@ -432,6 +432,17 @@ def test_a_copy_that_lost_its_place_takes_a_snapshot_before_anything_else(
     assert asked[1] == "GET /v1/feed?role=internal-api&epoch=&since=0 HTTP/1.1"
 
 
+def test_a_copy_on_its_way_is_told_in_words(settings: Settings) -> None:
+    with closing(Copy(settings.role_dir(_ROLE) / "copy.sqlite")) as copy:
+        before = unfinished(copy)
+        with copy.replacing(rows=1_000_000):
+            copy.stage([_OLD, _NEW])
+            during = unfinished(copy)
+
+        assert during == "taking a copy from the controller: 2 of 1,000,000 rows"
+        assert (before, unfinished(copy)) == (None, None)
+
+
 def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
     settings: Settings,
 ) -> None:
@@ -449,7 +460,7 @@ def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
 
                     assert _held(followed.copy) == _rows(settings)
                     assert followed.copy.position == ("epoch-a", 3)
-                    assert "go back from revision 5 to 3" in str(unwritten(followed.copy))
+                    assert "go back from revision 5 to 3" in str(unfinished(followed.copy))
                     assert (
                         len(file.execute("SELECT 1 FROM rows WHERE kind = 'org'").fetchall()) == 2
                     )
@@ -457,7 +468,7 @@ def test_what_was_removed_is_gone_while_the_file_cannot_be_written_and_after(
                 await followed.until(5)
 
             assert _held(followed.copy) == _rows(settings)
-            assert unwritten(followed.copy) is None
+            assert unfinished(followed.copy) is None
             assert [changes.replaced for changes in followed.told] == [True, False, False]
         kept = Copy(path)
         assert _held(kept) == _rows(settings)

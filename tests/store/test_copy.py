@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 
 from peers.names import Label
 from tests.store.samples import NOW, add_peer, create, key, new_peer, sealed_to
-from tests.store.walk import EVERYTHING, Rows, Step, rows_of, steps, take
+from tests.store.walk import Rows, Step, rows_of, steps, take
 from wgctl.core.errors import Unavailable
-from wgctl.core.feed import Delete, Kind, Put, Row
+from wgctl.core.feed import NEEDS, Delete, Kind, Put, Row
 from wgctl.core.model import App, LostSeal, Machine, MachineState, Network, Org, Peer, Seal
+from wgctl.core.setback import Some, Undone
 from wgctl.services import peer
 from wgctl.store.copy import Copy
 from wgctl.store.store import Store
 
 _ROOT = Path(__file__).parents[2]
+_NEEDED = frozenset[Kind]().union(*NEEDS.values())
 
 
 @pytest.fixture
@@ -89,11 +91,9 @@ def test_a_copy_that_follows_holds_what_a_snapshot_says(
             for step in walked[:stride]:
                 take(store, step)
             walked = walked[stride:]
-            revision, rows = rows_of(store, EVERYTHING)
+            revision, rows = rows_of(store, _NEEDED)
             with store.reading() as deployment:
-                changes = deployment.changes(
-                    since=copy.reached[1], until=revision, kinds=EVERYTHING
-                )
+                changes = deployment.changes(since=copy.reached[1], until=revision, kinds=_NEEDED)
                 refusing = _refusing(copy, Path(folder) / "copy") if refused else nullcontext()
                 with refusing:
                     copy.write(changes, epoch="epoch-a", revision=revision)
@@ -362,7 +362,7 @@ def test_of_a_seal_that_cannot_be_read_its_peer_is_known(store: Store, copy: Cop
         peer.add(store, "acme", new_peer(n, preshared_key=sealed_to(gateway, n)), now=NOW)[0].peer
         for n in (1, 2)
     ]
-    _, rows = rows_of(store, EVERYTHING)
+    _, rows = rows_of(store, _NEEDED)
     copy.write([Put(kind, row) for (kind, _), row in rows.items()], epoch="e", revision=1)
     first, second = copy.seals()
     copy._writer.execute(  # noqa: SLF001  # the damage
@@ -433,7 +433,7 @@ def test_what_was_told_of_a_setback_outlives_the_role(path: Path) -> None:
 def test_a_replacement_knows_what_it_does_to_networks_and_peers(store: Store, copy: Copy) -> None:
     for number in (1, 2, 3):
         add_peer(store, "acme", number)
-    _, rows = rows_of(store, EVERYTHING)
+    _, rows = rows_of(store, _NEEDED)
     puts = [Put(kind, row) for (kind, _), row in rows.items()]
     back, rekeyed, gone = (row for row in rows.values() if isinstance(row, Peer))
     copy.write([put for put in puts if put.row != back], epoch="e", revision=1)
@@ -445,4 +445,49 @@ def test_a_replacement_knows_what_it_does_to_networks_and_peers(store: Store, co
         replacement.add(Put(Kind.PEER, earlier))
         found = replacement.undone()
 
-    assert (found.gone, found.back, found.changed) == ([gone], [back], [earlier])
+    assert found == Undone(Some(1, [gone]), Some(1, [back]), Some(1, [earlier]))
+
+
+def test_how_far_a_replacement_is_can_be_seen(copy: Copy) -> None:
+    before = copy.arriving
+    with copy.replacing(rows=2_500) as replacement:
+        seen = [copy.arriving]
+        for number in range(1, 2_501):
+            replacement.add(_put(number))
+            seen.append(copy.arriving)
+
+    assert (before, copy.arriving) == (None, None)
+    assert sorted(set(filter(None, seen))) == [(0, 2_500), (1_000, 2_500), (2_000, 2_500)]
+
+
+def test_a_file_too_large_to_be_checked_answers_with_what_can_be_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No start may wait for a million rows; what is damaged is found where it is read."""
+    made = Copy(path)
+    made.write([_put(number) for number in range(1, 3_001)], epoch="e", revision=1)
+    made.close()
+    _spoil_leaves(path)
+    monkeypatch.setattr("wgctl.store.copy._CHECKED_PAGES", 1)
+    told: list[str] = []
+
+    with closing(Copy(path, on_damage=told.append)) as opened:
+        found = [org.id for org in opened.orgs()]
+        assert len(found) < 3_000
+        assert opened.position == ("", 0)
+        assert "malformed" in told[0]
+        with opened.replacing() as replacement:
+            for number in range(1, 3_001):
+                replacement.add(_put(number))
+            replacement.commit(epoch="e", revision=2)
+        assert [org.id for org in opened.orgs()] == list(range(1, 3_001))
+        assert opened.position == ("e", 2)
+    assert path.with_name(f"{path.name}.damaged").exists()
+
+
+def _spoil_leaves(path: Path) -> None:
+    """Make every second half of the file's pages such that none can be read."""
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(size // 2)
+        file.write(b"\xff" * (size - size // 2))

@@ -109,6 +109,20 @@ def test_what_the_file_could_not_take_is_read_until_it_is_let_go(reader: CopyRea
     assert (_names(reader), reader.reached) == (["laptop"], ("e", 1))
 
 
+def test_a_reader_that_is_opened_again_reads_what_took_the_files_place(
+    copy: Copy, reader: CopyReader, path: Path
+) -> None:
+    copy._lose_file()  # noqa: SLF001  # as where it is found damaged
+    with copy.replacing() as replacement:
+        replacement.add(Put(Kind.NETWORK, _NETWORK))
+        replacement.commit(epoch="f", revision=2)
+    before = _names(reader)
+    reader.reopen()
+
+    assert (before, _names(reader)) == (["laptop"], [])
+    assert reader.position == ("f", 2)
+
+
 def test_a_row_that_cannot_be_read_is_told_and_left_out(copy: Copy, path: Path) -> None:
     copy._writer.execute("UPDATE rows SET body = '{}' WHERE kind = 'peer'")  # noqa: SLF001  # the damage
     told: list[str] = []

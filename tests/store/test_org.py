@@ -27,7 +27,7 @@ def _remove_app(door: OrgDoor) -> None:
 
 def _remove_peer(door: OrgDoor) -> None:
     network = door.network("default")
-    door.remove_peer(network, door.peers(network=network)[0])
+    door.remove_peer(door.peers(network=network)[0])
 
 
 def _remove_network(door: OrgDoor) -> None:
@@ -91,7 +91,7 @@ def test_a_peer_number_is_never_given_out_again(store: Store) -> None:
         for number in range(3):
             peer = door.add_peer(network, gateway, _peer(number))
             given.append(int(peer.address) & 0xFFFF)
-            door.remove_peer(network, peer)
+            door.remove_peer(peer)
 
     assert given == [2, 3, 4]
 

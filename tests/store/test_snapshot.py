@@ -51,7 +51,7 @@ def test_a_copy_keeps_the_ids_that_were_given_out(store: Store, tmp_path: Path) 
     gone = add_peer(store, "acme", 1).peer
     with store.writing() as deployment:
         door = deployment.owned_by("acme")
-        door.remove_peer(door.network("default"), gone)
+        door.remove_peer(gone)
     snapshot.take(store.path, tmp_path / "copy")
     copy = Store(tmp_path / "copy")
     added = add_peer(copy, "acme", 2).peer

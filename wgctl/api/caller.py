@@ -78,7 +78,7 @@ class Identified:
             await self._app(scope, receive, send)
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 

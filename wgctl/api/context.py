@@ -66,25 +66,28 @@ class Context:
     problem: Callable[[], str | None] = lambda: None
 
 
-def _context(request: Request) -> Context:
+# In the loop: what is no coroutine would be called in another thread, at 0.1 ms each.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
 
-def _store(request: Request) -> Store:
-    """Return the store as the caller may see it."""
-    return _context(request).store.seen_by(request.state.caller)
-
-
-def _observations(request: Request) -> Observations:
-    return _context(request).observations
-
-
-def _now(request: Request) -> int:
-    return _context(request).now()
-
-
 ContextOf = Annotated[Context, Depends(_context)]
+
+
+async def _store(request: Request, context: ContextOf) -> Store:
+    """Return the store as the caller may see it."""
+    return context.store.seen_by(request.state.caller)
+
+
+async def _observations(context: ContextOf) -> Observations:
+    return context.observations
+
+
+async def _now(context: ContextOf) -> int:
+    return context.now()
+
+
 StoreOf = Annotated[Store, Depends(_store)]
 Seen = Annotated[Observations, Depends(_observations)]
 Now = Annotated[int, Depends(_now)]

@@ -28,7 +28,7 @@ class _Needs:
         self.scope = scope
         self.parameters: frozenset[str] = frozenset()
 
-    def __call__(self, request: Request, caller: CallerOf) -> None:
+    async def __call__(self, request: Request, caller: CallerOf) -> None:
         if caller.extent(self.scope) is None:
             raise Denied(f"{caller.title} may not {self.scope}")
         request.state.caller = replace(caller, doing=self.scope)

@@ -63,11 +63,11 @@ def _among(tag: str, expected: str) -> bool:
     return tag in wanted or wanted == ["*"]
 
 
-def _told(response: Response) -> ETag:
+async def _told(response: Response) -> ETag:
     return ETag(None, response)
 
 
-def _expected(
+async def _expected(
     request: Request,
     response: Response,
     # Documented by this, and read from the request, which may have several lines of it.

@@ -113,5 +113,6 @@ def _events(
         )
     else:
         cut = deployment.cut(position.epoch)
-        rows = chain([Snapshot(epoch, cut, kinds)], deployment.snapshot(kinds))
+        count = deployment.count_rows(kinds)
+        rows = chain([Snapshot(epoch, cut, kinds, count)], deployment.snapshot(kinds))
     return chain(rows, [Commit(until)])

@@ -17,7 +17,7 @@ from wgctl.core.model import Role
 __all__ = ["SpeakingFor"]
 
 
-def _speaking_for(request: Request, context: ContextOf) -> Callable[[Role], None]:
+async def _speaking_for(request: Request, context: ContextOf) -> Callable[[Role], None]:
     uid: int | None = getattr(request.state, "uid", None)
 
     def require(role: Role) -> None:

@@ -98,12 +98,14 @@ class Snapshot:
 
     `cut` is the revision up to which it has the changes of the store that the reader followed:
     None when that is no store that this one was restored from. `kinds` are those that it has every
-    row of: none when the controller does not say.
+    row of: none when the controller does not say. `rows` is how many follow, about: 0 when it does
+    not say.
     """
 
     epoch: str
     cut: int | None = None
     kinds: frozenset[Kind] = frozenset()
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +294,8 @@ def render_line(event: Event) -> bytes:
             line: dict[str, object] = {"delete": kind.value, "id": id_}
         case Commit(revision):
             line = {"commit": revision}
-        case Snapshot(epoch, cut, kinds):
-            line = {"snapshot": epoch, "kinds": sorted(kinds)}
+        case Snapshot(epoch, cut, kinds, rows):
+            line = {"snapshot": epoch, "kinds": sorted(kinds), "rows": rows}
             if cut is not None:
                 line["cut"] = cut
         case Beat():
@@ -332,7 +334,8 @@ def _event(line: object) -> Event | None:
             return Commit(_number(revision))
         case {"snapshot": str(epoch), **more}:
             cut = _number(more["cut"]) if "cut" in more else None
-            return Snapshot(epoch, cut, _kinds(more.get("kinds", [])))
+            kinds, rows = _kinds(more.get("kinds", [])), _number(more.get("rows", 0))
+            return Snapshot(epoch, cut, kinds, rows)
         case {"beat": True}:
             return Beat()
     return None

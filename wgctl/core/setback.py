@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from wgctl.core.feed import Snapshot
 from wgctl.core.model import Network, Peer
 
-__all__ = ["SHOWN_S", "Undone", "told"]
+__all__ = ["NAMED", "SHOWN_S", "Some", "Undone", "told"]
 
 SHOWN_S = 7 * 86_400
 """How long a role says that it was set back: it stays in its log for longer."""
 
-_NAMES = 20
+NAMED = 20
+"""How many of each kind are named; of others their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """How many networks and peers, and the first `NAMED` of them."""
+
+    count: int
+    first: Sequence[Network | Peer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,9 @@ class Undone:
     `changed` are peers as they are in the snapshot, which have another key there.
     """
 
-    gone: Sequence[Network | Peer]
-    back: Sequence[Network | Peer]
-    changed: Sequence[Network | Peer]
+    gone: Some
+    back: Some
+    changed: Some
 
 
 def told(
@@ -69,14 +78,14 @@ def _words(undone: Undone) -> str:
             ("back", undone.back),
             ("with an earlier key", undone.changed),
         )
-        if rows
+        if rows.count
     ]
     return "; ".join(parts) or "no network or peer differs"
 
 
-def _names(rows: Sequence[Network | Peer]) -> str:
-    more = len(rows) - _NAMES
-    names = ", ".join(map(_name, rows[:_NAMES]))
+def _names(rows: Some) -> str:
+    more = rows.count - len(rows.first)
+    names = ", ".join(map(_name, rows.first))
     return f"{names} and {more} more" if more > 0 else names
 
 

@@ -127,6 +127,8 @@ class _Worker:
                     self._copy.hold(changes.events, epoch="", revision=changes.revision)
                 else:
                     self._copy.let_go()
+                if changes.replaced:
+                    self._copy.reopen()
                 self._views.take(changes)
             case Failing(network_id, machines):
                 self._views.leave_out(network_id, machines)

@@ -21,7 +21,7 @@ from wgctl.core.model import Role
 from wgctl.core.setback import SHOWN_S, told
 from wgctl.store.copy import Copy, Replacement
 
-__all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unwritten"]
+__all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unfinished"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
@@ -44,8 +44,11 @@ def recent_setback(copy: Copy) -> str | None:
     return found[1]
 
 
-def unwritten(copy: Copy) -> str | None:
-    """Return what the file of `copy` lacks of what the role has, as on a full disk, or None."""
+def unfinished(copy: Copy) -> str | None:
+    """Return what `copy` has not yet, or its file as on a full disk, in words; or None."""
+    if (arriving := copy.arriving) is not None:
+        there, rows = arriving
+        return f"taking a copy from the controller: {there:,} of {max(there, rows):,} rows"
     (_, there), (_, reached) = copy.position, copy.reached
     if there == reached:
         return None
@@ -169,7 +172,10 @@ class _Intake:
         self._rows.close()
         self._begun.clear()
         held = snapshot.kinds & self._needs
-        self._snapshot = snapshot, self._rows.enter_context(self._copy.replacing(held))
+        self._snapshot = (
+            snapshot,
+            self._rows.enter_context(self._copy.replacing(held, rows=snapshot.rows)),
+        )
 
     def _replace(self, snapshot: Snapshot, rows: Replacement, revision: int) -> Changes:
         setback = told(self._copy.reached, snapshot, revision, rows.undone)

@@ -24,7 +24,7 @@ from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
 from wgctl.core.tunnel import Device, Greet, MakeLink, RemovePeer, SetPeer, Source, Step, Tunnel
 from wgctl.daemon.demand import Demand
-from wgctl.daemon.follow import Changes, unwritten
+from wgctl.daemon.follow import Changes, unfinished
 from wgctl.services.reconcile import Parts, apply_change, read, reconcile
 from wgctl.store.copy import Copy
 
@@ -316,7 +316,7 @@ class Programme:
     def _lacks(self) -> Iterator[str]:
         if self._missing is not None:
             yield self._missing
-        elif lag := unwritten(self._copy):
+        elif lag := unfinished(self._copy):
             yield lag
         if self._locked:
             names = [peer.name for peer in self._locked.values()]

@@ -20,7 +20,7 @@ from wgctl.core.model import FollowingRole
 from wgctl.core.pace import Refusals
 from wgctl.core.role_shape import MOST_LIMITED, LimitedAddress, UpstreamCondition
 from wgctl.core.schema import RoleReport
-from wgctl.daemon.follow import recent_setback, unwritten
+from wgctl.daemon.follow import recent_setback, unfinished
 from wgctl.daemon.ledger import Ledger
 from wgctl.store.copy import Copy
 
@@ -93,7 +93,7 @@ class Reports:
                 pass
 
     def _in_words(self) -> str | None:
-        problems = (*self._problems.values(), unwritten(self._copy))
+        problems = (*self._problems.values(), unfinished(self._copy))
         return "; ".join(filter(None, problems)) or None
 
     async def _report(self) -> bool:

@@ -120,8 +120,8 @@ def remove(
         check(_facts(door, member))
         removal = _removal(door, member)
         if not dry_run:
-            for network, peer in removal.peers:
-                door.remove_peer(network, peer)
+            for _network, peer in removal.peers:
+                door.remove_peer(peer)
             door.remove_member(member)
             _require_an_admin(door, member)
         return removal

@@ -97,8 +97,10 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
             expires_at=None if new.expires_in_s is None else now + new.expires_in_s,
         )
         peer = door.add_peer(network, gateway, row)
-        door.set_seal(peer, _sealed(new.preshared_key))
-        return _facts(deployment, door, network, peer), True
+        sealed = _sealed(new.preshared_key)
+        if sealed is not None:
+            door.set_seal(peer, sealed)
+        return PeerFacts(peer, network, gateway, preshared=sealed is not None), True
 
 
 def offered_gateway(store: Store, org: str, network: str, *, needs_forwarding: bool) -> Gateway:
@@ -195,7 +197,7 @@ def remove(
         found = door.network(network)
         peer = door.peer(found, name)
         check(_facts(deployment, door, found, peer))
-        door.remove_peer(found, peer)
+        door.remove_peer(peer)
         return peer
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import Network, Peer
-from wgctl.core.setback import Undone
+from wgctl.core.setback import NAMED, Some, Undone
 from wgctl.store.copy_reader import CopyReader, connected
 from wgctl.store.copy_row import COLUMNS, VERSION, columns
 
@@ -45,7 +45,15 @@ CREATE TABLE IF NOT EXISTS rows ({COLUMNS}, PRIMARY KEY (kind, id)) WITHOUT ROWI
 {_STAGED};
 """
 
+_ONLY_IN = (
+    "FROM {one} AS one WHERE kind IN ('network', 'peer') AND NOT EXISTS "
+    "(SELECT 1 FROM {other} AS other WHERE other.kind = one.kind AND other.id = one.id)"
+)
+
 _BATCH = 1_000
+
+_CHECKED_PAGES = 16_384
+"""64 MiB, which are read in 0.2 s; a million rows are 500 MiB, and no start may wait for them."""
 
 
 class Copy(CopyReader):
@@ -56,19 +64,18 @@ class Copy(CopyReader):
     ) -> None:
         """Open the copy at `path` and make it if it is not there; its folder must exist.
 
-        A file that is damaged, or of another version, is set aside, and a row that cannot be read
-        is left out: the feed brings everything again. `on_damage` hears of either. Raises
-        Unavailable when the file cannot be opened or written.
+        A file that is damaged, or of another version, is set aside, and what cannot be read of one
+        that was too large to be checked is left out: the feed brings everything again. `on_damage`
+        hears of either. Raises Unavailable when the file cannot be opened or written.
         """
         self._writing = threading.RLock()
         self._owed: dict[tuple[Kind, int], Put | Delete] = {}
+        self._torn = False
+        self._arriving: tuple[int, int] | None = None
         try:
             self._writer = _opened(path)
         except _DamagedError as error:
-            aside = path.with_name(f"{path.name}.damaged")
-            path.replace(aside)
-            for suffix in ("-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            aside = _set_aside(path)
             on_damage(f"{path}: {error}: set aside as {aside.name}")
             self._writer = _opened(path)
         super().__init__(path, on_damage=on_damage)
@@ -101,18 +108,39 @@ class Copy(CopyReader):
             self._owed.clear()
             self.let_go()
 
+    @property
+    def arriving(self) -> tuple[int, int] | None:
+        """How many rows of a replacement are there, and of how many; None: none is on its way."""
+        return self._arriving
+
     @contextmanager
-    def replacing(self, held: frozenset[Kind] = frozenset()) -> Iterator["Replacement"]:
+    def replacing(
+        self, held: frozenset[Kind] = frozenset(), *, rows: int = 0
+    ) -> Iterator["Replacement"]:
         """Replace every row by those that are added, all of the kinds `held`, once committed.
 
-        Without a commit, at the end of the block, nothing has changed. Others may read
-        meanwhile: they see what was there before.
+        `rows` is how many there will be. Without a commit, at the end of the block, nothing has
+        changed. Others may read meanwhile: they see what was there before.
         """
+        if self._torn:
+            self._begin_anew()
         self.unstage()
         try:
+            self._arriving = 0, rows
             yield Replacement(self, held)
         finally:
+            self._arriving = None
             self.unstage()
+
+    def _begin_anew(self) -> None:
+        """Set the damaged file aside; what could be read of it is there until all is replaced."""
+        with self._writing, self._lock:
+            self._writer.close()
+            self._connection.close()
+            _set_aside(self._path)
+            self._writer = _opened(self._path)
+            self._connection = connected(self._path, mode="ro")
+            self._torn = False
 
     @contextmanager
     def _transaction(self, *, durable: bool = True) -> Iterator[None]:
@@ -153,12 +181,18 @@ class Copy(CopyReader):
             super()._lose_position()
             self._writer.execute("DELETE FROM position")
 
+    def _lose_file(self) -> None:
+        super()._lose_file()
+        self._torn = True
+
     def stage(self, rows: Sequence[Put]) -> None:
         """Put `rows` aside for a replacement; nothing that is read changes yet."""
         with self._writing, self._transaction(durable=False):
             self._writer.executemany(
                 "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?)", map(columns, rows)
             )
+        if self._arriving is not None:
+            self._arriving = self._arriving[0] + len(rows), self._arriving[1]
 
     def unstage(self) -> None:
         """Drop what was put aside."""
@@ -169,11 +203,11 @@ class Copy(CopyReader):
     def undone(self) -> Undone:
         """Return what the networks and peers that were put aside do to those that there are."""
         return Undone(
-            gone=self._only_in("rows", "staged"),
-            back=self._only_in("staged", "rows"),
-            changed=self._networks_and_peers(
-                "SELECT s.kind, s.body FROM staged s JOIN rows r USING (kind, id) "
-                "WHERE s.kind = 'peer' AND s.lookup != r.lookup ORDER BY s.id"
+            gone=self._some(_ONLY_IN.format(one="rows", other="staged")),
+            back=self._some(_ONLY_IN.format(one="staged", other="rows")),
+            changed=self._some(
+                "FROM staged AS one JOIN rows AS other USING (kind, id) "
+                "WHERE kind = 'peer' AND one.lookup != other.lookup"
             ),
         )
 
@@ -209,14 +243,13 @@ class Copy(CopyReader):
         for statement in (*_INDEXES.split(";"), _STAGED):
             self._writer.execute(statement)
 
-    def _only_in(self, one: str, other: str) -> list[Network | Peer]:
-        return self._networks_and_peers(
-            f"SELECT kind, body FROM {one} WHERE kind IN ('network', 'peer') AND NOT EXISTS "  # noqa: S608 - our own tables
-            f"(SELECT 1 FROM {other} WHERE kind = {one}.kind AND id = {one}.id) ORDER BY kind, id"
+    def _some(self, among: str) -> Some:
+        """Count the networks and peers that the statement's end `among` leaves; read the first."""
+        ((count,),) = self._found(f"SELECT count(*) {among}", ())
+        first = self._many(
+            f"SELECT one.kind, one.body {among} ORDER BY one.kind, one.id LIMIT ?", (NAMED,)
         )
-
-    def _networks_and_peers(self, sql: str) -> list[Network | Peer]:
-        return [row for row in self._many(sql, ()) if isinstance(row, Network | Peer)]
+        return Some(count, [row for row in first if isinstance(row, Network | Peer)])
 
 
 class _DamagedError(Exception):
@@ -240,6 +273,14 @@ def _opened(path: Path) -> "sqlite3.Connection":
     return connection
 
 
+def _set_aside(path: Path) -> Path:
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside
+
+
 def _prepare(connection: "sqlite3.Connection") -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -247,9 +288,11 @@ def _prepare(connection: "sqlite3.Connection") -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and version != VERSION:
         raise sqlite3.DatabaseError(f"a copy of version {version}, expected {VERSION}")
-    (checked,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if checked != "ok":
-        raise sqlite3.DatabaseError(str(checked))
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    if pages <= _CHECKED_PAGES:
+        (checked,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if checked != "ok":
+            raise sqlite3.DatabaseError(str(checked))
     connection.executescript(_SCHEMA)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 

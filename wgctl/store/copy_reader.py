@@ -39,8 +39,8 @@ class CopyReader:
     ) -> None:
         """Open the copy at `path`, and never write to it.
 
-        A row that cannot be read is left out, and `on_damage` hears of it. Raises Unavailable when
-        there is no copy that this version can read.
+        What cannot be read is left out, a row or the rest of the file, and `on_damage` hears of it.
+        Raises Unavailable when there is no copy that this version can read.
         """
         self._lock = threading.RLock()
         self._path = path
@@ -53,6 +53,16 @@ class CopyReader:
         """Close the file; nothing may be asked of the copy after."""
         with self._lock:
             self._connection.close()
+
+    def reopen(self) -> None:
+        """Read the file that is there by now: a damaged one makes room for another.
+
+        Raises Unavailable as the first opening does.
+        """
+        with self._lock:
+            opened = _opened(self._path)
+            self._connection.close()
+            self._connection, self._damaged, self._ahead_at = opened, False, None
 
     @property
     def position(self) -> tuple[str, int]:
@@ -230,8 +240,16 @@ class CopyReader:
         return [row for kind, body in self._found(sql, values) for row in self._decoded(kind, body)]
 
     def _found(self, sql: str, values: Sequence[object]) -> list[Any]:
-        with self._lock:
-            return self._connection.execute(sql, tuple(values)).fetchall()
+        try:
+            with self._lock:
+                return self._connection.execute(sql, tuple(values)).fetchall()
+        except sqlite3.DatabaseError as error:
+            # Itself, it is for a file that is damaged; its kinds, for a lock or a statement.
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            self._on_damage(f"{self._path}: {error}: what it holds there is left out")
+            self._lose_file()
+            return []
 
     def _decoded(self, kind: str, body: bytes) -> Iterator[Row]:
         """Yield the row, or nothing and forget the position: the next snapshot mends it."""
@@ -242,6 +260,9 @@ class CopyReader:
             self._lose_position()
 
     def _lose_position(self) -> None:
+        self._damaged = True
+
+    def _lose_file(self) -> None:
         self._damaged = True
 
 

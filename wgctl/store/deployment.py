@@ -5,18 +5,22 @@ What an org owns is behind `owned_by`, in `wgctl.store.org`; the feed alone read
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Executable,
     RowMapping,
     Table,
+    bindparam,
     delete,
     func,
     insert,
     select,
+    union_all,
     update,
 )
 
@@ -38,6 +42,9 @@ from wgctl.store.unique import taken
 __all__ = ["Counts", "Deployment"]
 
 _BATCH = 1_000
+
+# Asked for each peer that is added: made once, since making one takes as long as running it.
+_GATEWAYS = select(tables.gateways).order_by(tables.gateways.c.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +161,7 @@ class Deployment:
 
     def gateways(self) -> list[Gateway]:
         """Return every gateway by number."""
-        found = self._rows(select(tables.gateways).order_by(tables.gateways.c.number))
-        return [rows.gateway_of(row) for row in found]
+        return [rows.gateway_of(row) for row in self._rows(_GATEWAYS)]
 
     def gateway(self, name: str) -> Gateway:
         """Return the gateway `name`; raises NotFound."""
@@ -214,12 +220,7 @@ class Deployment:
 
     def key_in_use(self, key: PublicKey) -> bool:
         """Whether a gateway or a peer of any org has `key`; no more than that is told."""
-        return any(
-            self._connection.execute(
-                select(table.c.id).where(table.c.public_key == key.raw)
-            ).one_or_none()
-            for table in (tables.gateways, tables.peers)
-        )
+        return self._connection.execute(_having_key(), {"key": key.raw}).first() is not None
 
     def peers_among(self, ids: Collection[int]) -> frozenset[int]:
         """Return those of `ids` that are ids of peers, of whichever org."""
@@ -265,6 +266,10 @@ class Deployment:
     def changes(self, *, since: int, until: int, kinds: frozenset[Kind]) -> Iterator[Put | Delete]:
         """Yield the changes of `kinds` after `since` up to `until`, in their order."""
         return read_changes(self._connection, since=since, until=until, kinds=kinds)
+
+    def count_rows(self, kinds: frozenset[Kind]) -> int:
+        """Count the rows of `kinds`."""
+        return sum(self._count(_TABLES[kind]) for kind in kinds)
 
     def snapshot(self, kinds: frozenset[Kind]) -> Iterator[Put]:
         """Yield every row of `kinds`, a kind after the other, parents first."""
@@ -333,6 +338,16 @@ _ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
     Kind.MEMBER: rows.member_of,
     Kind.TOKEN: rows.token_of,
 }
+
+
+@cache
+def _having_key() -> CompoundSelect[int]:
+    return union_all(
+        *(
+            select(table.c.id).where(table.c.public_key == bindparam("key"))
+            for table in (tables.gateways, tables.peers)
+        )
+    )
 
 
 def _values(gateway: Gateway) -> dict[str, object]:

@@ -18,6 +18,8 @@ from wgctl.store.unique import taken
 
 __all__ = ["Machines"]
 
+_BATCH = 1_000
+
 
 class Machines(Scoped):
     """The apps of an org, their machines, and how these are probed."""
@@ -60,7 +62,7 @@ class Machines(Scoped):
 
     def remove_app(self, network: Network, app: App) -> None:
         """Remove `app` and its machines."""
-        self._record_gone(network, self.machines(network=network, app=app))
+        self._record_gone(self.machines(network=network, app=app))
         self._execute(self._delete(tables.apps, app.id))
         self._record.delete(Kind.APP, app)
 
@@ -68,6 +70,12 @@ class Machines(Scoped):
         """Return the machines of `network`, or of one of its apps, by name."""
         found = [rows.machine_of(row) for row in self._page(tables.machines, network=network)]
         return [machine for machine in found if app is None or machine.app_id == app.id]
+
+    def machines_on(self, peer: Peer) -> list[Machine]:
+        """Return the machines on `peer`, by id."""
+        machines = tables.machines.c
+        found = self._select(tables.machines, machines.peer_id == peer.id).order_by(machines.id)
+        return [rows.machine_of(row) for row in self._rows(found)]
 
     def machine(self, network: Network, name: str) -> Machine:
         """Return the machine `name` of `network`; raises NotFound."""
@@ -183,11 +191,13 @@ class Machines(Scoped):
             self._record.put(Kind.CHECK, check, before=last)
         return check
 
-    def _record_gone(self, network: Network, machines: Iterable[Machine]) -> None:
+    def _record_gone(self, machines: Iterable[Machine]) -> None:
         """Record that `machines` go, and their checks: the database takes them away by itself."""
-        gone = {machine.id: machine for machine in machines}
-        for check in self.checks(network=network):
-            if check.machine_id in gone:
-                self._record.delete(Kind.CHECK, check)
-        for _, machine in sorted(gone.items()):
+        gone = sorted(machines, key=lambda machine: machine.id)
+        ids = [machine.id for machine in gone]
+        for at in range(0, len(ids), _BATCH):
+            among = tables.checks.c.machine_id.in_(ids[at : at + _BATCH])
+            for row in self._rows(self._select(tables.checks, among)):
+                self._record.delete(Kind.CHECK, rows.check_of(row))
+        for machine in gone:
             self._record.delete(Kind.MACHINE, machine)

@@ -57,7 +57,7 @@ class OrgDoor(Machines, Members):
 
     def remove_network(self, network: Network) -> None:
         """Remove `network` and all that is in it; its id stays spent."""
-        self._record_gone(network, self.machines(network=network))
+        self._record_gone(self.machines(network=network))
         for app in self.apps(network=network):
             self._record.delete(Kind.APP, app)
         for seal in self.seals(network=network):
@@ -157,11 +157,10 @@ class OrgDoor(Machines, Members):
         self._record.put(Kind.PEER, changed, before=peer)
         return changed
 
-    def remove_peer(self, network: Network, peer: Peer) -> None:
+    def remove_peer(self, peer: Peer) -> None:
         """Remove `peer` and the machines on it; its number is not given out again."""
         self.require_own(peer.owner, f"peer {peer.name!a}")
-        machines = self.machines(network=network)
-        self._record_gone(network, [one for one in machines if one.peer_id == peer.id])
+        self._record_gone(self.machines_on(peer))
         self.set_seal(peer, None)
         self.end_tokens_for([peer])
         self._execute(self._delete(tables.peers, peer.id))
@@ -183,7 +182,7 @@ class OrgDoor(Machines, Members):
 
     def seal(self, peer: Peer) -> Seal | None:
         """Return the sealed preshared key of `peer`, None if it has none."""
-        found = self._rows(self._select(tables.seals, tables.seals.c.peer_id == peer.id))
+        found = self._having(tables.seals, peer_id=peer.id)
         return rows.seal_of(found[0]) if found else None
 
     def set_seal(self, peer: Peer, sealed: SealedKey | None) -> None:

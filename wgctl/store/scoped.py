@@ -1,11 +1,12 @@
 """What every statement about an org's rows goes through, so that each names the org.
 
-All are made by `_select`, `_insert`, `_update`, `_delete`, `_count` or `_next_number`; a test reads
-the syntax tree to prove it. A caller who is narrowed to networks, or to one peer, finds nothing
-else: it looks like what is not there.
+All are made by `_having`, `_select`, `_insert`, `_update`, `_delete`, `_count` or `_next_number`; a
+test reads the syntax tree to prove it. A caller who is narrowed to networks, or to one peer, finds
+nothing else: it looks like what is not there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Select,
     Table,
     Update,
+    bindparam,
     delete,
     func,
     insert,
@@ -71,24 +73,33 @@ class Scoped:
 
     def _owned(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         """Return what makes rows of `table` the org's, and in the caller's reach."""
-        owned = table.c.org_id == self.org.id
+        return (table.c.org_id == self.org.id, *self._in_reach(table))
+
+    def _in_reach(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         peer_id = None if self.caller.token is None else self.caller.token.only_peer_id
         of_peer = () if table is not tables.peers or peer_id is None else (table.c.id == peer_id,)
         names = self.caller.networks
         if names is None:
-            return (owned, *of_peer)
+            return of_peer
         networks = tables.networks
         if table is networks:
-            return (owned, networks.c.name.in_(names))
+            return (networks.c.name.in_(names),)
         if "network_id" not in table.c:
-            return (owned,)
+            return ()
         within = select(networks.c.id).where(
             networks.c.org_id == self.org.id, networks.c.name.in_(names)
         )
-        return (owned, table.c.network_id.in_(within), *of_peer)
+        return (table.c.network_id.in_(within), *of_peer)
 
     def _select(self, table: Table, *where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
         return select(table).where(*self._owned(table), *where)
+
+    def _having(self, table: Table, **values: object) -> Sequence[RowMapping]:
+        """Return the rows of `table` with these values in their columns."""
+        statement, within = _having(table, tuple(values)), self._in_reach(table)
+        if within:
+            statement = statement.where(*within)
+        return self._rows(statement, {"org_id": self.org.id, **values})
 
     def _insert(self, table: Table, **values: object) -> Insert:
         return insert(table).values(org_id=self.org.id, **values).returning(table)
@@ -126,8 +137,8 @@ class Scoped:
         )
 
     def _named(self, table: Table, name: str, *, what: str, within: Network | None) -> RowMapping:
-        scope = () if within is None else (table.c.network_id == within.id,)
-        found = self._rows(self._select(table, table.c.name == name, *scope))
+        scope = {} if within is None else {"network_id": within.id}
+        found = self._having(table, name=name, **scope)
         if not found:
             place = f"network {within.name!a} of " if within else ""
             raise NotFound(
@@ -164,8 +175,10 @@ class Scoped:
         )
         return FIRST_PEER
 
-    def _rows(self, statement: Executable) -> Sequence[RowMapping]:
-        return self._connection.execute(statement).mappings().all()
+    def _rows(
+        self, statement: Executable, values: Mapping[str, object] | None = None
+    ) -> Sequence[RowMapping]:
+        return self._connection.execute(statement, values).mappings().all()
 
     def _execute(self, statement: Insert | Delete) -> None:
         self._connection.execute(statement)
@@ -175,3 +188,10 @@ class Scoped:
             select(func.count()).select_from(table).where(*self._owned(table), *where)
         ).scalar_one()
         return found
+
+
+@cache
+def _having(table: Table, columns: tuple[str, ...]) -> Select[*tuple[object, ...]]:
+    """Return what is asked again and again: making it takes as long as running it."""
+    named = (table.c[column] == bindparam(column) for column in columns)
+    return select(table).where(table.c.org_id == bindparam("org_id"), *named)
