@@ -13,7 +13,7 @@ DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
 test test-unit test-system test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
                                      busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
 
-.PHONY: help venv demo test test-unit test-system test-guest test-server check bench fuzz \
+.PHONY: help venv demo test test-unit test-system test-guest test-server check bench bench-dns fuzz \
         format lock install uninstall packages compiled clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
@@ -31,6 +31,7 @@ help:
 	@echo "             test-guest and test-server are its parts"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
+	@echo "make bench-dns  those of the resolver alone; QUICK=1: beside NSD alone, within 50 s"
 	@echo "make fuzz    made-up messages, RUNS each of askers and of upstreams, against the rules of"
 	@echo "             the resolver's replies"
 	@echo "make format  mend what the formatter can"
@@ -81,7 +82,13 @@ check: packages $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What our resolver is compared with.
+bench bench-dns: DEBIAN += nsd unbound dnsmasq-base
+bench-dns: packages $(READY)
+	@$(BIN)/python -m tests.bench.dns
+
 bench: packages $(READY)
+	$(BIN)/python -m tests.bench.dns
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
 	$(BIN)/python -m tests.bench.forwarding

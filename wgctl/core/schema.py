@@ -39,7 +39,6 @@ __all__ = [
     "AppChange",
     "Enrolment",
     "Gateway",
-    "LabelText",
     "Lease",
     "LimitedAddress",
     "Machine",
