@@ -315,3 +315,30 @@ def test_near_is_what_is_near_to_this_host(copy: Copy) -> None:
     assert nearest(Vantage(Label("fra"))) == BOB.address
     assert nearest(Vantage(Label("ord"))) == ALICE.address
     assert nearest(Vantage(Label("fra"), {Label("iad"): 1})) == ALICE.address
+
+
+def test_a_network_that_nobody_asks_from_is_forgotten_and_read_anew(copy: Copy) -> None:
+    views = Views(copy, now=lambda: NOW)
+    acme, other = (net.prefix.network_address.packed[:6] for net in (ACME, OTHER))
+    first = [views.of(acme), views.of(other)]
+    views.forget_idle()
+    kept = views.of(acme)
+    views.forget_idle()
+    views.forget_idle()
+
+    assert kept is first[0]
+    assert views.of(acme) is not first[0]
+    assert views.of(other) is not first[1]
+
+
+def test_who_keeps_replies_hears_which_networks_are_wrong(copy: Copy) -> None:
+    heard: list[bytes] = []
+    views = Views(copy, now=lambda: NOW, stale=heard.append)
+    acme, other = (net.prefix.network_address.packed[:6] for net in (ACME, OTHER))
+    for network in (acme, other):
+        views.of(network)
+    views.take(Changes(replaced=False, events=(put(peer(5, ACME)),), revision=2))
+    assert heard == [acme]
+    views.take(Changes(replaced=True, events=(), revision=3))
+
+    assert sorted(heard[1:]) == [acme, other]

@@ -50,6 +50,7 @@ _HEALTH_NAME = "health.sqlite"
 _TURN_BITS = 32
 _SORTS = 2
 _HEAR_S = 0.25
+_IDLE_S = 60.0
 
 _log = structlog.get_logger()
 
@@ -136,7 +137,10 @@ async def _serve(settings: Settings, copy: Copy, ledger: Ledger, workers: Worker
     )
     streams = DnsServer(device, answers.to, notify=partial(ears.hear, "tcp"))
     running = (follower.run(), datagrams, streams.run(), _serve_operators(operators, answers.to))
-    beside = (upstreams.run(), reports.run(), _hear(settings.leases_file, names.hear))
+    beside = (
+        *(upstreams.run(), reports.run(), _hear(settings.leases_file, names.hear)),
+        _forget_idle(names.views),
+    )
     tasks = [asyncio.create_task(work) for work in (*running, *beside, pulse(service))]
     _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
     try:
@@ -220,6 +224,12 @@ async def _serve_operators(listener: socket.socket, handler: Handler) -> None:
     finally:
         server.close()
         streams.close()
+
+
+async def _forget_idle(views: Views) -> Never:
+    while True:
+        await asyncio.sleep(_IDLE_S)
+        views.forget_idle()
 
 
 async def _hear(path: Path, hear: Callable[[Mapping[int, Standing]], None]) -> Never:

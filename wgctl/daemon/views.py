@@ -69,6 +69,7 @@ class Views:
         held = self._held.get(network) or self._read(network)
         if held is None:
             return None
+        held.asked = True
         self._look_after(network, held)
         return held.view or self._build(held)
 
@@ -119,6 +120,12 @@ class Views:
         """Say which views are no longer right, for time alone has passed."""
         for network, held in self._held.items():
             self._look_after(network, held)
+
+    def forget_idle(self) -> None:
+        """Keep nothing of the networks that were not asked from since this was last called."""
+        self.forget([network for network, held in self._held.items() if not held.asked])
+        for held in self._held.values():
+            held.asked = False
 
     def forget(self, networks: Iterable[bytes]) -> None:
         """Keep nothing of `networks`, which nobody asks from."""
@@ -199,7 +206,8 @@ class _Held:
 
     `before` is the view before it. `leased` are the machines that have a lease, `lasting` those of
     them whose lease had not ended, `since` is when the view was right. By the clock of leases, it
-    is not built anew for health before `rests_until`, and is wrong from `ill_from` on.
+    is not built anew for health before `rests_until`, and is wrong from `ill_from` on. `asked` says
+    whether somebody did of late.
     """
 
     network: Network
@@ -213,6 +221,7 @@ class _Held:
     since: int = 0
     rests_until: float = 0.0
     ill_from: float = math.inf
+    asked: bool = False
 
     def expired(self, view: View, now: int) -> bool:
         # A clock that was set back must not keep what has an end.
