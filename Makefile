@@ -92,6 +92,7 @@ bench: packages $(READY)
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
 	$(BIN)/python -m tests.bench.forwarding
+	$(BIN)/python -m tests.bench.on_demand
 	$(BIN)/python -m tests.bench.scale
 
 # What reaches new code is kept, and is where the next run begins.
