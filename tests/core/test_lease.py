@@ -269,6 +269,16 @@ def test_a_reader_gives_what_it_has_not_heard_of_its_whole_time_once() -> None:
     assert heard.left_s(ROW, now=120.0) == 10
 
 
+def test_what_a_reader_has_not_heard_of_is_forgotten_with_its_machine() -> None:
+    """They would add up: each machine that came and went before the book had it."""
+    heard = Heard()
+    assert heard.left_s(ROW, now=100.0) == 15
+
+    heard.forget([7, 8])
+    assert heard.take({}, now=110.0) == frozenset()
+    assert heard.left_s(ROW, now=110.0) == 15
+
+
 def test_no_clock_makes_a_lease_longer_than_it_is() -> None:
     heard = Heard()
     heard.take({7: Standing(10.0**9, healthy=True, holder="")}, now=0.0)

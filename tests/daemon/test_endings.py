@@ -42,3 +42,14 @@ def test_a_file_that_cannot_be_read_is_told_once_and_what_was_heard_last_holds(
             assert endings.among(ROWS) == {7}
 
     assert [log["event"] for log in logs] == ["leases not read"]
+
+
+def test_a_lease_that_was_never_heard_of_lasts_from_when_its_machine_came(tmp_path: Path) -> None:
+    now = 100.0
+    endings = Endings(tmp_path / "nothing", clock=lambda: now)
+    assert endings.among(ROWS) == frozenset()
+
+    now = 110.0
+    assert endings.among(ROWS[:1]) == frozenset()
+    now = 116.0
+    assert endings.among(ROWS) == {7}

@@ -261,6 +261,19 @@ def test_a_machine_that_was_heard_of_late_is_back(copy: Copy) -> None:
     assert [*seen, answered()] == [{5}, set(), {5}]
 
 
+def test_a_lease_that_was_never_heard_of_is_forgotten_with_its_machine(copy: Copy) -> None:
+    """One that comes, even under its id, has its whole time."""
+    passed = 0.0
+    views, answered = leased(copy, lambda: passed)
+    assert answered() == {5}
+    passed = 16.0
+    assert answered() == set()
+
+    again = (Delete(Kind.MACHINE, 1), put(replace(MACHINE, lease_s=15)))
+    views.take(Changes(replaced=False, events=again, revision=3))
+    assert answered() == {5}
+
+
 def test_a_view_that_takes_long_to_build_is_not_built_for_every_word_on_health(copy: Copy) -> None:
     """A peer may say so 4 times a second; each time all other networks would wait."""
     passed = 0.0

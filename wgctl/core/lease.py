@@ -250,6 +250,11 @@ class Heard:
             ends_at = standing.ends_at
         return max(0, math.ceil(min(ends_at - now, machine.lease_s)))
 
+    def forget(self, machine_ids: Iterable[int]) -> None:
+        """Forget machines that are gone; their ids are never another's."""
+        for machine_id in machine_ids:
+            self._first.pop(machine_id, None)
+
     def failing(self, machines: Iterable[Machine]) -> frozenset[int]:
         """Return the ids of those whose announcers do not say that they are healthy."""
         if not self._read:

@@ -27,13 +27,16 @@ class Endings:
         self._reader = LeaseReader(path)
         self._clock = clock
         self._heard = Heard()
+        self._there: frozenset[int] = frozenset()
         self._problem = ""
 
     def among(self, machines: Iterable[Machine]) -> frozenset[int]:
-        """Return the ids of those machines whose leases have ended."""
+        """Return the ids of those whose leases have ended; `machines` are all that have one."""
         now = self._clock()
         self._hear(now)
         left = {machine.id: self._heard.left_s(machine, now=now) for machine in machines}
+        self._heard.forget(self._there.difference(left))
+        self._there = frozenset(left)
         return frozenset(id_ for id_, left_s in left.items() if left_s == 0)
 
     def _hear(self, now: float) -> None:

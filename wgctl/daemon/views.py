@@ -81,6 +81,8 @@ class Views:
             self._held.clear()
             self._key_of.clear()
         for event in changes.events:
+            if isinstance(event, Delete) and event.kind is Kind.MACHINE:
+                self._heard.forget([event.id])
             concerned = self._concerned(event)
             if concerned is not None and self._held[concerned].take(event):
                 self._drop(concerned)
