@@ -65,7 +65,7 @@ class Names:
         Each comes from the first peer of its name's network, and is for `server`, or for the
         network's own resolver.
         """
-        asked = []
+        asked: list[Query] = []
         for number in range(1, self.networks + 1):
             network = self.network(number)
             target, source = server or network.resolver, network.prefix[16 << 64 | 2]
