@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -95,7 +96,8 @@ class Scene:
         return self.namespace.shell("ip", "-6", "route")
 
     def log(self) -> str:
-        return (self.config.parent / "role.log").read_text()
+        said = (self.config.parent / "role.log").read_text()
+        return re.sub(r"\x1b\[[0-9;]*m|'", "", said)
 
     def close(self) -> None:
         for role in self.roles:
@@ -242,6 +244,52 @@ def test_a_deleted_link_is_back(scene: Scene) -> None:
     scene.namespace.shell("ip", "link", "delete", scene.namespace.interface)
 
     eventually(lambda: f"{NETWORK.resolver}/128" in scene.links())
+
+
+@pytest.mark.network
+def test_what_others_do_to_the_tunnel_is_undone_and_told_before_and_after(scene: Scene) -> None:
+    scene.start()
+    shell, interface = scene.namespace.shell, scene.namespace.interface
+    own = PrivateKey.parse(scene.settings.key_file.read_text().strip()).public()
+    other, other_file = PrivateKey.generate(), scene.config.parent / "other.key"
+    other_file.write_text(other.text() + "\n")
+    inside = (f"{NETWORK.prefix}", "from", f"{NETWORK.prefix}", "dev", interface)
+
+    def has_table() -> bool:
+        return f"table inet {interface}" in shell("nft", "list", "tables")
+
+    def has_key() -> bool:
+        return shell("wg", "show", interface, "public-key").strip() == str(own)
+
+    eventually(has_table)
+    for deed, undone, told in (
+        (("nft", "flush", "ruleset"), has_table, f"what=table {interface}"),
+        (
+            ("ip", "-6", "route", "del", *inside),
+            lambda: str(NETWORK.prefix) in scene.routes(),
+            f"after=there before=none what=route to {NETWORK.prefix}",
+        ),
+        (
+            ("ip", "-6", "addr", "del", f"{NETWORK.resolver}/128", "dev", interface),
+            lambda: str(NETWORK.resolver) in scene.links(),
+            f"after=there before=none what=address {NETWORK.resolver}/128",
+        ),
+        (
+            ("wg", "set", interface, "peer", str(PEER.public_key), "remove"),
+            scene.holds_peer,
+            f"after={PEER.address}/128 before=none what=peer {PEER.public_key}",
+        ),
+        (
+            ("wg", "set", interface, "private-key", str(other_file)),
+            has_key,
+            f"after={own} before={other.public()} what=public key of the device",
+        ),
+    ):
+        shell(*deed)
+        eventually(undone, within_s=60)
+        eventually(lambda told=told: told in scene.log(), within_s=60)  # type: ignore[misc]
+
+    assert other.text() not in scene.log()
 
 
 @pytest.mark.network

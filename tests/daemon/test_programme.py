@@ -324,7 +324,10 @@ def test_drift_is_repaired_counted_and_told_in_words(scene: Scene) -> None:
 
     assert scene.peers() == {KEYS[0].raw}
     assert programme.drift == 2
-    assert f"peer {KEYS[2]} removed" in programme.drift_events[0]
+    assert list(programme.drift_events) == [
+        f"peer {KEYS[2]}: was nothing, is none",
+        f"peer {KEYS[0]}: was none, is {peer(0).address}/128",
+    ]
 
 
 def test_only_the_last_of_much_drift_is_told(scene: Scene) -> None:

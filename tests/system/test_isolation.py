@@ -7,7 +7,9 @@ The last test takes both walls away: there the matrix must fail, or it would pro
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,12 @@ def start_gateway_role(matrix: Matrix) -> None:
     matrix.lab.gateway.wait_ready("gateway")
 
 
+def drift(matrix: Matrix) -> int:
+    """Return how much drift the gateway role has repaired, as `wgctl status` says."""
+    roles = matrix.lab.gateway.json("status")["roles"]
+    return next(int(role["drift"]) for role in roles if role["role"] == "gateway")
+
+
 def has_table(matrix: Matrix) -> bool:
     gateway = matrix.lab.gateway
     tables = gateway.host.run("nft", "list", "tables").stdout
@@ -298,3 +306,33 @@ def test_the_gateway_role_mends_both_walls(matrix: Matrix) -> None:
 
     assert_open(matrix.inside())
     assert_blocked(matrix.across())
+
+
+def test_nothing_crosses_while_the_walls_are_taken_down_again_and_again(matrix: Matrix) -> None:
+    """One at a time, as a reload of the host's firewall does, or a routing daemon."""
+    gateway, over = matrix.lab.gateway, threading.Event()
+    inside = next(line for line in routes(matrix) if " from " in line).split()[:5]
+
+    def tear_down() -> int:
+        times = 0
+        while not over.is_set():
+            gateway.host.run("nft", "flush", "ruleset")
+            eventually(lambda: has_table(matrix), what="the table is back")
+            gateway.host.run("ip", "-6", "route", "del", *inside)
+            eventually(
+                lambda: any(line.split()[:5] == inside for line in routes(matrix)),
+                what="the route is back",
+            )
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(1) as thread:
+        tearing = thread.submit(tear_down)
+        for _ in range(3):
+            assert_blocked(matrix.across())
+        over.set()
+        times = tearing.result()
+
+    assert times > 0
+    assert_open(matrix.inside())
+    eventually(lambda: drift(matrix) >= 2 * times, what="each is counted")

@@ -22,6 +22,7 @@ allowed_ips  a peer's allowed IPs, as one row of bytes
 tunnel       a host's tunnel as a value, and the steps that change one
 whole        one that is kept up to date part by part
 plan         desired tunnel x actual tunnel -> steps
+drift        what a pass found and mended, before and after, in words
 firewall     networks x services -> nftables ruleset, as data
 backend      what runs the device: the kernel, or a process
 presence     on demand: which peers are in use, and when one leaves

@@ -289,7 +289,7 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
         yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key), anew=True)
     for key in changed:
         lost = rows(actual.peers.get(key, NO_IPS)) - rows(desired.peers[key])
-        if key not in renewed and lost - moving:
+        if lost - moving and key not in renewed:
             yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key))
     for key in sorted(actual.peers.keys() - desired.peers.keys()):
         if not moving.isdisjoint(rows(actual.peers[key])):
@@ -315,7 +315,9 @@ def _renewed(desired: Device, actual: Device) -> list[bytes]:
 
 
 def _moving(desired: Device, actual: Device) -> frozenset[bytes]:
-    """Return the allowed IPs that a peer is to gain, whoever holds them."""
+    """Return the allowed IPs that a peer is to gain and another may hold."""
+    if not actual.peers:
+        return frozenset()
     return frozenset[bytes]().union(
         *(
             rows(desired.peers[key]) - rows(actual.peers.get(key, NO_IPS))

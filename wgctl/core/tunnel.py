@@ -40,6 +40,7 @@ __all__ = [
     "Source",
     "Step",
     "Tunnel",
+    "key_text",
     "log_group",
     "route_metric",
 ]
@@ -221,7 +222,7 @@ class SetPeer:
     def __str__(self) -> str:
         sealed = " with a preshared key" if self.preshared_key else ""
         made = "made anew with" if self.anew else "set to"
-        return f"peer {_text(self.key)} {made} {_listed(self.allowed_ips)}{sealed}"
+        return f"peer {key_text(self.key)} {made} {_listed(self.allowed_ips)}{sealed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ class GivePeer:
     allowed_ips: AllowedIPs
 
     def __str__(self) -> str:
-        return f"peer {_text(self.key)} given {_listed(self.allowed_ips)}"
+        return f"peer {key_text(self.key)} given {_listed(self.allowed_ips)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ class RemovePeer:
     key: bytes
 
     def __str__(self) -> str:
-        return f"peer {_text(self.key)} removed"
+        return f"peer {key_text(self.key)} removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,7 @@ class Greet:
     source: Source
 
     def __str__(self) -> str:
-        return f"peer {_text(self.key)} greeted at {self.source}"
+        return f"peer {key_text(self.key)} greeted at {self.source}"
 
 
 FirewallStep = ReplaceFirewall | ChangeFirewall
@@ -294,7 +295,8 @@ def log_group(interface: str) -> int:
     return 1024 + zlib.crc32(interface.encode()) % (65536 - 1024)
 
 
-def _text(key: bytes) -> str:
+def key_text(key: bytes) -> str:
+    """Return a public key as it is written, 44 characters of base64."""
     return base64.b64encode(key).decode("ascii")
 
 

@@ -10,6 +10,7 @@ internal_api    copy, leases, port 4280
 |
 follow          feed -> copy, for ever
 reports         where a role stands, and what it saw -> the controller
+agenda          when a gateway passes over everything, and looks at its table
 programme       copy -> kernel, and drift repaired
 demand          on demand: which rows of the copy are programmed
 hearing         handshake initiations -> peers that are let in

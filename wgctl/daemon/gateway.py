@@ -29,6 +29,7 @@ from wgctl.core.schema import NewGateway, ObservedPeer, OnDemand, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Choice, Settings
 from wgctl.core.tunnel import Host, log_group
 from wgctl.daemon import devices, users
+from wgctl.daemon.agenda import TICK_S, Agenda
 from wgctl.daemon.demand import Demand
 from wgctl.daemon.endings import Endings
 from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
@@ -37,6 +38,7 @@ from wgctl.daemon.life import until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.drivers import sysctl
 from wgctl.drivers.netlink.links import Netlink
+from wgctl.drivers.netlink.watch import Watch
 from wgctl.drivers.nft import Nft
 from wgctl.drivers.systemd import Service
 from wgctl.services.reconcile import Parts, take_down
@@ -47,13 +49,6 @@ __all__ = ["down", "run"]
 
 _Result = TypeVar("_Result")
 
-_TICK_S = 0.5
-_PASS_S = 30.0
-_SHORTEST_REST_S = 3.0
-_REST = 30
-"""A pass rests 30 times as long as it took, so that looking costs 3 % of a core at most."""
-_AFTER_CHANGE_S = 1.0
-_AFTER_REFUSAL_S = 2.0
 _REPORT_S = 2.0
 _FULL_REPORT_S = 10.0
 _LONGEST_WAIT_S = 5.0
@@ -110,7 +105,8 @@ class _Gateway:
         self._copy = copy
         self._node = Node(settings.node_socket)
         self._started_at = int(time.time())
-        self._changes: asyncio.Queue[Changes] = asyncio.Queue()
+        self._changes: asyncio.Queue[Changes | None] = asyncio.Queue()
+        self._agenda = Agenda(time.monotonic())
         self._store_replaced = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
         self._service = Service.of(os.environ)
@@ -135,6 +131,7 @@ class _Gateway:
             socket=self._settings.node_socket,
             on_commit=self._take_up,
         )
+        watch = self._watch()
         _log.info("gateway ready", interface=self._host.interface, backend=self._programme.backend)
         try:
             await until_stopped(
@@ -148,6 +145,8 @@ class _Gateway:
                 service=self._service,
             )
         finally:
+            if watch is not None:
+                watch.close()
             await self._in_thread(self._netlink.close)
             self._thread.shutdown()
         _log.info("gateway stopped", left_up=self._host.interface)
@@ -164,6 +163,17 @@ class _Gateway:
         finally:
             stop.set()
 
+    def _watch(self) -> Watch | None:
+        """Hear what the kernel tells; where it does not, the passes alone find what differs."""
+        try:
+            watch = Watch(self._host.interface)
+        except Unavailable as error:
+            _log.warning("drift is found by passes alone", reason=str(error))
+            return None
+        for heard in watch.sockets:
+            asyncio.get_running_loop().add_reader(heard, self._hear, watch)
+        return watch
+
     def _take_up(self, changes: Changes) -> None:
         self._changes.put_nowait(changes)
         if changes.replaced:
@@ -172,25 +182,26 @@ class _Gateway:
     async def _keep(self) -> None:
         """Write changes as they come, and pass over everything when that is due."""
         await self._in_thread(self._programme.load)
-        due = passed_at = time.monotonic()
-        started_at = passed_at
+        programme, agenda = self._programme, self._agenda
+        began = time.monotonic()
         while True:
             self._service.alive()
-            if time.monotonic() >= due:
-                began = time.monotonic()
-                await self._in_thread(self._programme.verify)
-                passed_at = time.monotonic()
-                rest_s = min(_PASS_S, max(_SHORTEST_REST_S, _REST * (passed_at - began)))
-                due = passed_at + (rest_s if self._programme.settled else _AFTER_REFUSAL_S)
+            now = time.monotonic()
+            if agenda.look_is_due(now):
+                await self._in_thread(programme.mend_firewall)
+                agenda.looked(time.monotonic())
+            elif agenda.pass_is_due(now):
+                await self._in_thread(programme.verify)
+                ended = time.monotonic()
+                agenda.passed(ended, took_s=ended - now, settled=programme.settled)
             elif changes := await self._next_changes():
-                await self._in_thread(self._programme.take, changes)
-                # Coalesced, but never put off for longer than without changes.
-                due = min(passed_at + _PASS_S, time.monotonic() + _AFTER_CHANGE_S)
+                await self._in_thread(programme.take, changes)
+                agenda.changed(time.monotonic())
             else:
-                await self._in_thread(self._programme.tick)
-                if not self._programme.settled:
-                    due = min(due, time.monotonic() + _AFTER_REFUSAL_S)
-            self._tell_state(since_s=time.monotonic() - started_at)
+                await self._in_thread(programme.tick)
+            if not programme.settled:
+                agenda.refused(time.monotonic())
+            self._tell_state(since_s=time.monotonic() - began)
 
     def _tell_state(self, *, since_s: float) -> None:
         """Tell systemd how the tunnel is, and that it is up; after a while also that it is not.
@@ -208,11 +219,17 @@ class _Gateway:
             self._service.ready()
 
     async def _next_changes(self) -> Changes | None:
-        """Return the next commit of the feed, None when none came for a tick."""
+        """Return the next commit of the feed, None when none came before something is due."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_TICK_S):
+            async with asyncio.timeout(self._agenda.wait_s(time.monotonic())):
                 return await self._changes.get()
         return None
+
+    def _hear(self, watch: Watch) -> None:
+        """Take note of what the kernel tells."""
+        for notice in watch.read():
+            if self._agenda.noticed(notice, time.monotonic()):
+                self._changes.put_nowait(None)
 
     async def _register(self) -> Never:
         """Bring the controller's record of this gateway up to date, once it answers.
@@ -227,7 +244,7 @@ class _Gateway:
             mtu_bytes=gateway.mtu,
             forwards=bool(self._settings.resolver.upstreams),
         )
-        wait_s = _TICK_S
+        wait_s = TICK_S
         while True:
             try:
                 record = await self._node.register(facts)
@@ -237,7 +254,7 @@ class _Gateway:
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
             else:
                 _log.info("registered", name=record.name, number=record.number)
-                wait_s = _TICK_S
+                wait_s = TICK_S
                 await self._store_replaced.wait()
                 self._store_replaced.clear()
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 
 from peers.keys import PublicKey
+from wgctl.core.drift import drift
 from wgctl.core.errors import Refusal
 from wgctl.core.feed import Delete, Put
 from wgctl.core.model import Machine, Network, Peer
@@ -22,10 +23,17 @@ from wgctl.core.ports import Seen
 from wgctl.core.presence import Fate, Visit
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
-from wgctl.core.tunnel import Device, Greet, MakeLink, RemovePeer, SetPeer, Source, Step, Tunnel
+from wgctl.core.tunnel import Device, Greet, RemovePeer, SetPeer, Source, Step, Tunnel
 from wgctl.daemon.demand import Demand
 from wgctl.daemon.follow import Changes, unfinished
-from wgctl.services.reconcile import Parts, apply_change, read, reconcile
+from wgctl.services.reconcile import (
+    Outcome,
+    Parts,
+    apply_change,
+    mend_firewall,
+    read,
+    reconcile,
+)
 from wgctl.store.copy import Copy
 
 __all__ = ["Programme"]
@@ -138,13 +146,7 @@ class Programme:
 
     def tick(self) -> None:
         """Let peers and leases go whose time has come, and make the device again if it is gone."""
-        with self._rows:
-            expired = self._roster.expire(now=self._now())
-            if expired and self.settled:
-                with self._trying("expiry"):
-                    steps = apply_change(self._parts, expired)
-                    _log.info("peers expired", steps=_in_words(steps))
-        self._end_leases()
+        self._end_what_is_over()
         if self.settled:
             self._dismiss_idle()
             with self._trying("look"):
@@ -154,7 +156,8 @@ class Programme:
 
     def verify(self) -> None:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
-        self._end_leases()  # Or the first pass lets in what has gone, and the others call it drift.
+        # Or the first pass lets in what has gone, and the others call it drift.
+        self._end_what_is_over()
         with self._trying("pass"):
             expected = not self.settled
             with self._rows:
@@ -170,12 +173,23 @@ class Programme:
             if expected:
                 self._log_programmed(outcome.done)
             else:
-                self._count_drift(outcome.done)
+                self._count_drift(outcome)
             if outcome.left:
                 _log.error("kernel differs still", steps=_in_words(outcome.left))
         with self._trying("forwarding"):
             if switched := self._forward():
                 _log.info("forwarding switched on", switches=switched)
+
+    def mend_firewall(self) -> None:
+        """Compare the table alone with what it is to be, and repair it, if all else is settled."""
+        if not self.settled:
+            return
+        with self._trying("table"):
+            with self._rows:
+                desired = self._roster.whole(now=self._now())
+            outcome = mend_firewall(self._parts, desired)
+            self.settled = not outcome.left
+            self._count_drift(outcome)
 
     def observe(self) -> list[ObservedPeer]:
         """Return what the device saw of each peer, by peer; nothing while it does not answer."""
@@ -282,6 +296,16 @@ class Programme:
     def _total(self, peer_id: int, seen: Seen) -> Seen:
         return seen if self._demand is None else self._demand.total(peer_id, seen)
 
+    def _end_what_is_over(self) -> None:
+        """Let peers and leases go whose time has come."""
+        with self._rows:
+            expired = self._roster.expire(now=self._now())
+            if expired and self.settled:
+                with self._trying("expiry"):
+                    steps = apply_change(self._parts, expired)
+                    _log.info("peers expired", steps=_in_words(steps))
+        self._end_leases()
+
     def _end_leases(self) -> None:
         """Send nothing new to machines whose leases have ended, and to those that are back."""
         with self._rows:
@@ -353,19 +377,15 @@ class Programme:
         else:
             self._refusals.pop(what, None)
 
-    def _count_drift(self, steps: tuple[Step, ...]) -> None:
-        """Count what a pass repaired; a device that was gone counts once, as a peer made anew."""
-        if not steps:
-            return
-        made = {step.key for step in steps if isinstance(step, SetPeer)}
-        gone = [step for step in steps if isinstance(step, MakeLink)]
-        differences = [
-            step for step in steps if not (isinstance(step, RemovePeer) and step.key in made)
-        ]
-        found = [f"repaired: {step}" for step in gone or differences]
+    def _count_drift(self, outcome: Outcome) -> None:
+        """Count and tell what was found otherwise than it was to be, and is mended."""
+        found = drift(outcome.done, outcome.found)
         self.drift += len(found)
-        self.drift_events.extend(found)
-        _log.warning("drift repaired", count=len(found), steps=_in_words(steps))
+        self.drift_events.extend(map(str, found))
+        for one in found[:_STEPS_LOGGED]:
+            _log.warning("drift repaired", what=one.what, before=one.before, after=one.after)
+        if len(found) > _STEPS_LOGGED:
+            _log.warning("more drift repaired", count=len(found) - _STEPS_LOGGED)
 
     def _log_programmed(self, steps: tuple[Step, ...]) -> None:
         if steps:

@@ -26,7 +26,16 @@ from wgctl.core.tunnel import (
     Tunnel,
 )
 
-__all__ = ["Outcome", "Parts", "apply_change", "read", "reconcile", "take", "take_down"]
+__all__ = [
+    "Outcome",
+    "Parts",
+    "apply_change",
+    "mend_firewall",
+    "read",
+    "reconcile",
+    "take",
+    "take_down",
+]
 
 # A second round settles what the first one set off: a new device's addresses go when its MTU
 # was below IPv6's minimum, a peer that another program moved. A third would fight somebody.
@@ -47,8 +56,9 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass did, in order, and what still differs after it."""
+    """What a pass found, what it did, in order, and what still differs after it."""
 
+    found: Tunnel
     done: tuple[Step, ...]
     left: tuple[Step, ...]
 
@@ -82,7 +92,20 @@ def reconcile(parts: Parts, desired: Tunnel, *, ours: bool = False) -> Outcome:
         take(parts, steps)
         done += steps
         steps = diff(desired, read(parts))
-    return Outcome(tuple(done), steps)
+    return Outcome(found, tuple(done), steps)
+
+
+def mend_firewall(parts: Parts, desired: Tunnel) -> Outcome:
+    """Make the table alone what it is to be: a wall that any program may flush.
+
+    Raises Unavailable when it is refused; it is as it was then.
+    """
+    wanted = Tunnel(desired.firewall, frozenset(), None, None)
+    found = Tunnel(parts.firewall.read(), frozenset(), None, None)
+    steps = diff(wanted, found)
+    take(parts, steps)
+    left = diff(wanted, Tunnel(parts.firewall.read(), frozenset(), None, None)) if steps else ()
+    return Outcome(found, steps, left)
 
 
 def apply_change(parts: Parts, change: Change) -> tuple[Step, ...]:

@@ -2,6 +2,7 @@
 
 links           links, addresses and routes, with pyroute2
 wireguard       WireGuard devices: talks
+watch           of which part the kernel tells that it changed
 generation      which state nftables' rules are in
 |
 addressing      steps -> the bytes of addresses and routes, and back

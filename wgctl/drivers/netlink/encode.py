@@ -44,11 +44,16 @@ _FLAGS = {
 }
 _NO_SECRET = _SECRET_HEAD + NO_KEY
 _LENGTHS = [pack(AllowedIPAttribute.PREFIX_LENGTH, bytes((length,))) for length in range(129)]
-_ADDRESS_HEADS = {
-    size: pack(AllowedIPAttribute.FAMILY, from_number(family, size=2))
-    + head(AllowedIPAttribute.ADDRESS, size)
-    for size, family in ((4, socket.AF_INET), (16, socket.AF_INET6))
-}
+
+
+def _before_address(family: int, size: int) -> bytes:
+    """Return all that stands before the address of an allowed IP."""
+    named = pack(AllowedIPAttribute.FAMILY, from_number(family, size=2))
+    address = pack(AllowedIPAttribute.ADDRESS, bytes(size))
+    return nested(_MEMBER, (named, address, _LENGTHS[0]))[: -size - len(_LENGTHS[0])]
+
+
+_BEFORE_ADDRESS = {4: _before_address(socket.AF_INET, 4), 16: _before_address(socket.AF_INET6, 16)}
 
 
 def device_name(interface: str) -> bytes:
@@ -108,7 +113,7 @@ def _pieces(
     key: bytes, flags: PeerFlag, found: frozenset[bytes], *, own: bytes = b""
 ) -> Iterator[bytes]:
     """Yield a peer; only its first piece may empty the list that the others add to."""
-    packed = [_allowed_ip(row) for row in sorted(found)]
+    packed = list(map(_allowed_ip, sorted(found)))
     yield _piece(key, flags, packed[:_IPS_IN_A_PIECE], own=own)
     for start in range(_IPS_IN_A_PIECE, len(packed), _IPS_IN_A_PIECE):
         more = packed[start : start + _IPS_IN_A_PIECE]
@@ -142,7 +147,7 @@ def _piece(
 
 
 def _allowed_ip(row: bytes) -> bytes:
-    return nested(_MEMBER, (_ADDRESS_HEADS[row[0]], row[2:], _LENGTHS[row[1]]))
+    return b"".join((_BEFORE_ADDRESS[row[0]], row[2:], _LENGTHS[row[1]]))
 
 
 def _grouped(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
