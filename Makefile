@@ -13,8 +13,8 @@ DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
 test test-unit test-system test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
                                      busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
 
-.PHONY: help venv demo test test-unit test-system test-guest test-server check bench bench-dns fuzz \
-        format lock install uninstall packages compiled clean
+.PHONY: help venv demo test test-unit test-system test-guest test-server check bench bench-dns bench-gateway \
+        fuzz format lock install uninstall packages compiled clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 CACHE := .cache/kernel
@@ -32,6 +32,7 @@ help:
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
 	@echo "make bench-dns  those of the resolver alone; QUICK=1: beside NSD alone, within 50 s"
+	@echo "make bench-gateway  those of programming a gateway; QUICK=1: with fewer peers"
 	@echo "make fuzz    made-up messages, RUNS each of askers and of upstreams, against the rules of"
 	@echo "             the resolver's replies"
 	@echo "make format  mend what the formatter can"
@@ -87,13 +88,17 @@ bench bench-dns: DEBIAN += nsd unbound dnsmasq-base
 bench-dns: packages $(READY)
 	@$(BIN)/python -m tests.bench.dns
 
-bench: packages $(READY)
+bench: packages $(READY) bench-gateway
 	$(BIN)/python -m tests.bench.dns
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
 	$(BIN)/python -m tests.bench.forwarding
 	$(BIN)/python -m tests.bench.on_demand
 	$(BIN)/python -m tests.bench.scale
+
+# What programming a gateway costs, beside wg; with QUICK=1 in a minute or two.
+bench-gateway: packages $(READY) $(GUEST)
+	$(BIN)/python -m tests.bench.gateway
 
 # What reaches new code is kept, and is where the next run begins.
 RUNS ?= 1000000
