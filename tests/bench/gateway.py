@@ -80,14 +80,13 @@ def _commits(lab: Lab) -> tuple[list[float], list[float]]:
     gateway = lab.gateway
     gateway.write_config()
     gateway.init()
-    first = gateway.serve()
+    gateway.serve()
     client, device = (
         Client(gateway.folder / "run" / "api.sock"),
         uapi.socket_path(gateway.interface),
     )
     client.add_org(NewOrg(slug="bench"))
-    first.terminate()
-    first.wait(30)
+    gateway.stop()
     _fill(gateway.folder / "state")
     gateway.serve()
     _until(lambda: len(uapi.read(device).peers) >= PEERS)

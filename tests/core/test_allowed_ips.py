@@ -4,7 +4,17 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgctl.core.allowed_ips import NO_IPS, from_rows, pack, pack_host, rows, texts, unpack
+from wgctl.core.allowed_ips import (
+    NO_IPS,
+    AllowedIPs,
+    all_addresses,
+    from_rows,
+    pack,
+    pack_host,
+    rows,
+    texts,
+    unpack,
+)
 
 prefixes = st.one_of(
     st.builds(
@@ -46,6 +56,20 @@ def test_rows_are_compared_one_by_one(
 
 def test_an_address_is_a_prefix_of_all_its_bits() -> None:
     assert unpack(pack_host(IPv6Address("fdaa::1"))) == {IPv6Network("fdaa::1/128")}
+
+
+def test_addresses_are_told_from_prefixes() -> None:
+    address = pack_host(IPv6Address("fdaa::1"))
+    three = pack(IPv4Network(f"10.0.0.{n}/32") for n in range(3))
+
+    assert all_addresses([])
+    assert all_addresses([address, address])
+    for other in (NO_IPS, three, pack([IPv6Network("fdaa::/48")]), pack_both(address)):
+        assert not all_addresses([address, other])
+
+
+def pack_both(one: AllowedIPs) -> AllowedIPs:
+    return pack([*unpack(one), IPv6Network("fdaa::2/128")])
 
 
 def test_a_prefix_is_written_as_usual() -> None:

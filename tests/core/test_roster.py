@@ -13,7 +13,7 @@ from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.model import App, LostSeal, Machine, MachineState, Network, Peer, Seal
 from wgctl.core.plan import diff
 from wgctl.core.roster import Change, Roster
-from wgctl.core.tunnel import Host, RemovePeer, SetPeer, Step, Tunnel
+from wgctl.core.tunnel import AddPeers, Host, RemovePeer, SetPeer, Step, Tunnel
 from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
 from wgctl.services.reconcile import Parts, read, take
 
@@ -155,7 +155,7 @@ def test_a_change_names_nothing_that_it_does_not_touch() -> None:
 
     change = roster.change([put(replace(peer(0), public_key=KEYS[3]))], now=0)
 
-    assert [type(step) for step in steps(change)] == [SetPeer, RemovePeer]
+    assert [type(step) for step in steps(change)] == [AddPeers, RemovePeer]
 
 
 def test_peers_that_come_and_go_leave_their_network_alone() -> None:
@@ -166,7 +166,7 @@ def test_peers_that_come_and_go_leave_their_network_alone() -> None:
     gone = steps(roster.change([Delete(Kind.PEER, 0)], now=0))
     come = steps(roster.change([put(peer(1))], now=0))
 
-    assert [type(step) for step in (*gone, *come)] == [RemovePeer, SetPeer]
+    assert [type(step) for step in (*gone, *come)] == [RemovePeer, AddPeers]
 
 
 def test_a_row_that_is_written_again_as_it_was_needs_no_step() -> None:
@@ -188,7 +188,9 @@ def test_a_network_takes_its_peers_along_and_brings_them_back() -> None:
     back = steps(roster.change([put(network(1))], now=0))
 
     assert {step.key for step in gone if isinstance(step, RemovePeer)} == {k.raw for k in KEYS[:2]}
-    assert {step.key for step in back if isinstance(step, SetPeer)} == {k.raw for k in KEYS[:2]}
+    assert [set(step.peers) for step in back if isinstance(step, AddPeers)] == [
+        {k.raw for k in KEYS[:2]}
+    ]
 
 
 def test_a_peer_expires_once_and_at_its_second() -> None:

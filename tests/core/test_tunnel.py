@@ -7,6 +7,7 @@ from wgctl.core import firewall
 from wgctl.core.allowed_ips import NO_IPS, pack
 from wgctl.core.tunnel import (
     AddAddress,
+    AddPeers,
     AddRoute,
     ChangeFirewall,
     GivePeer,
@@ -53,6 +54,8 @@ TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
             SetPeer(KEY.raw, pack({PREFIX}), PSK),
             f"peer {KEY} set to fdaa:0:1::/48 with a preshared key",
         ),
+        (AddPeers({KEY.raw: pack({PREFIX})}), f"peer {KEY} set to fdaa:0:1::/48"),
+        (AddPeers({KEY.raw: NO_IPS, bytes(32): NO_IPS}), "2 peers added"),
         (SetPeer(KEY.raw, NO_IPS, anew=True), f"peer {KEY} made anew with nothing"),
         (GivePeer(KEY.raw, pack({PREFIX})), f"peer {KEY} given fdaa:0:1::/48"),
         (RemovePeer(KEY.raw), f"peer {KEY} removed"),

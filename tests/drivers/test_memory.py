@@ -18,6 +18,7 @@ from wgctl.core.ports import Firewall, Links, Seen, WireGuard
 from wgctl.core.service import Service
 from wgctl.core.tunnel import (
     AddAddress,
+    AddPeers,
     AddRoute,
     ChangeFirewall,
     GivePeer,
@@ -269,6 +270,17 @@ def test_neither_removing_nor_giving_makes_a_peer_that_is_not_there(up: Place) -
     up.run(up.wireguard.apply, [RemovePeer(ONE), GivePeer(OTHER, IP)])
 
     assert up.peers() == {}
+
+
+def test_peers_are_added_at_once(up: Place) -> None:
+    secret = PresharedKey.generate()
+    up.run(up.wireguard.apply, [SetPeer(ONE, IP), AddPeers({OTHER: OTHER_IP}, {OTHER: secret})])
+    up.run(up.wireguard.apply, [AddPeers({bytes([1]) * 32: IP})])
+    device = up.run(up.wireguard.read)
+
+    assert device is not None
+    assert device.peers == {ONE: NO_IPS, OTHER: OTHER_IP, bytes([1]) * 32: IP}
+    assert device.preshared_keys == {OTHER: secret}
 
 
 def test_a_peer_that_is_made_anew_has_what_it_is_made_with(up: Place) -> None:

@@ -13,6 +13,7 @@ from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, pack
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import (
+    AddPeers,
     Device,
     DeviceStep,
     GivePeer,
@@ -159,6 +160,15 @@ def test_what_is_set_is_what_a_device_describes(
                 "remove=true",
                 f"public_key={ONE.hex()}",
                 f"preshared_key={'0' * 64}",
+                "replace_allowed_ips=true",
+            ],
+        ),
+        (
+            [AddPeers({ONE: NO_IPS}, {ONE: PSK})],
+            [
+                "set=1",
+                f"public_key={ONE.hex()}",
+                f"preshared_key={PSK.raw.hex()}",
                 "replace_allowed_ips=true",
             ],
         ),

@@ -12,15 +12,16 @@ from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff
 from wgctl.core.roster import Change
 from wgctl.core.tunnel import (
+    AddPeers,
     DeviceStep,
     Host,
     Link,
     MakeLink,
     Route,
     SetDevice,
-    SetPeer,
     Tunnel,
     route_metric,
+    singly,
 )
 from wgctl.drivers.memory import Kernel, MemoryFirewall, MemoryLinks, MemoryWireGuard
 from wgctl.services.reconcile import Parts, apply_change, read, reconcile, take, take_down
@@ -67,7 +68,7 @@ class CountedWireGuard(MemoryWireGuard):
 
     def apply(self, steps: Sequence[DeviceStep]) -> None:
         self.writes.append(tuple(steps))
-        super().apply(steps if self.keeps is None else steps[: self.keeps])
+        super().apply(list(singly(steps))[: self.keeps])
         if self.keeps is not None:
             raise Unavailable("errno 5")
 
@@ -106,7 +107,8 @@ def test_a_second_pass_writes_nothing(parts: Parts, wireguard: CountedWireGuard)
 def test_peers_go_to_the_device_together(parts: Parts, wireguard: CountedWireGuard) -> None:
     reconcile(parts, WANTED)
 
-    assert [len(write) for write in wireguard.writes if isinstance(write[0], SetPeer)] == [2]
+    added = [step for write in wireguard.writes for step in write if isinstance(step, AddPeers)]
+    assert [len(step.peers) for step in added] == [2]
 
 
 def test_a_write_that_fails_half_way_is_finished_by_the_next_pass(
@@ -181,11 +183,11 @@ def test_a_link_without_its_device_counts_as_missing(parts: Parts, kernel: Kerne
 def test_what_fights_back_is_left_and_named(parts: Parts, kernel: Kernel) -> None:
     class Stubborn(MemoryWireGuard):
         def apply(self, steps: Sequence[DeviceStep]) -> None:
-            super().apply([step for step in steps if not isinstance(step, SetPeer)])
+            super().apply([step for step in steps if not isinstance(step, AddPeers)])
 
     outcome = reconcile(replace(parts, wireguard=Stubborn(kernel)), LESS)
 
-    assert outcome.left == (SetPeer(PEERS[0].public_key.raw, LESS_IPS),)
+    assert outcome.left == (AddPeers({PEERS[0].public_key.raw: LESS_IPS}),)
 
 
 def test_a_change_writes_just_what_it_names(parts: Parts, wireguard: CountedWireGuard) -> None:
@@ -194,7 +196,8 @@ def test_a_change_writes_just_what_it_names(parts: Parts, wireguard: CountedWire
 
     steps = apply_change(parts, Change(LESS, WANTED))
 
-    assert [step.key for step in steps if isinstance(step, SetPeer)] == [PEERS[1].public_key.raw]
+    added = [list(step.peers) for step in steps if isinstance(step, AddPeers)]
+    assert added == [[PEERS[1].public_key.raw]]
     assert wireguard.writes == [steps]
 
 

@@ -7,11 +7,14 @@ bytes. Which IPs a peer is to have is `wgctl.core.plan`.
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from itertools import repeat
 from typing import NewType
 
 __all__ = [
     "NO_IPS",
+    "ROW_HEAD_BYTES",
     "AllowedIPs",
+    "all_addresses",
     "from_rows",
     "pack",
     "pack_host",
@@ -29,9 +32,11 @@ One set of allowed IPs is one value.
 
 NO_IPS = AllowedIPs(b"")
 
-_HEAD_BYTES = 2
+ROW_HEAD_BYTES = 2
+"""What stands before the address in a row."""
+
 _IPV6_BYTES = 16
-_IPV6_ROW_BYTES = _HEAD_BYTES + _IPV6_BYTES
+_IPV6_ROW_BYTES = ROW_HEAD_BYTES + _IPV6_BYTES
 _IPV6_HOST = bytes((_IPV6_BYTES, 128))
 
 
@@ -60,6 +65,13 @@ def from_rows(found: Iterable[bytes]) -> AllowedIPs:
     return AllowedIPs(b"".join(sorted(set(found))))
 
 
+def all_addresses(values: Iterable[AllowedIPs]) -> bool:
+    """Whether each of `values` is one address of IPv6."""
+    listed = list(values)
+    starts = map(bytes.startswith, listed, repeat(_IPV6_HOST))
+    return set(map(len, listed)) <= {_IPV6_ROW_BYTES} and all(starts)
+
+
 def rows(ips: AllowedIPs) -> frozenset[bytes]:
     """Return the rows of a value, to compare one by one."""
     # Nearly every peer has one address of IPv6.
@@ -79,18 +91,18 @@ def _is_one_ipv6(ips: bytes) -> bool:
 def _each(ips: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(ips):
-        end = at + _HEAD_BYTES + ips[at]
+        end = at + ROW_HEAD_BYTES + ips[at]
         yield ips[at:end]
         at = end
 
 
 def _address(row: bytes) -> IPv6Address | IPv4Address:
-    packed = row[_HEAD_BYTES:]
+    packed = row[ROW_HEAD_BYTES:]
     return IPv6Address(packed) if row[0] == _IPV6_BYTES else IPv4Address(packed)
 
 
 def _network(row: bytes) -> IPv6Network | IPv4Network:
-    packed = row[_HEAD_BYTES:]
+    packed = row[ROW_HEAD_BYTES:]
     if row[0] == _IPV6_BYTES:
         return IPv6Network((packed, row[1]))
     return IPv4Network((packed, row[1]))

@@ -11,6 +11,7 @@ from wgctl.core.allowed_ips import AllowedIPs, texts
 from wgctl.core.firewall import Element, Ruleset
 from wgctl.core.tunnel import (
     AddAddress,
+    AddPeers,
     AddRoute,
     ChangeFirewall,
     Device,
@@ -77,7 +78,7 @@ def _of(step: Step, found: Tunnel) -> Iterator[Drift]:
             yield Drift(f"address {address}", _THERE, _NONE)
         case SetLink(mtu_bytes):
             yield Drift("link", _link(found.link), f"up with MTU {mtu_bytes}")
-        case SetDevice() | SetPeer() | GivePeer() | RemovePeer() | Greet():
+        case SetDevice() | AddPeers() | SetPeer() | GivePeer() | RemovePeer() | Greet():
             yield from _device(step, found.device or Device(None, 0, {}))
         case MakeLink():
             return
@@ -107,6 +108,9 @@ def _device(step: DeviceStep, found: Device) -> Iterator[Drift]:
                 yield Drift("public key of the device", before, str(private_key.public()))
             if port is not None:
                 yield Drift("port of the device", str(found.listen_port), str(port))
+        case AddPeers():
+            for one in step.each():
+                yield from _device(one, found)
         case SetPeer(key, allowed_ips, preshared_key, anew):
             after = _peer(allowed_ips, sealed=preshared_key is not None)
             other = " that is another" if anew and key in found.preshared_keys else ""

@@ -23,12 +23,13 @@ from types import MappingProxyType
 from peers.addresses import resolver_address
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
-from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, from_rows, pack_host, rows
+from wgctl.core.allowed_ips import AllowedIPs, from_rows, pack_host, rows
 from wgctl.core.firewall import Ruleset, Tap
 from wgctl.core.model import Network, Peer
 from wgctl.core.service import Service
 from wgctl.core.tunnel import (
     AddAddress,
+    AddPeers,
     AddRoute,
     ChangeFirewall,
     Device,
@@ -279,16 +280,15 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     actual = actual or Device(None, 0, {})
     moving = _moving(desired, actual)
     changed, renewed = _changed(desired, actual), _renewed(desired, actual)
+    if added := _added(desired, actual):
+        yield added
     for key in changed:
-        wanted = desired.peers[key]
-        if key not in actual.peers:
-            yield SetPeer(key, wanted, desired.preshared_keys.get(key))
-        elif gained := rows(wanted) - rows(actual.peers[key]):
+        if gained := rows(desired.peers[key]) - rows(actual.peers[key]):
             yield GivePeer(key, from_rows(gained))
     for key in renewed:
         yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key), anew=True)
     for key in changed:
-        lost = rows(actual.peers.get(key, NO_IPS)) - rows(desired.peers[key])
+        lost = rows(actual.peers[key]) - rows(desired.peers[key])
         if lost - moving and key not in renewed:
             yield SetPeer(key, desired.peers[key], desired.preshared_keys.get(key))
     for key in sorted(actual.peers.keys() - desired.peers.keys()):
@@ -296,12 +296,26 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
             yield RemovePeer(key)
 
 
+def _added(desired: Device, actual: Device) -> AddPeers | None:
+    """Return the step that makes the peers that are not there, None if all are."""
+    if not actual.peers:
+        return AddPeers(desired.peers, desired.preshared_keys) if desired.peers else None
+    missing = sorted(desired.peers.keys() - actual.peers.keys())
+    if not missing:
+        return None
+    psks = desired.preshared_keys
+    return AddPeers(
+        {key: desired.peers[key] for key in missing},
+        {key: psks[key] for key in missing if key in psks},
+    )
+
+
 def _changed(desired: Device, actual: Device) -> list[bytes]:
-    """Return the peers that are to have other allowed IPs than they have, or are not there."""
+    """Return the peers that are there and are to have other allowed IPs than they have."""
     if desired.peers == actual.peers:
         return []
-    there = actual.peers
-    return sorted(key for key, ips in desired.peers.items() if ips != there.get(key))
+    wanted = desired.peers
+    return sorted(key for key, ips in actual.peers.items() if wanted.get(key, ips) != ips)
 
 
 def _renewed(desired: Device, actual: Device) -> list[bytes]:
@@ -318,12 +332,11 @@ def _moving(desired: Device, actual: Device) -> frozenset[bytes]:
     """Return the allowed IPs that a peer is to gain and another may hold."""
     if not actual.peers:
         return frozenset()
-    return frozenset[bytes]().union(
-        *(
-            rows(desired.peers[key]) - rows(actual.peers.get(key, NO_IPS))
-            for key in _changed(desired, actual)
-        )
+    added = (desired.peers[key] for key in desired.peers.keys() - actual.peers.keys())
+    gained = (
+        rows(desired.peers[key]) - rows(actual.peers[key]) for key in _changed(desired, actual)
     )
+    return frozenset[bytes]().union(*map(rows, added), *gained)
 
 
 def _held(device: Device) -> frozenset[bytes]:

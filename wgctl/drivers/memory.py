@@ -32,6 +32,8 @@ from wgctl.core.tunnel import (
     SetDevice,
     SetLink,
     SetPeer,
+    SingleStep,
+    singly,
 )
 
 __all__ = ["Kernel", "MemoryFirewall", "MemoryLinks", "MemoryWireGuard"]
@@ -139,7 +141,7 @@ class MemoryWireGuard:
 
     def apply(self, steps: Sequence[DeviceStep]) -> None:
         """Take steps in order. A failure half-way keeps those before it: read back."""
-        for step in steps:
+        for step in singly(steps):
             self._kernel.device = _taken(self._required(), step)
             if isinstance(step, Greet) and step.key in self._kernel.device.peers:
                 seen = self._kernel.seen.get(step.key, _UNSEEN)
@@ -193,7 +195,7 @@ def _refuse_second_data(elements: Iterable[Element]) -> None:
         raise Unavailable("File exists")
 
 
-def _taken(device: Device, step: DeviceStep) -> Device:
+def _taken(device: Device, step: SingleStep) -> Device:
     match step:
         case SetDevice(private_key, listen_port):
             return Device(

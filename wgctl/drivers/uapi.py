@@ -16,7 +16,17 @@ from peers.keys import PresharedKey, PrivateKey
 from wgctl.core.allowed_ips import from_rows, texts, to_row
 from wgctl.core.errors import Unavailable
 from wgctl.core.ports import Seen
-from wgctl.core.tunnel import Device, DeviceStep, GivePeer, Greet, RemovePeer, SetDevice, SetPeer
+from wgctl.core.tunnel import (
+    Device,
+    DeviceStep,
+    GivePeer,
+    Greet,
+    RemovePeer,
+    SetDevice,
+    SetPeer,
+    SingleStep,
+    singly,
+)
 
 __all__ = [
     "answers",
@@ -91,8 +101,9 @@ def set_(path: Path, steps: Sequence[DeviceStep]) -> None:
 
     Raises Unavailable when the device refuses; steps before the refused one may be taken.
     """
-    for start in range(0, len(steps), _STEPS_IN_A_SET):
-        part = steps[start : start + _STEPS_IN_A_SET]
+    listed = list(singly(steps))
+    for start in range(0, len(listed), _STEPS_IN_A_SET):
+        part = listed[start : start + _STEPS_IN_A_SET]
         with _asking(path, render(part)) as answer:
             _check(path, "".join(answer))
 
@@ -101,7 +112,7 @@ def render(steps: Sequence[DeviceStep]) -> str:
     """Return one `set=1` operation that takes `steps`; it may hold secret keys."""
     # A device's own values come before those of its peers.
     own = [step for step in steps if isinstance(step, SetDevice)]
-    rest = [step for step in steps if not isinstance(step, SetDevice)]
+    rest = [step for step in singly(steps) if not isinstance(step, SetDevice)]
     lines = [line for step in (*own, *rest) for line in _lines(step)]
     return "\n".join(("set=1", *lines, "", ""))
 
@@ -133,7 +144,7 @@ def parse_seen(lines: Iterable[str]) -> Mapping[bytes, Seen]:
     return {key: _seen(dict(facts)) for key, facts in _peers(lines, {})}
 
 
-def _lines(step: DeviceStep) -> Iterator[str]:
+def _lines(step: SingleStep) -> Iterator[str]:
     match step:
         case SetDevice(private_key, listen_port):
             if private_key is not None:

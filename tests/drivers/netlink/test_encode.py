@@ -1,14 +1,15 @@
 import socket
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.keys import PresharedKey, PrivateKey
-from wgctl.core.allowed_ips import NO_IPS, AllowedIPs
+from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, pack_host
 from wgctl.core.allowed_ips import pack as pack_ips
 from wgctl.core.tunnel import (
+    AddPeers,
     DeviceStep,
     GivePeer,
     Greet,
@@ -169,6 +170,24 @@ def test_many_peers_share_a_request_and_none_is_too_long() -> None:
     assert [len(keys(one)) for one in made] == [511, 511, 511, 467]
     assert [key for one in made for key in keys(one)] == wanted
     assert all(len(dict(unpack(one))[8]) <= LONGEST_BYTES for one in made)
+
+
+@given(
+    st.dictionaries(
+        KEYS,
+        ALLOWED_IPS | st.integers(0, 2**128 - 1).map(lambda number: pack_host(IPv6Address(number))),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_peers_that_are_added_at_once_are_as_those_set_one_by_one(
+    peers: dict[bytes, AllowedIPs],
+    sealed: bool,  # noqa: FBT001  # drawn
+) -> None:
+    psks = dict.fromkeys(list(peers)[:1], PresharedKey.from_bytes(ONE)) if sealed else {}
+    step = AddPeers(peers, psks)
+
+    assert list(requests("wgctl0", [step])) == list(requests("wgctl0", list(step.each())))
 
 
 def test_a_peer_that_is_made_anew_goes_and_comes_in_one_request() -> None:

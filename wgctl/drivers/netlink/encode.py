@@ -7,11 +7,22 @@ but of a peer that is greeted.
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+from itertools import repeat
+from operator import itemgetter
 from typing import assert_never
 
-from wgctl.core.allowed_ips import rows
-from wgctl.core.tunnel import DeviceStep, GivePeer, Greet, RemovePeer, SetDevice, SetPeer, Source
+from wgctl.core.allowed_ips import ROW_HEAD_BYTES, all_addresses, pack_host, rows
+from wgctl.core.tunnel import (
+    AddPeers,
+    DeviceStep,
+    GivePeer,
+    Greet,
+    RemovePeer,
+    SetDevice,
+    SetPeer,
+    Source,
+)
 from wgctl.drivers.netlink.attributes import LONGEST_BYTES, from_number, head, nested, pack
 from wgctl.drivers.netlink.vocabulary import (
     KEY_BYTES,
@@ -80,6 +91,8 @@ def requests(interface: str, steps: Sequence[DeviceStep]) -> Iterator[bytes]:
 
 def _pieces_of(step: DeviceStep) -> Iterator[bytes]:
     match step:
+        case AddPeers():
+            yield from _added(step)
         case SetPeer():
             yield from _set(step)
         case GivePeer(key, allowed_ips):
@@ -99,6 +112,25 @@ def _own(step: SetDevice) -> Iterable[tuple[DeviceAttribute, bytes]]:
         yield DeviceAttribute.PRIVATE_KEY, step.private_key.raw
     if step.listen_port is not None:
         yield DeviceAttribute.LISTEN_PORT, from_number(step.listen_port, size=2)
+
+
+def _added(step: AddPeers) -> Iterator[bytes]:
+    """Yield new peers; those without a preshared key that have one address of IPv6 by the row."""
+    if step.preshared_keys or not all_addresses(step.peers.values()):
+        for one in step.each():
+            yield from _set(one)
+        return
+    before, between, after = map(repeat, _around_key_and_address())
+    addresses = map(itemgetter(slice(ROW_HEAD_BYTES, None)), step.peers.values())
+    yield from map(b"".join, zip(before, step.peers, between, addresses, after, strict=False))
+
+
+def _around_key_and_address() -> tuple[bytes, bytes, bytes]:
+    """Return what stands before, between and after the two in a new peer with one address."""
+    key, address = b"\x01" * KEY_BYTES, IPv6Address(b"\x02" * 16)
+    before, _, rest = next(_set(SetPeer(key, pack_host(address)))).partition(key)
+    between, _, after = rest.partition(address.packed)
+    return before, between, after
 
 
 def _set(step: SetPeer) -> Iterator[bytes]:
@@ -147,7 +179,7 @@ def _piece(
 
 
 def _allowed_ip(row: bytes) -> bytes:
-    return b"".join((_BEFORE_ADDRESS[row[0]], row[2:], _LENGTHS[row[1]]))
+    return b"".join((_BEFORE_ADDRESS[row[0]], row[ROW_HEAD_BYTES:], _LENGTHS[row[1]]))
 
 
 def _grouped(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
