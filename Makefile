@@ -93,7 +93,6 @@ bench: packages $(READY) bench-gateway
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
 	$(BIN)/python -m tests.bench.forwarding
-	$(BIN)/python -m tests.bench.on_demand
 	$(BIN)/python -m tests.bench.scale
 
 # What programming a gateway costs, beside wg; with QUICK=1 in a minute or two.

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from peers.keys import PrivateKey
 from peers.names import Label
+from tests.bench import on_demand
 from tests.bench.table import Row, from_line, show
 from tests.kernel import guest
 from tests.system.hosts import Lab
@@ -73,7 +74,11 @@ def commit_rows() -> Iterator[Row]:
     )
 
 
-PARTS: tuple[Callable[[], Iterator[Row]], ...] = (commit_rows, kernel_rows)
+PARTS: tuple[Callable[[], Iterator[Row]], ...] = (
+    commit_rows,
+    on_demand.rows,
+    kernel_rows,
+)
 
 
 def _commits(lab: Lab) -> tuple[list[float], list[float]]:

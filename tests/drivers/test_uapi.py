@@ -227,7 +227,7 @@ def test_a_description_of_another_form_is_refused(
     [
         (b"errno=-98\n\n", "choose another listen_port"),
         (b"errno=98\n\n", "choose another listen_port"),
-        (b"errno=22\n\n", "Invalid argument"),
+        (b"errno=22\n\n", "Invalid argument.*65,536 peers at most"),
         (b"nonsense\n\n", "refused a change"),
         (b"errno=0", "hung up"),
     ],

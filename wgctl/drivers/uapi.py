@@ -52,6 +52,7 @@ _STEPS_IN_A_SET = 500
 _KEY_BYTES = 32
 _NO_KEY = "0" * 64
 _CURES = {
+    22: "wireguard-go holds 65,536 peers at most: more want the kernel's, or peers on demand",
     98: "the UDP port is in use: choose another listen_port, or end what uses it",
 }
 
