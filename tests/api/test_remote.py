@@ -142,6 +142,10 @@ def _furnish(store: Store, org: str, *more: str) -> None:
         machines.add(store, org, one, now=samples.NOW)
     for name in more:
         networks.add(store, org, Label(name), now=samples.NOW)
+    for name in (NAMES["member"], *more):
+        members.add(store, org, Label(name), MemberRole.MEMBER, networks=None, now=samples.NOW)
+    for name in (NAMES["token"], *more):
+        mint(store, org, name)
 
 
 @dataclass
@@ -193,21 +197,31 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     return Matrix(path, tokens, app, describe(app))
 
 
+def _body(operation: Any) -> Any:
+    """Return the example of what the operation takes, None if it takes nothing."""
+    taken = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    return None if taken is None else SHAPES[taken["schema"]["$ref"].rpartition("/")[2]]
+
+
 def _ask(
     door: Door, method: str, path: str, operation: Any, *, org: str, token: str | None
 ) -> httpx2.Response:
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    shape = None if body is None else body["schema"]["$ref"].rpartition("/")[2]
     return door.request(
         method,
         path.format(**{**NAMES, "org": org}),
-        json=None if shape is None else SHAPES[shape],
+        json=_body(operation),
         headers={} if token is None else {"authorization": f"Bearer {token}"},
     )
 
 
+def _names_anothers(path: str, operation: Any) -> bool:
+    """Whether the request is about a thing that has an owner, who is none of the callers."""
+    in_path = path.count("{") > path.count("{org}") + path.count("{network}")
+    return in_path or "owner" in (_body(operation) or {})
+
+
 def _is_of(response: httpx2.Response, extent: Extent | None, *, named: bool) -> bool:
-    """Whether the answer is what `extent` gives, of a thing that an operator owns if `named`."""
+    """Whether the answer is what `extent` gives, of a thing of another's if `named`."""
     if extent is None:
         return response.status_code == 403
     if extent is Extent.OWN and named:
@@ -226,7 +240,7 @@ def test_every_route_gives_what_the_table_says(matrix: Matrix, title: str, tmp_p
             caller = caller_with(store, token, origin="", now=samples.NOW)
             extent = caller.extent(Scope(operation["x-scope"]))
             own = _ask(door, method, path, operation, org="acme", token=token)
-            named = path.count("{") > path.count("{org}") + path.count("{network}")
+            named = _names_anothers(path, operation)
             if not _is_of(own, extent, named=named) or _HIDDEN in own.text:
                 wrong.append((method, path, extent, own.status_code, own.text[:200]))
 

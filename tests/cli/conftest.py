@@ -20,7 +20,9 @@ from peers.names import Label
 from tests.daemon.running import free_port
 from tests.services.minting import mint
 from wgctl.cli import main
+from wgctl.core.model import TokenKind
 from wgctl.core.settings import STORE_NAME
+from wgctl.services import network as network_service
 from wgctl.services import org as org_service
 from wgctl.store.store import Store
 
@@ -55,12 +57,14 @@ Wgctl = Callable[..., Result]
 class Deployment:
     """A controller that runs; `environment` makes a command speak to it, `elsewhere` over TLS.
 
-    The latter has the token of an admin of the org `distant`.
+    The latter has the token of an admin of the org `distant`, `one_use` one to enrol one peer
+    there, in the network `runners`.
     """
 
     folder: Path
     environment: dict[str, str]
     elsewhere: dict[str, str]
+    one_use: list[str]
 
     @property
     def config(self) -> Path:
@@ -72,7 +76,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     """A controller in a process of its own, ended with the tests."""
     folder = tmp_path_factory.mktemp("wgctl")
     here = {"WGCTL_CONFIG": str(folder / "wgctl.toml"), "HOME": str(folder)}
-    made = Deployment(folder, here, {})
+    made = Deployment(folder, here, {}, [])
     port = free_port()
     api = f'[api]\nlisten = "127.0.0.1:{port}"\n'
     made.config.write_text(CONFIG.format(folder=folder) + api)
@@ -81,10 +85,10 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     told = subprocess.run(
         [*command, "init", "--json"], check=True, env=environment, capture_output=True
     )
-    made.elsewhere.update(
-        WGCTL_URL=f"https://127.0.0.1:{port}#{json.loads(told.stdout)['authority']}",
-        WGCTL_TOKEN=_token(folder / "state" / "controller" / STORE_NAME),
-    )
+    admin, enrol = _tokens(folder / "state" / "controller" / STORE_NAME)
+    url = f"https://127.0.0.1:{port}#{json.loads(told.stdout)['authority']}"
+    made.elsewhere.update(WGCTL_URL=url, WGCTL_TOKEN=admin)
+    made.one_use.append(enrol)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "run", "controller"], env=environment, stdout=log, stderr=log
@@ -98,12 +102,16 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         process.wait(10)
 
 
-def _token(path: Path) -> str:
-    """Return the token of an admin of a new org, made before the controller runs."""
-    store = Store(path)
+def _tokens(path: Path) -> tuple[str, str]:
+    """Return tokens of a new org, of an admin and to enrol, made before the controller runs."""
+    store, now = Store(path), int(time.time())
     try:
-        org_service.add(store, Label("distant"), now=int(time.time()))
-        return mint(store, "distant", "tests").render()
+        org_service.add(store, Label("distant"), now=now)
+        network_service.add(store, "distant", Label("runners"), now=now)
+        enrol = mint(
+            store, "distant", "runner", kind=TokenKind.ENROL, uses=1, networks=(Label("runners"),)
+        )
+        return mint(store, "distant", "tests").render(), enrol.render()
     finally:
         store.close()
 

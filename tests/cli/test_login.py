@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Wgctl
 from tests.client.tls_server import Server, tls_server
+from wgctl.api.examples import SHAPES
 from wgctl.cli.logins import read_logins
 from wgctl.core import authority
 
@@ -26,8 +27,10 @@ def _reply(status: str, document: object, kind: str = "application/json") -> byt
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    reply = _reply("200 OK", {"items": [], "next": None})
-    with tls_server(authority.issue(_OWN, [], now=_NOW), reply=reply) as server:
+    shown = authority.issue(_OWN, [], now=_NOW)
+    caller = _reply("200 OK", SHAPES["CallerReply"])
+    listed = _reply("200 OK", {"items": [], "next": None})
+    with tls_server(shown, replies={"/v1/caller": caller}, reply=listed) as server:
         yield server
 
 
@@ -64,7 +67,11 @@ def test_after_a_login_commands_speak_to_that_controller_until_a_logout(
     gone = bare("logout")
     after = bare("logout")
 
-    assert come.document == {"url": _url(server, pin=None), "authority": _PIN}
+    assert come.document == {
+        "url": _url(server, pin=None),
+        "authority": _PIN,
+        "org": "acme",
+    }
     assert (listed.exit_code, listed.document) == (0, [])
     assert _sent(server) == [_TOKEN] * 2
     assert (gone.exit_code, after.exit_code) == (0, 2)

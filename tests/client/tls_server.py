@@ -2,15 +2,19 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
+from types import MappingProxyType
 
 from wgctl.core.authority import Certified
 from wgctl.drivers.tls import server_tls, use
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
+_NO_REPLIES: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass
@@ -22,8 +26,10 @@ class Server:
 
 
 @contextmanager
-def tls_server(shown: Certified, *, reply: bytes = REPLY) -> Iterator[Server]:
-    """Show `shown`, and answer every request with `reply`."""
+def tls_server(
+    shown: Certified, *, reply: bytes = REPLY, replies: Mapping[str, bytes] = _NO_REPLIES
+) -> Iterator[Server]:
+    """Show `shown`, and answer each request with that of `replies` for its path, or `reply`."""
     tls = server_tls()
     use(tls, certificate=shown.certificate, key=shown.key)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -38,7 +44,8 @@ def tls_server(shown: Certified, *, reply: bytes = REPLY) -> Iterator[Server]:
                         head = b"".join(takewhile(lambda line: line != b"\r\n", stream))
                     if head:
                         server.asked.append(head)
-                        talking.sendall(reply)
+                        path = head.split(b" ")[1].decode()
+                        talking.sendall(replies.get(path, reply))
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()

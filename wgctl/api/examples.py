@@ -183,7 +183,7 @@ SHAPES: Mapping[str, object] = MappingProxyType(
         "MintedToken": _TOKEN | {"token": f"wgctl_{'A' * 310}000000"},
         "Network": _NETWORK,
         "NewApp": {"name": "web", "network": "default", "flycast": True},
-        "NewKey": {"public_key": _KEY, "expires_in_s": 2_592_000},
+        "NewKey": {"public_key": _KEY},
         "NewMachine": {
             "app": "web",
             "peer": "alice-laptop",

@@ -25,7 +25,7 @@
     org network peer app machine gateway      the nouns
     member role token audit                   who may do what, and who did
     announce                                  a verb of machine, for peers
-    login                                     the verb of who is elsewhere, and logout
+    login enroll                              the verbs of who is elsewhere; login has logout
     init serve backup status dns doctor       the verbs of a host; serve has run and down, backup
                                               has restore
 
@@ -68,6 +68,7 @@ root = Root(
         "gateway": Entry("gateway", "Gateways: hosts that end tunnels."),
         "backup": Entry("backup", "Write the whole deployment to one file, while it runs."),
         "restore": Entry("backup", "Make a back-up this host's deployment, or compare them."),
+        "enroll": Entry("enroll", "Make this machine a peer, by a token and no account."),
         "login": Entry("login", "Keep a token for a controller elsewhere."),
         "logout": Entry("login", "Forget it."),
         "status": Entry("status", "Show roles, revision, interface, peers, upstreams and store."),

@@ -1,22 +1,109 @@
 """Enrolling a peer: files are taken first, then the controller is asked, then files are filled.
 
-Leaves what is asked for to the command, and what is written to `wgctl.cli.handout`.
+Leaves to each command where the peer is to be, and what is written to `wgctl.cli.handout`.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from wgctl.cli.handout import Handout
-from wgctl.cli.identity import Identity
+import click
+
+from peers.names import Label
+from wgctl.cli.duration import parse_duration
+from wgctl.cli.form import FORMATS
+from wgctl.cli.handout import Handout, Wish, form_options, qr_option, wanted
+from wgctl.cli.identity import Identity, identity
 from wgctl.cli.output import note, print_json
 from wgctl.cli.session import Session
+from wgctl.core.errors import Invalid
 
 if TYPE_CHECKING:
     from wgctl.client.api import Client
     from wgctl.core import schema
 
-__all__ = ["hand_over"]
+__all__ = [
+    "Place",
+    "adding",
+    "asked_for",
+    "expires_in_s",
+    "expires_option",
+    "hand_over",
+    "handout_options",
+    "psk_option",
+]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+psk_option = click.option(
+    "--psk", is_flag=True, help="A preshared key too, sealed to the gateway alone."
+)
+expires_option = click.option(
+    "--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h."
+)
+
+
+def handout_options(command: _Command) -> _Command:
+    """Take where a tunnel goes, in which form, and whose keys it has."""
+    own_key = click.option(
+        "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
+    )
+    return form_options(next(iter(FORMATS)))(own_key(qr_option(command)))
+
+
+def expires_in_s(text: str | None) -> int | None:
+    """Return how long --expires says, None where it is left out; raises Invalid."""
+    try:
+        return None if text is None else parse_duration(text)
+    except Invalid as error:
+        raise Invalid(f"--expires: {error}") from error
+
+
+def asked_for(
+    session: Session, name: Label, *, public_key: str | None, psk: bool, **options: Any
+) -> tuple[Handout, Identity]:
+    """Return where the tunnel of a new peer goes, and its keys; raises Invalid."""
+    own_key = public_key is not None
+    handout = wanted(Wish(**options), name, as_json=session.as_json, own_key=own_key)
+    return handout, identity(public_key, psk=psk)
+
+
+class Place(NamedTuple):
+    """Where a peer is added, whose it is, and for how long."""
+
+    org: Label
+    network: Label
+    member: Label | None
+    expires_in_s: int | None
+
+
+def adding(
+    name: Label, place: Place, handout: Handout, keys: Identity
+) -> Callable[["Client"], "schema.Enrolment"]:
+    """Return what asks a controller to add the peer `name`."""
+
+    def enrol(client: "Client") -> "schema.Enrolment":
+        from wgctl.core import schema
+
+        sealed = None
+        if keys.preshared_key is not None:
+            offered = client.offered_gateway(
+                place.org, place.network, needs_forwarding=handout.needs_forwarding
+            )
+            sealed = keys.sealed_to(offered.public_key)
+        new = schema.NewPeer(
+            name=name,
+            network=place.network,
+            owner=place.member,
+            public_key=keys.public_key,
+            expires_in_s=place.expires_in_s,
+            needs_forwarding=handout.needs_forwarding,
+            preshared_key=sealed,
+        )
+        return client.add_peer(place.org, new)
+
+    return enrol
 
 
 def hand_over(

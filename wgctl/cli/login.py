@@ -55,12 +55,13 @@ def login(session: Session, token_file: str | None) -> None:
 
     authority = _trusted(url)
     token = read_token(token_file)
-    Client(Https(url, token, authority)).greet()
+    caller = Client(Https(url, token, authority)).caller()
     logins = session.logins().to(str(url), Login(token, authority))
     write_logins(logins_path(), logins)
-    note(f"logged in to {url}: commands speak to it until wgctl logout")
+    note(f"{caller.caller} of {caller.org}: commands speak to {url} until wgctl logout")
     if session.as_json:
-        print_json({"url": str(url), "authority": None if authority is None else _shown(authority)})
+        shown = None if authority is None else _shown(authority)
+        print_json({"url": str(url), "authority": shown, "org": caller.org})
 
 
 @click.command(cls=Verb, examples=["wgctl logout"])

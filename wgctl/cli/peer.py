@@ -4,21 +4,27 @@ Makes the key pair here, so that the controller never sees a private key; how th
 over is `wgctl.cli.handout`.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from peers.names import Label, parse_label
 from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
-from wgctl.cli.duration import parse_duration
-from wgctl.cli.enrolment import hand_over
-from wgctl.cli.form import FORMATS
-from wgctl.cli.handout import Handout, Wish, form_options, qr_option, wanted
-from wgctl.cli.identity import Identity, existing_config, identity, identity_of
+from wgctl.cli.enrolment import (
+    Place,
+    adding,
+    asked_for,
+    expires_in_s,
+    expires_option,
+    hand_over,
+    handout_options,
+    psk_option,
+)
+from wgctl.cli.handout import Wish, form_options, wanted
+from wgctl.cli.identity import existing_config, identity_of
 from wgctl.cli.options import (
     LabelType,
     name_argument,
@@ -37,18 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["peer"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_psk_option = click.option(
-    "--psk", is_flag=True, help="A preshared key too, sealed to the gateway alone."
-)
 _member_option = click.option(
     "--member", type=LabelType("member"), metavar="MEMBER", help="Whose it is; else your own."
 )
-_expires_option = click.option(
-    "--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h."
-)
-
 peer = Noun("peer", help="Peers: laptops, phones and servers with a tunnel.")
 
 
@@ -78,14 +75,6 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
     }
 
 
-def _handout_options(command: _Command) -> _Command:
-    """Take where a tunnel goes, in which form, and whose keys it has."""
-    own_key = click.option(
-        "--public-key", metavar="KEY", help="The peer's own public key; none is made then."
-    )
-    return form_options(next(iter(FORMATS)))(own_key(qr_option(command)))
-
-
 @peer.command(
     examples=[
         "wgctl peer add alice-laptop --org acme -o alice.conf",
@@ -99,9 +88,9 @@ def _handout_options(command: _Command) -> _Command:
 @org_option
 @network_option
 @_member_option
-@_expires_option
-@_psk_option
-@_handout_options
+@expires_option
+@psk_option
+@handout_options
 @pass_session
 def add(
     session: Session,
@@ -114,9 +103,9 @@ def add(
     **options: Any,
 ) -> None:
     """Add a peer, and hand over its tunnel: a config for the client that it has."""
-    handout, keys = _asked_for(session, name, **options)
-    place = _Place(org, network, member, _expires(expires))
-    hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
+    handout, keys = asked_for(session, name, **options)
+    place = Place(org, network, member, expires_in_s(expires))
+    hand_over(session, handout, keys, enrol=adding(name, place, handout, keys), done="added")
 
 
 @peer.command(
@@ -131,8 +120,8 @@ def add(
 @org_option
 @network_option
 @_member_option
-@_expires_option
-@_psk_option
+@expires_option
+@psk_option
 @form_options(None)
 @pass_session
 def import_(
@@ -153,11 +142,11 @@ def import_(
     key is never sent: it stays in FILE, and goes into the new file with -o.
     """
     name = name or _name_of(file)
-    place = _Place(org, network, options.pop("member"), _expires(expires))
+    place = Place(org, network, options.pop("member"), expires_in_s(expires))
     existing = existing_config(file)
     handout = wanted(_wish(existing, **options), name, as_json=session.as_json, own_key=False)
     keys = identity_of(existing, file, moves=handout.path is not None, psk=psk)
-    hand_over(session, handout, keys, enrol=_adding(name, place, handout, keys), done="added")
+    hand_over(session, handout, keys, enrol=adding(name, place, handout, keys), done="added")
 
 
 @peer.command(name="list", examples=["wgctl peer list --org acme"])
@@ -190,8 +179,8 @@ def show(session: Session, name: Label, org: Label, network: Label) -> None:
     default=None,
     help="With a new preshared key, or with none; else with one if it had one.",
 )
-@_expires_option
-@_handout_options
+@expires_option
+@handout_options
 @pass_session
 def rekey(
     session: Session,
@@ -205,10 +194,10 @@ def rekey(
     **options: Any,
 ) -> None:
     """Give a peer new keys, and hand over its tunnel again; its address stays."""
-    expires_in_s = _expires(expires)
+    ends_in_s = expires_in_s(expires)
     if psk is None:
         psk = session.client().peer(org, network, name).preshared_key
-    handout, keys = _asked_for(session, name, psk=psk, **options)
+    handout, keys = asked_for(session, name, psk=psk, **options)
 
     def enrol(client: "Client") -> "schema.Enrolment":
         from wgctl.core import schema
@@ -221,7 +210,7 @@ def rekey(
             public_key=keys.public_key,
             needs_forwarding=handout.needs_forwarding,
             preshared_key=sealed,
-            expires_in_s=expires_in_s,
+            expires_in_s=ends_in_s,
         )
         return client.rekey_peer(org, network, name, new)
 
@@ -253,58 +242,8 @@ def _name_of(file: Path) -> Label:
         raise Invalid(f"{error}: give the peer's name after the file") from error
 
 
-def _expires(text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_duration(text)
-    except Invalid as error:
-        raise Invalid(f"--expires: {error}") from error
-
-
-def _asked_for(
-    session: Session, name: Label, *, public_key: str | None, psk: bool, **options: Any
-) -> tuple[Handout, Identity]:
-    own_key = public_key is not None
-    handout = wanted(Wish(**options), name, as_json=session.as_json, own_key=own_key)
-    return handout, identity(public_key, psk=psk)
-
-
 def _wish(existing: "Existing", *, format: str | None, interface: str | None, **rest: Any) -> Wish:  # noqa: A002 - the option's name
     """Let the config that is there say what the options do not."""
     if format in {None, existing.format}:
         interface = interface or existing.interface
     return Wish(format=format or existing.format, interface=interface, **rest)
-
-
-class _Place(NamedTuple):
-    """Where a peer is added, whose it is, and for how long."""
-
-    org: Label
-    network: Label
-    member: Label | None
-    expires_in_s: int | None
-
-
-def _adding(
-    name: Label, place: _Place, handout: Handout, keys: Identity
-) -> Callable[["Client"], "schema.Enrolment"]:
-    def enrol(client: "Client") -> "schema.Enrolment":
-        from wgctl.core import schema
-
-        sealed = None
-        if keys.preshared_key is not None:
-            offered = client.offered_gateway(
-                place.org, place.network, needs_forwarding=handout.needs_forwarding
-            )
-            sealed = keys.sealed_to(offered.public_key)
-        new = schema.NewPeer(
-            name=name,
-            network=place.network,
-            owner=place.member,
-            public_key=keys.public_key,
-            expires_in_s=place.expires_in_s,
-            needs_forwarding=handout.needs_forwarding,
-            preshared_key=sealed,
-        )
-        return client.add_peer(place.org, new)
-
-    return enrol

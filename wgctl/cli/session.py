@@ -7,7 +7,7 @@ import functools
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -43,13 +43,15 @@ _Result = TypeVar("_Result")
 class Session:
     """One call. `config` None: nobody named one, so it is the default.
 
-    `url` is what --url says, `elsewhere` that or what the environment says; None: nothing.
+    `url` is what --url says, `elsewhere` that or what the environment says; None: nothing. `token`
+    None: that of the environment, or of a login.
     """
 
     as_json: bool
     config: Path | None
     url: str | None = None
     elsewhere: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     @property
     def config_path(self) -> Path:
@@ -129,7 +131,8 @@ class Session:
 
         url = named or ControllerUrl.parse(str(logins.current))
         login = logins.logins.get(str(url))
-        token = os.environ.get("WGCTL_TOKEN") or (None if login is None else login.token)
+        kept = None if login is None else login.token
+        token = self.token or os.environ.get("WGCTL_TOKEN") or kept
         if token is None:
             raise Unidentified(f"no token for {url}: wgctl login --url {url}, or WGCTL_TOKEN")
         return _https(url, token, logins)

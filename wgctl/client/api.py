@@ -275,10 +275,6 @@ class Client:
         """Return one gateway."""
         return self._shape(Gateway, "GET", _path("gateways", name))
 
-    def greet(self) -> None:
-        """Ask for what everybody may have who is known; raises Unidentified for nobody."""
-        self._ask("GET", _path("openapi.json"))
-
     def status(self) -> Status:
         """Return the deployment at a glance."""
         return self._shape(Status, "GET", _path("status"))
