@@ -94,6 +94,7 @@ bench: packages $(READY) bench-gateway
 	$(BIN)/python -m tests.bench.propagation
 	$(BIN)/python -m tests.bench.forwarding
 	$(BIN)/python -m tests.bench.scale
+	$(BIN)/python -m tests.bench.api
 
 # What programming a gateway costs, beside wg; with QUICK=1 in a minute or two.
 bench-gateway: packages $(READY) $(GUEST)
