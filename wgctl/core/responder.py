@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from wgctl.core.names.branch import Stands
+from wgctl.core.names.branch import TOP_LABELS, Branch, Stands
 from wgctl.core.names.record_set import RecordSet
 from wgctl.core.names.zone import Node, Zone
 from wgctl.core.view import View
@@ -64,14 +64,15 @@ class Answer(NamedTuple):
     """A reply, and for how long another query of the same octets deserves the same.
 
     Turns that are equal modulo `turns` make the same reply; 0 of a message against the rules,
-    which is not worth keeping. It is right in every view that has `stands` at `name`; with None, in
-    the view that it is from.
+    which is not worth keeping. It is right in every view that has `stands` at `name`, as all do
+    that have the same `branch` there; with None, in the view that it is from.
     """
 
     octets: bytes
     turns: int
     name: Labels = ()
     stands: Stands | None = None
+    branch: Branch | None = None
 
 
 def respond(
@@ -110,7 +111,8 @@ def answer(
     octets = pack_reply(
         query, _yes(query, records, turn, view=view), stream=stream, forwards=forwards
     )
-    return Answer(octets, records.turns, query.labels, node.records)
+    branch = view.branches.get(query.labels[-TOP_LABELS:])
+    return Answer(octets, records.turns, query.labels, node.records, branch)
 
 
 def _unfit(query: Query) -> Reply | None:

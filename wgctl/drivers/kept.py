@@ -6,7 +6,7 @@ answered from here takes back those that the change has left alone.
 
 from typing import NamedTuple
 
-from wgctl.core.names.branch import Stands
+from wgctl.core.names.branch import TOP_LABELS, Branch, Stands
 from wgctl.core.responder import Answer
 from wgctl.core.view import View
 from wgctl.core.wire import Labels
@@ -24,11 +24,14 @@ class _Origin(NamedTuple):
 
     name: Labels
     stands: Stands | None
+    branch: Branch | None
 
     def right_in(self, view: View) -> bool:
         """Whether `view`, another one than it was made from, says the same."""
         if self.stands is None:
             return False
+        if self.branch is not None and view.branches.get(self.name[-TOP_LABELS:]) is self.branch:
+            return True
         node = view.find(self.name)
         return node is not None and node.records == self.stands
 
@@ -60,7 +63,7 @@ class Kept:
         reply = answer.octets[_ID_BYTES:]
         if not 0 < answer.turns <= MOST_TURNS:
             return reply
-        self._origins[query] = _Origin(answer.name, answer.stands)
+        self._origins[query] = _Origin(answer.name, answer.stands, answer.branch)
         if answer.turns == 1:
             self.replies[query] = reply
         else:

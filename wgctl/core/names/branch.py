@@ -4,7 +4,7 @@ Knows no rows and no zone: what stands where is told by the modules beside this 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import lru_cache
 
 from wgctl.core.names.record_set import RecordSet
 from wgctl.core.wire import Labels
@@ -45,9 +45,13 @@ class Branch:
         self._write = write
         self._rule = rule
 
-    @cached_property
+    @property
     def names(self) -> Mapping[Labels, Stands]:
         """All that is written down, and the names between, which exist too (RFC 8020)."""
+        return _written(self)
+
+    def write(self) -> Mapping[Labels, Stands]:
+        """Put together what `names` are."""
         names: dict[Labels, Stands] = {}
         for labels, stands in self._write():
             names[labels] = stands
@@ -61,3 +65,7 @@ class Branch:
         """Return what stands at `labels`; None where there is no such name."""
         found = self.names.get(labels)
         return self._rule(labels) if found is None else found
+
+
+# That of an app takes 4 KB and 60 us to write: those of late are kept, and their replies anyway.
+_written = lru_cache(maxsize=2048)(Branch.write)
