@@ -103,13 +103,6 @@ class Bearer:
         block = BlockBuilder(_render(narrowing))
         return type(self)(self.public_key, bytes(self._opened().append(block).to_bytes()))
 
-    def _opened(self, public_key: bytes | None = None) -> Biscuit:
-        try:
-            key = PublicKey(f"ed25519/{(public_key or self.public_key).hex()}")
-            return Biscuit.from_bytes(self._biscuit, key)
-        except (BiscuitValidationError, BiscuitSerializationError, ValueError) as error:
-            raise Invalid("a token that is not whole: its signatures do not hold") from error
-
     def blocks(self, public_key: bytes) -> list[str]:
         """Return the text of each block, of a biscuit that was made under `public_key`.
 
@@ -124,6 +117,13 @@ class Bearer:
     def __repr__(self) -> str:
         """Show that it is one, and nothing else."""
         return "Bearer(…)"
+
+    def _opened(self, public_key: bytes | None = None) -> Biscuit:
+        try:
+            key = PublicKey(f"ed25519/{(public_key or self.public_key).hex()}")
+            return Biscuit.from_bytes(self._biscuit, key)
+        except (BiscuitValidationError, BiscuitSerializationError, ValueError) as error:
+            raise Invalid("a token that is not whole: its signatures do not hold") from error
 
 
 def judge(bearer: Bearer, proof: Proof) -> Narrowing:

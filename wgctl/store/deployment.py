@@ -112,23 +112,6 @@ class Deployment:
         chain = OF_DEPLOYMENT if org is None else self.owned_by(org).org.id
         return read_trail(self._connection, chain, after=after, limit=limit)
 
-    def _standing_caller(self) -> Caller:
-        caller = self.caller
-        if caller.token is None:
-            return caller
-        found = standing_still(self._connection, caller.token)
-        if found is None:
-            raise Unidentified("the token is gone since the request came")
-        caller = replace(caller, org=found.org, member=found.member, token=found.token)
-        if caller.doing is not None and caller.extent(caller.doing) is None:
-            raise Denied(f"{caller.title} may not {caller.doing}")
-        return caller
-
-    @property
-    def _in_reach(self) -> tuple[ColumnElement[bool], ...]:
-        own = self.caller.org
-        return () if own is None else (tables.orgs.c.id == own.id,)
-
     def orgs(self, *, after: str, limit: int) -> list[Org]:
         """Return up to `limit` orgs by slug, from the first one past `after`."""
         found = self._rows(
@@ -281,6 +264,23 @@ class Deployment:
             if kind in kinds:
                 for row in self._each(table):
                     yield Put(kind, self._value(kind, row, prefixes))
+
+    def _standing_caller(self) -> Caller:
+        caller = self.caller
+        if caller.token is None:
+            return caller
+        found = standing_still(self._connection, caller.token)
+        if found is None:
+            raise Unidentified("the token is gone since the request came")
+        caller = replace(caller, org=found.org, member=found.member, token=found.token)
+        if caller.doing is not None and caller.extent(caller.doing) is None:
+            raise Denied(f"{caller.title} may not {caller.doing}")
+        return caller
+
+    @property
+    def _in_reach(self) -> tuple[ColumnElement[bool], ...]:
+        own = self.caller.org
+        return () if own is None else (tables.orgs.c.id == own.id,)
 
     def _value(self, kind: Kind, row: RowMapping, prefixes: dict[int, IPv6Network]) -> Row:
         match kind:
