@@ -51,9 +51,9 @@ demo: packages $(READY)
 test: packages $(READY) $(GUEST) $(WHEELS) compiled
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going test-unit test-system test-guest test-server
 
-# The server takes longest: it goes first where all want the processors.
-test-unit test-system test-guest: PYTEST := nice $(BIN)/pytest
-test-server: PYTEST := $(BIN)/pytest
+# Guests take longest: they go first where all want the processors.
+test-unit test-system: PYTEST := nice $(BIN)/pytest
+test-guest test-server: PYTEST := $(BIN)/pytest
 
 test-unit: packages $(READY)
 	$(PYTEST) $(foreach part,$(SYSTEM) tests/kernel,--ignore=$(part))
