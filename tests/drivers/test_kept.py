@@ -109,17 +109,27 @@ def test_an_answer_of_several_orders_keeps_each_by_its_turn() -> None:
     assert not kept.replies
 
 
-def test_what_has_too_many_orders_or_breaks_the_rules_is_not_kept() -> None:
+def test_what_has_too_many_orders_is_not_kept() -> None:
     kept = Kept()
     count = MOST_TURNS + 1
     machines = [machine(n, 1, n + 1) for n in range(1, count + 1)]
     apps: list[App] = [App(1, 1, 1, Label("web"), 0)]
     crowd = build(NETWORK, [peer(n) for n in range(2, count + 2)], apps, machines, now=NOW)
     ask(kept, query("web.internal"), crowd)
-    ask(kept, query("web.internal") + b"\0", crowd)
 
     assert len(kept) == 0
     assert (kept.replies, kept.turning) == ({}, {})
+
+
+def test_a_network_that_asks_for_ever_new_names_keeps_so_many_and_begins_anew() -> None:
+    kept, now = Kept(), view()
+    kept.renew(now)
+    denial = said(query("no.internal"), now)
+    for number in range(20_001):
+        kept.add(b"%d" % number, denial, 0)
+
+    assert kept.replies.keys() == {b"20000"}
+    assert len(kept) == 1
 
 
 def test_nothing_is_kept_once_it_is_cleared() -> None:

@@ -63,9 +63,9 @@ class Forward:
 class Answer(NamedTuple):
     """A reply, and for how long another query of the same octets deserves the same.
 
-    Turns that are equal modulo `turns` make the same reply; 0 of a message against the rules,
-    which is not worth keeping. It is right in every view that has `stands` at `name`, as all do
-    that have the same `branch` there; with None, in the view that it is from.
+    Turns that are equal modulo `turns` make the same reply. It is right in every view that has
+    `stands` at `name`, as all do that have the same `branch` there; with None, in the view that it
+    is from.
     """
 
     octets: bytes
@@ -99,7 +99,7 @@ def answer(
         return None
     unfit = _unfit(query)
     if unfit is not None:
-        return Answer(pack_reply(query, unfit, stream=stream, forwards=forwards), 0)
+        return Answer(pack_reply(query, unfit, stream=stream, forwards=forwards), 1)
     node = view.find(query.labels)
     records = _records(query, node)
     if node is None or records is None:

@@ -16,6 +16,8 @@ __all__ = ["MOST_TURNS", "Kept"]
 MOST_TURNS = 256
 """An answer that has more orders than that is made anew for each query."""
 
+# Whoever asks for ever new names takes nothing from other networks.
+_MOST = 20_000
 _ID_BYTES = 2
 
 
@@ -61,8 +63,10 @@ class Kept:
     def add(self, query: bytes, answer: Answer, turn: int) -> bytes:
         """Keep `answer`, made in `turn` from the view last told of; return it without its id."""
         reply = answer.octets[_ID_BYTES:]
-        if not 0 < answer.turns <= MOST_TURNS:
+        if answer.turns > MOST_TURNS:
             return reply
+        if len(self._origins) >= _MOST:
+            self.clear()
         self._origins[query] = _Origin(answer.name, answer.stands, answer.branch)
         if answer.turns == 1:
             self.replies[query] = reply
