@@ -50,7 +50,6 @@ _HEALTH_NAME = "health.sqlite"
 _TURN_BITS = 32
 _SORTS = 2
 _HEAR_S = 0.25
-_BEHIND = 5
 _IDLE_S = 60.0
 
 _log = structlog.get_logger()
@@ -66,8 +65,6 @@ def run(settings: Settings) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     workers = Workers(settings.resolver.workers, partial(work, settings))
-    # Where processors are short, names of the networks go before what is asked for elsewhere.
-    os.nice(_BEHIND)
     try:
         with (
             closing(open_copy(folder / COPY_NAME)) as copy,
