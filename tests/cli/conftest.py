@@ -57,8 +57,8 @@ Wgctl = Callable[..., Result]
 class Deployment:
     """A controller that runs; `environment` makes a command speak to it, `elsewhere` over TLS.
 
-    The latter has the token of an admin of the org `distant`, `one_use` one to enrol one peer
-    there, in the network `runners`.
+    The latter has the token of an admin of the org `distant`, `one_use` one to enrol one peer in
+    the network `runners` of the org `fleet`.
     """
 
     folder: Path
@@ -103,13 +103,14 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def _tokens(path: Path) -> tuple[str, str]:
-    """Return tokens of a new org, of an admin and to enrol, made before the controller runs."""
+    """Return tokens of new orgs, of an admin and to enrol, made before the controller runs."""
     store, now = Store(path), int(time.time())
     try:
-        org_service.add(store, Label("distant"), now=now)
-        network_service.add(store, "distant", Label("runners"), now=now)
+        for org in ("distant", "fleet"):
+            org_service.add(store, Label(org), now=now)
+        network_service.add(store, "fleet", Label("runners"), now=now)
         enrol = mint(
-            store, "distant", "runner", kind=TokenKind.ENROL, uses=1, networks=(Label("runners"),)
+            store, "fleet", "runner", kind=TokenKind.ENROL, uses=1, networks=(Label("runners"),)
         )
         return mint(store, "distant", "tests").render(), enrol.render()
     finally:

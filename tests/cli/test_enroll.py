@@ -13,7 +13,7 @@ from wgctl.core.errors import Invalid
 
 
 def test_a_token_of_one_use_makes_one_peer_where_it_is_for(
-    bare: Wgctl, elsewhere: Wgctl, deployment: Deployment, tmp_path: Path
+    bare: Wgctl, wgctl: Wgctl, deployment: Deployment, tmp_path: Path
 ) -> None:
     url, token = {"WGCTL_URL": deployment.elsewhere["WGCTL_URL"]}, tmp_path / "token"
     token.write_text(deployment.one_use[0])
@@ -21,11 +21,11 @@ def test_a_token_of_one_use_makes_one_peer_where_it_is_for(
     words = ["--token-file", str(token), "--expires", "1h", "--json"]
     first = bare("enroll", "build-7", *words, "-o", str(config), env=url)
     second = bare("enroll", "build-8", *words, env=url)
-    listed = elsewhere("peer", "list", "--network", "runners", "--json").document
+    listed = wgctl("peer", "list", "--org", "fleet", "--network", "runners", "--json").document
 
     assert (first.exit_code, second.exit_code) == (0, 3)
     assert [(peer["name"], peer["org"], peer["network"]) for peer in listed] == [
-        ("build-7", "distant", "runners")
+        ("build-7", "fleet", "runners")
     ]
     assert first.document["peer"]["expires_at"] is not None
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
