@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import partial
+from multiprocessing import connection
 from multiprocessing.context import ForkContext, ForkServerContext
 from pathlib import Path
 from typing import ClassVar
@@ -38,6 +40,10 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__])
 
 
+# Each start looks which others have ended: what one thread has read of that, another cannot.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class Child:
     """A fork, with what `subprocess.Popen` has to end it by."""
 
@@ -46,7 +52,8 @@ class Child:
     ) -> None:
         """Start `target`; its return, if it does, is status 0, and SystemExit's code is its own."""
         self._process = by.Process(target=target)
-        self._process.start()
+        with _ONE_AT_A_TIME:
+            self._process.start()
 
     @property
     def pid(self) -> int:
@@ -56,14 +63,18 @@ class Child:
 
     def poll(self) -> int | None:
         """Return its status once it has ended; minus the signal's number if that ended it."""
-        return self._process.exitcode
+        with _ONE_AT_A_TIME:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, and return its status."""
-        self._process.join(timeout)
-        if self._process.exitcode is None:
+        if not connection.wait([self._process.sentinel], timeout):
             raise subprocess.TimeoutExpired("fork", timeout or 0)
-        return self._process.exitcode
+        with _ONE_AT_A_TIME:
+            self._process.join()
+        status = self.poll()
+        assert status is not None
+        return status
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -75,7 +86,7 @@ class Child:
 
     def send_signal(self, signum: int, /) -> None:
         """Send it a signal, unless it has ended."""
-        if self._process.is_alive():
+        if self.poll() is None:
             os.kill(self.pid, signum)
 
 
