@@ -125,12 +125,20 @@ class Copy(CopyReader):
         if self._torn:
             self._begin_anew()
         self.unstage()
+        self._arriving = 0, rows
         try:
-            self._arriving = 0, rows
             yield Replacement(self, held)
-        finally:
-            self._arriving = None
-            self.unstage()
+        except GeneratorExit:
+            # Whoever was in the block is gone, and the file may be closed: the next one unstages.
+            raise
+        except BaseException:
+            self._leave()
+            raise
+        self._leave()
+
+    def _leave(self) -> None:
+        self._arriving = None
+        self.unstage()
 
     def _begin_anew(self) -> None:
         """Set the damaged file aside; what could be read of it is there until all is replaced."""
