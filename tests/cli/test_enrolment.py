@@ -76,6 +76,32 @@ def test_an_interrupt_takes_the_file_away_again(
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_an_interrupt_is_told_where_python_makes_another_error_of_it(
+    signum: signal.Signals, code: int
+) -> None:
+    """Up to 3.11 it does while a class is made, as in every import."""
+    command = f"""
+import os, sys
+from wgctl import cli
+
+class Told:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), {int(signum)})
+
+cli.root.main = lambda *_, **__: type("Made", (), {{"told": Told()}})
+sys.exit(cli.main([]))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (process.returncode, process.stdout) == (code, "")
+    assert "Traceback" not in process.stderr
+
+
 def test_a_file_that_is_there_keeps_the_controller_from_being_asked(
     acme: Wgctl, tmp_path: Path
 ) -> None:

@@ -95,9 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000, 20, 20)
     # We have no pydantic plugins; looking for some in every installed package takes 30 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # As under nohup.
-            signal.signal(signum, _terminated)
+    ended_by = _heard_signals()
     if sys.stdout is None:
         report(_NO_STDOUT, as_json="--json" in given)
         return _NO_STDOUT.exit_code
@@ -112,15 +110,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("WGCTL_DEBUG") == "1":
             traceback.print_exc()
         _give_up_stdout()
-        failure = failure_of(error)
+        # Where a class is made, Python shows the end that a signal asked for as a RuntimeError.
+        failure = failure_of(click.Abort() if ended_by else error)
         report(failure, as_json="--json" in given)
-        return failure.exit_code
+        return 128 + ended_by[0] if ended_by else failure.exit_code
     return code if isinstance(code, int) else 0
 
 
-def _terminated(signum: int, _frame: FrameType | None) -> None:
-    # An exception, so that a file that is half made goes away again.
-    raise SystemExit(128 + signum)
+def _heard_signals() -> list[int]:
+    """Have a signal that asks for the end raise; return where each is noted that came."""
+    heard: list[int] = []
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        heard.append(signum)
+        if signum == signal.SIGINT:
+            signal.default_int_handler(signum, frame)
+        # An exception, so that a file that is half made goes away again.
+        raise SystemExit(128 + signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # As under nohup.
+            signal.signal(signum, end)
+    return heard
 
 
 def _give_up_stdout() -> None:
