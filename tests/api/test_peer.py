@@ -39,6 +39,7 @@ def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: Door) -> None
         "gateway": "ams-16",
         "created_at": "2027-01-15T08:00:00Z",
         "expires_at": "2027-01-15T08:01:00Z",
+        "ephemeral": False,
         "online": False,
         "last_handshake": None,
         "received_bytes": 0,
@@ -46,6 +47,12 @@ def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: Door) -> None
         "endpoint": None,
         "preshared_key": False,
     }
+
+
+def test_a_peer_that_is_to_leave_says_so(operators: Door) -> None:
+    operators.post(_PEERS, json=_LAPTOP | {"expires_in_s": 60, "ephemeral": True})
+
+    assert operators.get(f"{_PEERS}/laptop").json()["ephemeral"] is True
 
 
 def test_the_same_request_again_is_200_and_the_same_peer(operators: Door) -> None:
@@ -71,6 +78,8 @@ def test_the_same_request_again_is_200_and_the_same_peer(operators: Door) -> Non
         ({"name": "a\n[Peer]", "public_key": str(key(2))}, 400, "invalid", "name: "),
         ({"owner": "root"}, 404, "not-found", "no member 'root'"),
         ({"org_id": 2}, 400, "invalid", "org_id: Extra inputs"),
+        ({"name": "x", "ephemeral": True}, 400, "invalid", "expected expires_in_s too"),
+        ({"ephemeral": "yes", "expires_in_s": 1}, 400, "invalid", "ephemeral: "),
         ({"expires_in_s": -1}, 400, "invalid", "expires_in_s: "),
         ({"expires_in_s": 10**30}, 400, "invalid", "expires_in_s: "),
     ],

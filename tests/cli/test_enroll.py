@@ -18,7 +18,7 @@ def test_a_token_of_one_use_makes_one_peer_where_it_is_for(
     url, token = {"WGCTL_URL": deployment.elsewhere["WGCTL_URL"]}, tmp_path / "token"
     token.write_text(deployment.one_use[0])
     config = tmp_path / "runner.conf"
-    words = ["--token-file", str(token), "--expires", "1h", "--json"]
+    words = ["--token-file", str(token), "--ephemeral", "1h", "--json"]
     first = bare("enroll", "build-7", *words, "-o", str(config), env=url)
     second = bare("enroll", "build-8", *words, env=url)
     listed = wgctl("peer", "list", "--org", "fleet", "--network", "runners", "--json").document
@@ -27,7 +27,8 @@ def test_a_token_of_one_use_makes_one_peer_where_it_is_for(
     assert [(peer["name"], peer["org"], peer["network"]) for peer in listed] == [
         ("build-7", "fleet", "runners")
     ]
-    assert first.document["peer"]["expires_at"] is not None
+    peer = first.document["peer"]
+    assert (peer["expires_at"] is not None, peer["ephemeral"]) == (True, True)
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
     key = peers.config.parse(config.read_text()).interface.private_key
     assert key is not None
@@ -54,6 +55,11 @@ def test_a_config_is_not_left_behind_when_the_token_is_no_good(
     [
         (["laptop"], "no URL: expected --url"),
         (["laptop", "--url", "https://x"], "no token: expected --token-file"),
+        (
+            ["laptop", "--url", "https://x", "--expires", "1h", "--ephemeral", "1h"],
+            "expected one of them",
+        ),
+        (["laptop", "--url", "https://x", "--ephemeral", "soon"], "--ephemeral: 'soon', expected"),
         (["Laptop", "--url", "https://x"], "upper-case letters"),
         (["laptop", "--url", "https://x", "--token-file", "/none"], "/none: expected a file"),
     ],

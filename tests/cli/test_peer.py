@@ -321,6 +321,17 @@ def test_rekey_with_expires_gives_the_peer_another_time(acme: Wgctl) -> None:
     assert acme("peer", "rekey", "alice", "--expires", "soon").exit_code == 2
 
 
+def test_a_peer_that_leaves_by_itself_is_told_apart_from_one_that_expires(acme: Wgctl) -> None:
+    acme("peer", "add", "build-7", "--ephemeral", "12h")
+    acme("peer", "add", "alice", "--expires", "12h")
+    listed = {row.split()[0]: row for row in acme("peer", "list").stdout.splitlines()[1:]}
+
+    assert _peer(acme, "build-7")["ephemeral"] is True
+    assert _peer(acme, "alice")["ephemeral"] is False
+    assert "in 11 h, leaves" in listed["build-7"]
+    assert "leaves" not in listed["alice"]
+
+
 def test_rekey_of_nobody_is_not_found_and_leaves_no_file(acme: Wgctl, out: Path) -> None:
     assert acme("peer", "rekey", "nobody", "-o", str(out)).exit_code == 4
     assert not out.exists()

@@ -36,6 +36,7 @@ ENROLMENT = {
         "gateway": "ams-16",
         "created_at": "2026-11-23T12:00:00Z",
         "expires_at": None,
+        "ephemeral": False,
         "online": False,
         "last_handshake": None,
         "received_bytes": 0,

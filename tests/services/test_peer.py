@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from peers.seal import SealedKey
 from tests.store.samples import NOW, add_peer, create, key, new_peer, register, sealed_to
 from wgctl.core.errors import Conflict, NotFound, Unavailable
 from wgctl.core.model import MemberRole
-from wgctl.services import gateway, network, org, peer
+from wgctl.services import audit, gateway, network, org, peer
 from wgctl.services import member as members
 from wgctl.services.gateway import GatewayFacts
 from wgctl.services.peer import NewKey, NewPeer, SealedTo
@@ -276,6 +277,59 @@ def test_a_new_time_brings_an_expired_peer_back_as_it_was(store: Store) -> None:
 
     assert again == replace(first, expires_at=NOW + 120)
     assert rekeyed == replace(first, expires_at=NOW + 150, public_key=key(50))
+
+
+def test_an_ephemeral_peer_is_removed_when_its_time_is_over(store: Store) -> None:
+    """By the controller, as the audit trail says; its address is not given out again."""
+    first = peer.add(store, "acme", new_peer(1, expires_in_s=60, ephemeral=True), now=NOW)[0].peer
+    peer.add(store, "acme", new_peer(2, expires_in_s=60), now=NOW)
+    early, late = (peer.remove_ended(store, now=NOW + after) for after in (59, 60))
+    record = json.loads(audit.listed(store, "acme", after=0, limit=100)[-1].body)
+    revision = _revision(store)
+
+    assert (early, late, peer.remove_ended(store, now=NOW + 60)) == ([], [first.id], [])
+    assert _revision(store) == revision
+    with pytest.raises(NotFound):
+        peer.shown(store, "acme", "default", "peer-1")
+    assert peer.shown(store, "acme", "default", "peer-2").peer.expired(now=NOW + 60)
+    assert [record[name] for name in ("who", "from", "did", "outcome")] == [
+        *("operator", "controller", "peer:remove", "allowed")
+    ]
+    assert [(one["before"]["name"], one["after"]) for one in record["changes"]] == [
+        ("peer-1", None)
+    ]
+    again = peer.add(store, "acme", new_peer(1), now=NOW + 61)[0].peer
+    assert int(again.address) == int(first.address) + 2
+
+
+def test_an_ephemeral_peer_that_was_given_another_time_stays_till_then(store: Store) -> None:
+    peer.add(store, "acme", new_peer(1, expires_in_s=60, ephemeral=True), now=NOW)
+    new = NewKey(key(50), needs_forwarding=False, expires_in_s=60)
+    peer.rekey(store, "acme", "default", "peer-1", new, now=NOW + 30)
+
+    assert peer.remove_ended(store, now=NOW + 89) == []
+    assert len(peer.remove_ended(store, now=NOW + 90)) == 1
+
+
+def test_an_ephemeral_peer_whose_time_is_over_makes_room_at_once(store: Store) -> None:
+    """The next run of a pipeline has the same name, and a key of its own."""
+    first = peer.add(store, "acme", new_peer(1, expires_in_s=60, ephemeral=True), now=NOW)[0].peer
+    other = replace(new_peer(1, expires_in_s=60, ephemeral=True), public_key=key(2))
+    with pytest.raises(Conflict, match="another key"):
+        peer.add(store, "acme", other, now=NOW + 59)
+    second, is_new = peer.add(store, "acme", other, now=NOW + 60)
+
+    assert is_new
+    assert (second.peer.public_key, second.peer.id) != (first.public_key, first.id)
+    assert second.peer.address != first.address
+
+
+def test_an_expired_peer_is_asked_to_leave_from_now_on(store: Store) -> None:
+    peer.add(store, "acme", new_peer(1, expires_in_s=60), now=NOW)
+    again = new_peer(1, expires_in_s=60, ephemeral=True)
+    renewed = peer.add(store, "acme", again, now=NOW + 60)[0].peer
+
+    assert (renewed.ephemeral, renewed.expires_at) == (True, NOW + 120)
 
 
 def test_peers_are_listed_by_name_over_all_networks(store: Store) -> None:

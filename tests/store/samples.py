@@ -80,6 +80,8 @@ def to_first_schema(path: Path) -> None:
         "ALTER TABLE machines DROP COLUMN lease_s",
         "DROP INDEX ix_apps_network_id_service_number",
         "ALTER TABLE apps DROP COLUMN service_number",
+        "DROP INDEX ix_peers_expires_at",
+        "ALTER TABLE peers DROP COLUMN ephemeral",
     ):
         connection.execute(statement)
     connection.execute("UPDATE alembic_version SET version_num = '0001'")
@@ -115,6 +117,7 @@ def new_peer(
     *,
     network: str = "default",
     expires_in_s: int | None = None,
+    ephemeral: bool = False,
     full: bool = False,
     preshared_key: SealedTo | None = None,
 ) -> NewPeer:
@@ -123,6 +126,7 @@ def new_peer(
         name=Label(f"peer-{number}"),
         public_key=key(number),
         expires_in_s=expires_in_s,
+        ephemeral=ephemeral,
         needs_forwarding=full,
         preshared_key=preshared_key,
     )

@@ -90,7 +90,7 @@ def test_nothing_outside_of_the_store_speaks_sql() -> None:
 
 
 def test_beside_the_door_only_the_feed_and_totals_read_what_orgs_own() -> None:
-    """`deployment` reads across orgs for the feed, totals, reports, and whether a key is in use."""
+    """`deployment` reads across orgs for no org: the feed, totals, reports, keys, time."""
     from wgctl.store import deployment
 
     touching = {
@@ -105,7 +105,7 @@ def test_beside_the_door_only_the_feed_and_totals_read_what_orgs_own() -> None:
         and any(f"tables.{table}" in ast.unparse(function) for table in _OWNED)
     }
 
-    assert touching == {"_having_key", "counts", "peers_among", "snapshot"}
+    assert touching == {"_ended_peers", "_having_key", "counts", "peers_among", "snapshot"}
     assert writing == set()
 
 
@@ -219,7 +219,7 @@ def test_a_caller_with_one_peers_token_finds_that_peer_alone(furnished: Store) -
     "touch",
     [
         lambda door, _, peer: door.remove_peer(peer),
-        lambda door, network, peer: door.renew_peer(network, peer, expires_at=NOW),
+        lambda door, network, peer: door.renew_peer(network, peer, expires_at=NOW, ephemeral=False),
         lambda door, _, peer: door.set_seal(peer, None),
     ],
 )

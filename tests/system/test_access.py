@@ -6,8 +6,11 @@ import json
 import lzma
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +118,40 @@ def test_a_narrower_token_ends_with_the_one_that_it_was_made_of(scene: Scene) ->
         gone = scene.wgctl(*ask, token=token)
         assert gone.returncode == 3
         assert "no valid token" in gone.stderr
+
+
+def test_a_runner_leaves_when_its_time_is_over_also_while_nothing_runs(scene: Scene) -> None:
+    """Its tunnel, its name and its row; the trail tells, and its address is not given out again."""
+    gateway, runner = scene.gateway, scene.lab.client()
+    token, config = scene.lab.folder / "token", scene.lab.config_path("build")
+    token.write_text(scene.mint("ci", "--kind", "enrol"))
+    environment = {"WGCTL_URL": scene.url, "XDG_CONFIG_HOME": str(scene.lab.folder / "runner")}
+    done = runner.run(
+        *(WGCTL, "enroll", "build-7", "--token-file", str(token), "--ephemeral", "20s"),
+        *("-o", str(config), "--json"),
+        env={**environment, "WGCTL_CONFIG": ""},
+    )
+    tunnel = json.loads(done.stdout)["tunnel"]
+    scene.secrets.append(_private_key(config))
+    runner.tunnel_up(config)
+    eventually(lambda: runner.pings(tunnel["resolver"]), within_s=15, what="its tunnel works")
+    gateway.stop()
+    ends_at = datetime.fromisoformat(json.loads(done.stdout)["peer"]["expires_at"])
+    time.sleep(max(0.0, (ends_at - datetime.now(UTC)).total_seconds()))
+    gateway.serve()
+
+    def names() -> set[str]:
+        return {peer["name"] for peer in gateway.json("peer", "list", "--org", "acme")}
+
+    eventually(lambda: "build-7" not in names(), what="its row is gone")
+    eventually(lambda: tunnel["address"] not in gateway.device(), what="it is in no device")
+    assert not runner.pings(tunnel["resolver"])
+    found = ("dns", "build-7._peer.internal", "--org", "acme")
+    eventually(lambda: tunnel["address"] not in gateway.wgctl(*found, check=False).stdout)
+    last = gateway.json("audit", "list", "--org", "acme")[-1]
+    assert (last["from"], last["did"]) == ("controller", "peer:remove")
+    later = gateway.json("peer", "add", "build-8", "--org", "acme")["tunnel"]["address"]
+    assert IPv6Address(later) > IPv6Address(tunnel["address"])
 
 
 def test_whoever_leaves_is_out_at_once_and_stays_out(scene: Scene) -> None:

@@ -60,6 +60,7 @@ _PEER = {
     "gateway": "ams-16",
     "created_at": _MADE,
     "expires_at": None,
+    "ephemeral": False,
     "online": True,
     "last_handshake": "2027-01-15T08:04:10Z",
     "received_bytes": 18_400,

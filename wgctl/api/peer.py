@@ -60,6 +60,7 @@ def add_peer(  # each is a part of the request
         name=Label(new.name),
         public_key=new.public_key,
         expires_in_s=new.expires_in_s,
+        ephemeral=new.ephemeral,
         needs_forwarding=new.needs_forwarding,
         preshared_key=_sealed_to(new.preshared_key),
         owner=new.owner,

@@ -15,11 +15,11 @@ from wgctl.cli.enrolment import (
     Place,
     adding,
     asked_for,
-    expires_in_s,
-    expires_option,
     hand_over,
     handout_options,
     psk_option,
+    time_of,
+    time_options,
 )
 from wgctl.cli.login import read_token, token_file_option
 from wgctl.cli.options import LabelType, name_argument
@@ -38,7 +38,7 @@ _FIRST_NETWORK = Label("default")
     cls=Verb,
     examples=[
         "wgctl enroll alice-laptop --url https://203.0.113.7:8443 --token-file token -o acme.conf",
-        "wgctl enroll build-7 --expires 1h -o ci.conf",
+        "wgctl enroll build-7 --ephemeral 1h -o ci.conf",
     ],
 )
 @name_argument("peer")
@@ -50,7 +50,7 @@ _FIRST_NETWORK = Label("default")
     help="The network; of a token for one alone, that is it.  [env: WGCTL_NETWORK]",
 )
 @token_file_option
-@expires_option
+@time_options
 @psk_option
 @handout_options
 @pass_session
@@ -61,6 +61,7 @@ def enroll(
     network: Label | None,
     token_file: str | None,
     expires: str | None,
+    ephemeral: str | None,
     **options: Any,
 ) -> None:
     """Make a key pair here, add its peer by a token, and hand over the tunnel.
@@ -69,10 +70,11 @@ def enroll(
     """
     if session.named_url() is None:
         raise Invalid("no URL: expected --url https://HOST:PORT#FINGERPRINT, or WGCTL_URL")
+    time = time_of(expires, ephemeral)
     bearer = replace(session, token=read_token(token_file))
     handout, keys = asked_for(bearer, name, **options)
     caller = bearer.client().caller()
-    place = Place(_org(caller), network or _network(caller), None, expires_in_s(expires))
+    place = Place(_org(caller), network or _network(caller), None, time)
     hand_over(bearer, handout, keys, enrol=adding(name, place, handout, keys), done="enrolled")
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Place",
+    "Time",
     "adding",
     "asked_for",
     "expires_in_s",
@@ -31,6 +32,8 @@ __all__ = [
     "hand_over",
     "handout_options",
     "psk_option",
+    "time_of",
+    "time_options",
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -42,6 +45,14 @@ psk_option = click.option(
 expires_option = click.option(
     "--expires", metavar="TIME", help="Remove the peer's access after 30d, 12h, 1d12h."
 )
+_ephemeral_option = click.option(
+    "--ephemeral", metavar="TIME", help="Remove the peer itself after such a time."
+)
+
+
+def time_options(command: _Command) -> _Command:
+    """Take how long a peer is to be there; `time_of` reads it."""
+    return expires_option(_ephemeral_option(command))
 
 
 def handout_options(command: _Command) -> _Command:
@@ -60,6 +71,25 @@ def expires_in_s(text: str | None) -> int | None:
         raise Invalid(f"--expires: {error}") from error
 
 
+class Time(NamedTuple):
+    """How long a peer is to be there, None for good; and whether it leaves then by itself."""
+
+    span_s: int | None
+    ephemeral: bool
+
+
+def time_of(expires: str | None, ephemeral: str | None) -> Time:
+    """Return what --expires or --ephemeral says; raises Invalid, also for both."""
+    if ephemeral is None:
+        return Time(expires_in_s(expires), ephemeral=False)
+    if expires is not None:
+        raise Invalid("--expires and --ephemeral: expected one of them")
+    try:
+        return Time(parse_duration(ephemeral), ephemeral=True)
+    except Invalid as error:
+        raise Invalid(f"--ephemeral: {error}") from error
+
+
 def asked_for(
     session: Session, name: Label, *, public_key: str | None, psk: bool, **options: Any
 ) -> tuple[Handout, Identity]:
@@ -75,7 +105,7 @@ class Place(NamedTuple):
     org: Label
     network: Label
     member: Label | None
-    expires_in_s: int | None
+    time: Time
 
 
 def adding(
@@ -97,7 +127,8 @@ def adding(
             network=place.network,
             owner=place.member,
             public_key=keys.public_key,
-            expires_in_s=place.expires_in_s,
+            expires_in_s=place.time.span_s,
+            ephemeral=place.time.ephemeral,
             needs_forwarding=handout.needs_forwarding,
             preshared_key=sealed,
         )

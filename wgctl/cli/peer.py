@@ -22,6 +22,8 @@ from wgctl.cli.enrolment import (
     hand_over,
     handout_options,
     psk_option,
+    time_of,
+    time_options,
 )
 from wgctl.cli.handout import Wish, form_options, wanted
 from wgctl.cli.identity import existing_config, identity_of
@@ -61,7 +63,7 @@ def _columns(now: datetime) -> Columns["schema.Peer"]:
         "sent": lambda peer: wording.size(peer.sent_bytes),
         "endpoint": lambda peer: peer.endpoint or wording.ABSENT,
         "online": lambda peer: wording.yes_no(peer.online),
-        "expiry": lambda peer: wording.expiry(peer.expires_at, now=now),
+        "expiry": lambda peer: _expiry(peer, now=now),
     }
 
 
@@ -80,7 +82,7 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
         "wgctl peer add alice-laptop --org acme -o alice.conf",
         "wgctl peer add alice-phone --org acme --qr",
         "wgctl peer add bastion --org acme --psk -o bastion.conf",
-        "wgctl peer add build-7 --org acme --network ci --expires 12h --public-key KEY",
+        "wgctl peer add build-7 --org acme --network ci --ephemeral 12h --public-key KEY",
         "wgctl peer add web-1 --org acme --format networkd -o /etc/systemd/network",
     ]
 )
@@ -88,7 +90,7 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
 @org_option
 @network_option
 @_member_option
-@expires_option
+@time_options
 @psk_option
 @handout_options
 @pass_session
@@ -100,11 +102,12 @@ def add(
     network: Label,
     member: Label | None,
     expires: str | None,
+    ephemeral: str | None,
     **options: Any,
 ) -> None:
     """Add a peer, and hand over its tunnel: a config for the client that it has."""
     handout, keys = asked_for(session, name, **options)
-    place = Place(org, network, member, expires_in_s(expires))
+    place = Place(org, network, member, time_of(expires, ephemeral))
     hand_over(session, handout, keys, enrol=adding(name, place, handout, keys), done="added")
 
 
@@ -142,7 +145,7 @@ def import_(
     key is never sent: it stays in FILE, and goes into the new file with -o.
     """
     name = name or _name_of(file)
-    place = Place(org, network, options.pop("member"), expires_in_s(expires))
+    place = Place(org, network, options.pop("member"), time_of(expires, None))
     existing = existing_config(file)
     handout = wanted(_wish(existing, **options), name, as_json=session.as_json, own_key=False)
     keys = identity_of(existing, file, moves=handout.path is not None, psk=psk)
@@ -233,6 +236,11 @@ def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bo
     note(f"peer {name} of {org}/{network} removed")
     if session.as_json:
         print_json({"removed": name})
+
+
+def _expiry(peer: "schema.Peer", *, now: datetime) -> str:
+    told = wording.expiry(peer.expires_at, now=now)
+    return f"{told}, leaves" if peer.ephemeral else told
 
 
 def _name_of(file: Path) -> Label:

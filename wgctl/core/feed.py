@@ -233,7 +233,7 @@ _READ: Mapping[str, Callable[..., object]] = {
     "networks": _names,
     "role": MemberRole,
     "kind": TokenKind,
-    "forwards": _flag,
+    **dict.fromkeys(("forwards", "ephemeral"), _flag),
     "target": lambda value: Target.parse(_text(value)),
     **dict.fromkeys(("name", "slug", "owner", "added_by", "region", "process_group"), _text),
     **dict.fromkeys(("id", "org_id", "network_id", "gateway_id", "app_id", "peer_id"), _number),

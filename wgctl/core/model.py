@@ -142,7 +142,9 @@ class Gateway:
 class Peer:
     """A WireGuard client of one network: a laptop, a phone, a server.
 
-    `expires_at` None: never. The address is where the peer was born, not where it is.
+    `expires_at` None: never. An `ephemeral` one is removed when its time is over; others keep their
+    name and address, and can be given a new time. The address is where the peer was born, not where
+    it is.
     """
 
     id: int
@@ -155,6 +157,8 @@ class Peer:
     address: IPv6Address
     created_at: int
     expires_at: int | None
+    # A default, since rows that were written before there were such peers do not say.
+    ephemeral: bool = False
 
     def expired(self, *, now: int) -> bool:
         """Whether the peer's time is over at `now`."""

@@ -201,7 +201,8 @@ class SealedTo(_Shape):
 class NewPeer(_Shape):
     """A peer to add. `needs_forwarding` asks for a resolver that answers every name.
 
-    `owner` is the member whose it is to be; None: who asks.
+    `owner` is the member whose it is to be; None: who asks. One that is `ephemeral` is removed when
+    its time, `expires_in_s`, is over.
     """
 
     name: LabelText
@@ -209,6 +210,7 @@ class NewPeer(_Shape):
     owner: LabelText | None = None
     public_key: _Key
     expires_in_s: _Span | None = None
+    ephemeral: StrictBool = False
     needs_forwarding: StrictBool = False
     preshared_key: SealedTo | None = None
 
@@ -225,6 +227,7 @@ class NewKey(_Shape):
 class Peer(_Shape):
     """A peer, with what its gateway last saw of it.
 
+    One that is `ephemeral` is removed at `expires_at`; others only lose their access.
     `preshared_key` is whether it has one: none but its gateway and the peer itself know it.
     """
 
@@ -242,6 +245,7 @@ class Peer(_Shape):
     gateway: str
     created_at: datetime
     expires_at: datetime | None
+    ephemeral: bool
     online: bool
     last_handshake: datetime | None
     received_bytes: int

@@ -30,6 +30,7 @@ unix            the roles' sockets
 remote          the API's listener for those who come from elsewhere
 certificates    what it shows them
 users           the roles' users
+leaving         ephemeral peers whose time is over
 life            signals; signs of life for systemd
 logs            events with fields, on stderr
 locks           one controller a state folder

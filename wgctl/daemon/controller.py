@@ -22,6 +22,7 @@ from wgctl.api.remote import remote_app
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
+from wgctl.daemon.leaving import let_leave
 from wgctl.daemon.life import pulse
 from wgctl.daemon.locks import only_one
 from wgctl.daemon.remote import Remote
@@ -81,7 +82,10 @@ async def _serve(settings: Settings, context: Context) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, _stop, ending, context.bell, service)
     sockets = [listen(path, group=group) for _, path, group in doors]
     _log.info("controller ready", api=str(settings.api_socket), node=str(settings.node_socket))
-    beating = asyncio.create_task(_tell_life(service, servers, settings))
+    beside = [
+        asyncio.create_task(_tell_life(service, servers, settings)),
+        asyncio.create_task(let_leave(context)),
+    ]
     try:
         # `_serve`, not `serve`: the latter takes the signals of the process for each server alone.
         await asyncio.gather(
@@ -89,7 +93,8 @@ async def _serve(settings: Settings, context: Context) -> None:
             *([] if remote is None else [remote.run()]),
         )
     finally:
-        beating.cancel()
+        for task in beside:
+            task.cancel()
     for _, path, _ in doors:
         remove(path)
     _log.info("controller stopped")

@@ -3,12 +3,14 @@
 Never sees a private key: those are made where they are used.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
+from wgctl.core.access import CONTROLLER, Scope
 from wgctl.core.errors import Conflict, Denied, Invalid, Unavailable
 from wgctl.core.model import Gateway, Network, Peer, TokenKind
 from wgctl.services.condition import Condition, always
@@ -27,8 +29,13 @@ __all__ = [
     "offered_gateway",
     "rekey",
     "remove",
+    "remove_ended",
     "shown",
 ]
+
+
+_MOST_ENDED = 100
+"""So many peers are removed in one transaction, that nobody else's write waits for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,8 @@ class SealedTo:
 class NewPeer:
     """A peer that is asked for.
 
-    `expires_in_s` None: it stays until it is removed. `preshared_key` None: it has none. `owner`
-    None: it is the asker's.
+    `expires_in_s` None: it stays until it is removed; an `ephemeral` one has a time, and is removed
+    when that is over. `preshared_key` None: it has none. `owner` None: it is the asker's.
     """
 
     network: Label
@@ -54,6 +61,7 @@ class NewPeer:
     needs_forwarding: bool
     preshared_key: SealedTo | None = None
     owner: str | None = None
+    ephemeral: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +78,28 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
     """Add a peer to a network of `org`, and say whether it is new.
 
     The same request again (org, network, name, keys) gives the same peer, so a lost answer can be
-    asked for again; a peer whose time is over gets the time that is asked for. Raises Conflict when
-    it is over and none is asked for, when the name has other keys or a preshared key is sealed to
-    another gateway than the peer gets, Invalid for a key in use, and Denied when the caller's token
-    was used up, or the peer is another's and only own ones are in reach.
+    asked for again; a peer whose time is over gets the time that is asked for, and an ephemeral one
+    makes room. Raises Conflict when it is over and none is asked for, when the name has other keys
+    or a preshared key is sealed to another gateway than the peer gets, Invalid for a key in use and
+    for an ephemeral peer without a time, and Denied when the caller's token was used up, or the
+    peer is another's and only own ones are in reach.
     """
+    if new.ephemeral and new.expires_in_s is None:
+        raise Invalid(f"peer {new.name!a}: an ephemeral one, expected expires_in_s too")
     with store.writing() as deployment:
         door = deployment.owned_by(org)
         network = door.network(new.network)
         gateway = _choose_gateway(deployment, needs_forwarding=new.needs_forwarding)
         known = door.find_peer(network, new.name)
+        if known is not None and known.ephemeral and known.expired(now=now):
+            door.remove_peer(known)
+            known = None
         if known is not None:
             _require_same(door, known, new, network=network)
             if known.expired(now=now):
                 door.spend_use()
-                known = _renewed(door, network, known, expires_in_s=new.expires_in_s, now=now)
+                time = _Time(new.expires_in_s, ephemeral=new.ephemeral)
+                known = _renewed(door, network, known, time, now=now)
             return _facts(deployment, door, network, known), False
         _require_shown(gateway, new.preshared_key)
         _refuse_known_key(deployment, new.public_key)
@@ -95,6 +110,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
             public_key=new.public_key,
             created_at=now,
             expires_at=None if new.expires_in_s is None else now + new.expires_in_s,
+            ephemeral=new.ephemeral,
         )
         peer = door.add_peer(network, gateway, row)
         sealed = _sealed(new.preshared_key)
@@ -178,7 +194,8 @@ def rekey(
             raise Denied(f"peer {peer.name!a} may change its key by itself, and not its time")
         if new.needs_forwarding:
             _require_forwarding(gateway)
-        peer = _renewed(door, found, peer, expires_in_s=new.expires_in_s, now=now)
+        time = _Time(new.expires_in_s, ephemeral=peer.ephemeral)
+        peer = _renewed(door, found, peer, time, now=now)
         if not _has_keys(door, peer, new):
             _require_shown(gateway, new.preshared_key)
             if peer.public_key != new.public_key:
@@ -199,6 +216,23 @@ def remove(
         check(_facts(deployment, door, found, peer))
         door.remove_peer(peer)
         return peer
+
+
+def remove_ended(store: Store, *, now: int) -> list[int]:
+    """Remove up to 100 ephemeral peers whose time is over at `now`, and return their ids.
+
+    The machines on them go too; the audit trails tell that the controller did it.
+    """
+    with store.reading() as deployment:
+        if not deployment.ended_peers(now=now, most=1):
+            return []
+    removing = replace(CONTROLLER, doing=Scope.PEER_REMOVE)
+    with store.seen_by(removing).writing() as deployment:
+        ended = deployment.ended_peers(now=now, most=_MOST_ENDED)
+        for peer in ended:
+            door = deployment.owned_by(peer.org)
+            door.remove_peer(door.peer(door.network(peer.network), peer.name))
+        return [peer.peer_id for peer in ended]
 
 
 def _comes_with_its_own_token(door: OrgDoor) -> bool:
@@ -244,12 +278,18 @@ def _require_same(door: OrgDoor, known: Peer, new: NewPeer, *, network: Network)
         raise Conflict(f"peer {known.name!a} exists already, and is of {known.owner!a}")
 
 
-def _renewed(
-    door: OrgDoor, network: Network, peer: Peer, *, expires_in_s: int | None, now: int
-) -> Peer:
+class _Time(NamedTuple):
+    """How long a peer is asked to be there, None as long as it is; and whether it leaves then."""
+
+    span_s: int | None
+    ephemeral: bool
+
+
+def _renewed(door: OrgDoor, network: Network, peer: Peer, time: _Time, *, now: int) -> Peer:
     """Return `peer` with the time that is asked for; None leaves it, unless it is over."""
-    if expires_in_s is not None:
-        return door.renew_peer(network, peer, expires_at=now + expires_in_s)
+    if time.span_s is not None:
+        ends_at = now + time.span_s
+        return door.renew_peer(network, peer, expires_at=ends_at, ephemeral=time.ephemeral)
     if peer.expires_at is not None and peer.expired(now=now):
         over = datetime.fromtimestamp(peer.expires_at, UTC).isoformat().replace("+00:00", "Z")
         raise Conflict(

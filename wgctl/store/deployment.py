@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import IPv6Network
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Executable,
     RowMapping,
+    Select,
     Table,
     bindparam,
     delete,
@@ -39,7 +41,7 @@ from wgctl.store.standing import Standing, note_use, standing, standing_still
 from wgctl.store.trail import OF_DEPLOYMENT, note_denial, read_trail
 from wgctl.store.unique import taken
 
-__all__ = ["Counts", "Deployment"]
+__all__ = ["Counts", "Deployment", "EndedPeer"]
 
 _BATCH = 1_000
 
@@ -54,6 +56,15 @@ class Counts:
     orgs: int
     networks: int
     peers: int
+
+
+class EndedPeer(NamedTuple):
+    """An ephemeral peer whose time is over, by the names that lead to it."""
+
+    org: str
+    network: str
+    name: str
+    peer_id: int
 
 
 class Deployment:
@@ -214,6 +225,11 @@ class Deployment:
             found.update(self._connection.execute(rows_of).scalars())
         return frozenset(found)
 
+    def ended_peers(self, *, now: int, most: int) -> list[EndedPeer]:
+        """Return at most `most` ephemeral peers of any org whose time is over, oldest first."""
+        values = {"now": now, "most": most}
+        return [EndedPeer(*row) for row in self._connection.execute(_ended_peers(), values)]
+
     @property
     def epoch(self) -> str:
         """The name of this store, which no other has."""
@@ -347,6 +363,20 @@ def _having_key() -> CompoundSelect[int]:
             select(table.c.id).where(table.c.public_key == bindparam("key"))
             for table in (tables.gateways, tables.peers)
         )
+    )
+
+
+@cache
+def _ended_peers() -> Select[str, str, str, int]:
+    """Return what is asked each second: making it takes longer than running it."""
+    orgs, networks, peers = tables.orgs, tables.networks, tables.peers
+    return (
+        select(orgs.c.slug, networks.c.name, peers.c.name, peers.c.id)
+        .join(orgs, orgs.c.id == peers.c.org_id)
+        .join(networks, networks.c.id == peers.c.network_id)
+        .where(peers.c.ephemeral, peers.c.expires_at <= bindparam("now"))
+        .order_by(peers.c.expires_at, peers.c.id)
+        .limit(bindparam("most"))
     )
 
 

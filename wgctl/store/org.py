@@ -135,6 +135,7 @@ class OrgDoor(Machines, Members):
                     public_key=new.public_key.raw,
                     created_at=new.created_at,
                     expires_at=new.expires_at,
+                    ephemeral=new.ephemeral,
                 )
             )[0]
         peer = rows.peer_of(row, prefix=network.prefix)
@@ -146,9 +147,9 @@ class OrgDoor(Machines, Members):
         with taken(peers_public_key="this public key belongs to another peer"):
             return self._change_peer(network, peer, public_key=key.raw)
 
-    def renew_peer(self, network: Network, peer: Peer, *, expires_at: int) -> Peer:
-        """Let the time of `peer` be over at `expires_at`."""
-        return self._change_peer(network, peer, expires_at=expires_at)
+    def renew_peer(self, network: Network, peer: Peer, *, expires_at: int, ephemeral: bool) -> Peer:
+        """Let the time of `peer` be over at `expires_at`; it leaves then if `ephemeral`."""
+        return self._change_peer(network, peer, expires_at=expires_at, ephemeral=ephemeral)
 
     def _change_peer(self, network: Network, peer: Peer, **values: object) -> Peer:
         self.require_own(peer.owner, f"peer {peer.name!a}")

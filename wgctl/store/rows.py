@@ -64,6 +64,7 @@ class NewPeerRow:
     public_key: PublicKey
     created_at: int
     expires_at: int | None
+    ephemeral: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def peer_of(row: RowMapping, *, prefix: IPv6Network) -> Peer:
         address=peer_address(prefix, row["gateway_number"], row["number"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+        ephemeral=row["ephemeral"],
     )
 
 

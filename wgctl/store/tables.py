@@ -18,6 +18,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    text,
 )
 
 __all__ = [
@@ -164,9 +166,11 @@ peers = Table(
     Column("number", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=True),
+    Column("ephemeral", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("network_id", "name"),
     UniqueConstraint("network_id", "gateway_number", "number"),
     Index(None, "org_id", "name"),
+    Index(None, "expires_at", sqlite_where=text("ephemeral")),
     sqlite_autoincrement=True,
 )
 
