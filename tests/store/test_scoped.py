@@ -20,8 +20,10 @@ from wgctl.store.store import Store
 
 _STATEMENTS = {"select", "insert", "update", "delete"}
 _MAKERS = {"_select", "_insert", "_update", "_delete"}
-# `_count` and `_next_number` name the org themselves; `_spend` writes a table that no org owns.
-_NAMED = _MAKERS | {"_count", "_having", "_in_reach", "_next_number", "_spend"}
+# Functions of `scoped` whose statements are made once, and take the org each time they are run.
+_MADE_ONCE = {"_counting", "_having", "_inserting"}
+# `_count` names the org itself; `_spend` writes a table that no org owns.
+_NAMED = (_MAKERS - {"_insert"}) | _MADE_ONCE | {"_count", "_in_reach", "_spend"}
 _OWNED = {table.name for table in tables.metadata.sorted_tables if "org_id" in table.c}
 _DOOR = (scoped, machines, members, org)
 _SOURCE = Path(wgctl.__file__).parent
@@ -44,7 +46,7 @@ def _names_the_org(function: ast.FunctionDef) -> bool:
     text = ast.unparse(function)
     return any(
         part in text
-        for part in ("self.org.id", "*self._owned(table)", "table.c.org_id == bindparam('org_id')")
+        for part in ("self.org.id", "*self._owned(table)", ".c.org_id == bindparam('org")
     )
 
 
@@ -58,9 +60,21 @@ def test_every_statement_of_the_door_names_the_org() -> None:
     }
 
     assert with_statements.keys() == _NAMED
-    assert all(_names_the_org(with_statements[name]) for name in _NAMED - {"_spend"})
+    assert all(_names_the_org(with_statements[n]) for n in _NAMED - {"_spend", "_inserting"})
     assert "tables.spent_network_ids" in ast.unparse(with_statements["_spend"])
     assert not _OWNED & {"spent_network_ids"}
+
+
+def test_what_is_made_once_gets_the_org_of_the_door() -> None:
+    filling = {
+        function.name: ast.unparse(function)
+        for module in _DOOR
+        for function in _functions(module)
+        if _calls(function) & _MADE_ONCE
+    }
+
+    assert filling.keys() == {"_having", "_insert", "_next_number"}
+    assert all("self.org.id" in text for text in filling.values())
 
 
 def test_the_door_runs_no_sql_that_is_text() -> None:

@@ -1,6 +1,7 @@
 """SQL: what the controller knows, and each role's copy of what it needs.
 
 store         opens the database; one transaction for reading or writing
+turns         whose turn it is to write; a commit that several share
 |
 deployment    what stands above orgs: orgs themselves, gateways, counters, the feed
 org           the one scoped door to what an org owns: networks and peers

@@ -45,8 +45,9 @@ __all__ = ["Counts", "Deployment", "EndedPeer"]
 
 _BATCH = 1_000
 
-# Asked for each peer that is added: made once, since making one takes as long as running it.
+# Asked for each peer that is added: made once, since making one takes longer than running it.
 _GATEWAYS = select(tables.gateways).order_by(tables.gateways.c.number)
+_ORG = select(tables.orgs).where(tables.orgs.c.slug == bindparam("slug"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,9 @@ class Deployment:
 
     def org(self, slug: str) -> Org:
         """Return the org `slug`; raises NotFound."""
-        found = self._rows(select(tables.orgs).where(tables.orgs.c.slug == slug, *self._in_reach))
+        within = self._in_reach
+        statement = _ORG.where(*within) if within else _ORG
+        found = self._rows(statement, {"slug": slug})
         if not found:
             raise NotFound(f"no org {slug!a}: wgctl org list shows what there is")
         return rows.org_of(found[0])
@@ -323,8 +326,10 @@ class Deployment:
             raise TypeError("a change within Store.reading(), expected Store.writing()")
         return self._recorder
 
-    def _rows(self, statement: Executable) -> Sequence[RowMapping]:
-        return self._connection.execute(statement).mappings().all()
+    def _rows(
+        self, statement: Executable, values: Mapping[str, object] | None = None
+    ) -> Sequence[RowMapping]:
+        return self._connection.execute(statement, values).mappings().all()
 
     def _count(self, table: Table) -> int:
         found: int = self._connection.execute(select(func.count()).select_from(table)).scalar_one()

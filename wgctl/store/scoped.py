@@ -6,12 +6,14 @@ nothing else: it looks like what is not there.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv6Network
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    CursorResult,
     Delete,
     Executable,
     Insert,
@@ -39,6 +41,14 @@ __all__ = ["EVERYTHING", "Scoped"]
 
 EVERYTHING = 1_000_000
 """More rows of a table than an org has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """A statement that was made before, and what is in it this time."""
+
+    statement: Executable
+    values: Mapping[str, object]
 
 
 class Scoped:
@@ -99,10 +109,10 @@ class Scoped:
         statement, within = _having(table, tuple(values)), self._in_reach(table)
         if within:
             statement = statement.where(*within)
-        return self._rows(statement, {"org_id": self.org.id, **values})
+        return self._rows(_Filled(statement, {"org_id": self.org.id, **values}))
 
-    def _insert(self, table: Table, **values: object) -> Insert:
-        return insert(table).values(org_id=self.org.id, **values).returning(table)
+    def _insert(self, table: Table, **values: object) -> _Filled:
+        return _Filled(_inserting(table), {"org_id": self.org.id, **values})
 
     def _update(self, table: Table, row_id: int, **values: object) -> Update:
         return (
@@ -152,22 +162,14 @@ class Scoped:
 
         Both begin at 2, and none is given out twice.
         """
-        counters = tables.address_counters
         counted = self._connection.execute(
-            update(counters)
-            .where(
-                counters.c.org_id == self.org.id,
-                counters.c.network_id == network.id,
-                counters.c.gateway_number == host,
-            )
-            .values(next_number=counters.c.next_number + 1)
-            .returning(counters.c.next_number)
+            _counting(), {"org": self.org.id, "network": network.id, "host": host}
         ).scalar_one_or_none()
         if counted is not None:
             return int(counted) - 1
         self._execute(
             self._insert(
-                counters,
+                tables.address_counters,
                 network_id=network.id,
                 gateway_number=host,
                 next_number=FIRST_PEER + 1,
@@ -175,13 +177,16 @@ class Scoped:
         )
         return FIRST_PEER
 
-    def _rows(
-        self, statement: Executable, values: Mapping[str, object] | None = None
-    ) -> Sequence[RowMapping]:
-        return self._connection.execute(statement, values).mappings().all()
+    def _rows(self, statement: Executable | _Filled) -> Sequence[RowMapping]:
+        return self._run(statement).mappings().all()
 
-    def _execute(self, statement: Insert | Delete) -> None:
-        self._connection.execute(statement)
+    def _execute(self, statement: Insert | Delete | _Filled) -> None:
+        self._run(statement)
+
+    def _run(self, statement: Executable | _Filled) -> CursorResult[*tuple[object, ...]]:
+        if isinstance(statement, _Filled):
+            return self._connection.execute(statement.statement, statement.values)
+        return self._connection.execute(statement)
 
     def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
         found: int = self._connection.execute(
@@ -190,8 +195,31 @@ class Scoped:
         return found
 
 
+# Those that are run again and again: making one takes three times as long as running it.
+
+
 @cache
 def _having(table: Table, columns: tuple[str, ...]) -> Select[*tuple[object, ...]]:
-    """Return what is asked again and again: making it takes as long as running it."""
     named = (table.c[column] == bindparam(column) for column in columns)
     return select(table).where(table.c.org_id == bindparam("org_id"), *named)
+
+
+@cache
+def _inserting(table: Table) -> Insert:
+    """Return what `Scoped._insert` fills, `org_id` with the rest."""
+    return insert(table).returning(table)
+
+
+@cache
+def _counting() -> Update:
+    counters = tables.address_counters
+    return (
+        update(counters)
+        .where(
+            counters.c.org_id == bindparam("org"),
+            counters.c.network_id == bindparam("network"),
+            counters.c.gateway_number == bindparam("host"),
+        )
+        .values(next_number=counters.c.next_number + 1)
+        .returning(counters.c.next_number)
+    )

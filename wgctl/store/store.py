@@ -5,7 +5,6 @@ said in `deployment` and `org`.
 """
 
 import copy
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from wgctl.store.changes import Recorder
 from wgctl.store.deployment import Deployment
 from wgctl.store.tables import deployment
 from wgctl.store.trail import note_changes
+from wgctl.store.turns import NotKept, Turns
 from wgctl.store.upgrade import UnknownSchema, upgrade
 
 __all__ = ["Store"]
@@ -65,8 +65,8 @@ class Store:
         self.caller = CONTROLLER
         self._on_commit = on_commit
         self._clock = clock
-        self._writer = threading.Lock()
         self._engine = _engine(path)
+        self._turns = Turns(self._engine)
         try:
             self.pool = self._open()
         except BaseException:
@@ -114,17 +114,15 @@ class Store:
     def writing(self) -> Iterator[Deployment]:
         """Give what is stored, to change it: all of the block is kept, or nothing.
 
-        A block that changes nothing takes no revision.
+        A block that changes nothing takes no revision. Blocks of several threads may share a
+        commit: each waits for it, so that what it returns or raises rests on what is durable.
         """
-        with self._writer, self._translated(), self._engine.connect() as connection:
-            connection.execution_options(wgctl_writes=True)
-            with connection.begin() as transaction:
-                recorder = Recorder(connection)
-                yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=recorder)
-                if recorder.changed:
-                    note_changes(connection, self.caller, recorder.made, now=int(self._clock()))
-                else:
-                    transaction.rollback()
+        with self._translated(), self._turns.turn() as turn:
+            connection, recorder = turn.connection, Recorder(turn.connection)
+            yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=recorder)
+            turn.keep = recorder.changed
+            if recorder.changed:
+                note_changes(connection, self.caller, recorder.made, now=int(self._clock()))
         if recorder.changed:
             self._on_commit(recorder.revision)
 
@@ -134,10 +132,8 @@ class Store:
 
         All of the block is kept, or nothing.
         """
-        with self._writer, self._translated(), self._engine.connect() as connection:
-            connection.execution_options(wgctl_writes=True)
-            with connection.begin():
-                yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
+        with self._translated(), self._turns.turn() as turn:
+            yield Deployment(turn.connection, pool=self.pool, caller=self.caller, recorder=None)
 
     def _open(self) -> IPv6Network:
         try:
@@ -165,6 +161,8 @@ class Store:
             if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
                 raise
             raise Unavailable(f"the store at {self.path} cannot be used: {error.orig}") from error
+        except NotKept as error:
+            raise Unavailable(f"the store at {self.path} cannot be used: {error}") from error
 
 
 def _engine(path: Path) -> Engine:

@@ -7,7 +7,7 @@ to change or remove one.
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from wgctl.core.access import Asker, Caller
 from wgctl.core.audit import NO_HEAD, Head, Made, Record, describe, link
@@ -18,6 +18,15 @@ __all__ = ["OF_DEPLOYMENT", "note_changes", "note_denial", "read_trail"]
 
 # An org may go with 100,000 peers: a record of about 50 kB can still be read at once.
 _MOST_CHANGES = 100
+
+# Each change runs these: made once, since making one takes longer than running it.
+_LAST = (
+    select(audit.c.place, audit.c.hash)
+    .where(audit.c.chain == bindparam("chain"))
+    .order_by(audit.c.place.desc())
+    .limit(1)
+)
+_ADD = insert(audit)
 
 OF_DEPLOYMENT = 0
 """The chain of what no org owns; that of an org is its id, which no other org ever has."""
@@ -63,12 +72,7 @@ def read_trail(connection: Connection, chain: int, *, after: int, limit: int) ->
 
 
 def _add(connection: Connection, chain: int, body: str, *, now: int) -> None:
-    last = connection.execute(
-        select(audit.c.place, audit.c.hash)
-        .where(audit.c.chain == chain)
-        .order_by(audit.c.place.desc())
-        .limit(1)
-    ).one_or_none()
+    last = connection.execute(_LAST, {"chain": chain}).one_or_none()
     head = NO_HEAD if last is None else Head(*last)
     record = link(head, at=now, body=body)
-    connection.execute(insert(audit).values(chain=chain, **asdict(record)))
+    connection.execute(_ADD, {"chain": chain, **asdict(record)})
