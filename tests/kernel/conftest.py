@@ -18,10 +18,22 @@ def boot(pytestconfig: pytest.Config) -> Boot:
     assert capture is not None
 
     def run(
-        script: str, *, within_s: float, systemd: bool = False, disk: Path | None = None
+        script: str,
+        *,
+        within_s: float,
+        systemd: bool = False,
+        disk: Path | None = None,
+        by_instructions: bool = False,
     ) -> Outcome:
         with capture.global_and_fixture_disabled():
-            return guest.run(script, within_s=within_s, show=_show, systemd=systemd, disk=disk)
+            return guest.run(
+                script,
+                within_s=within_s,
+                show=_show,
+                systemd=systemd,
+                disk=disk,
+                by_instructions=by_instructions,
+            )
 
     return run
 

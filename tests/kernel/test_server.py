@@ -1,7 +1,7 @@
-"""A server as the README's guide makes it, word by word: its services, killed, and after a reboot.
+"""A server as the README's guide makes it, word by word: its services after a reboot, and killed.
 
-An emulated processor starts a role in half a minute and more: how soon one serves again where none
-is emulated, `tests/systemd/test_killed.py` tells. What serves meanwhile is the kernel.
+How soon a killed one serves again, a clock tells that counts instructions. What serves meanwhile is
+the kernel.
 """
 
 import re
@@ -15,6 +15,7 @@ from tests.kernel import guest
 from tests.kernel.guest import Boot, Outcome
 from tests.systemd.server import (
     FIRST,
+    KILLS,
     ROLES,
     SCENE,
     UNINSTALL,
@@ -32,8 +33,11 @@ systemctl is-active wgctl-controller.service || true
 laptop wg-quick up ./alice-laptop.conf
 laptop ping -c 3 "$(net)::3"
 echo "name $(names)"
-begin_pings
 systemctl unmask wgctl-controller.service
+systemctl start wgctl.target
+until_active controller
+{KILLS}
+begin_pings
 (set -x; {UPGRADE}); say upgraded
 until_active controller gateway resolver internal-api
 end_pings upgrade
@@ -49,7 +53,7 @@ ls -d /etc/wgctl/wgctl.toml /var/lib/wgctl/gateway.key
 
 @dataclass(frozen=True)
 class Server:
-    """One machine: from nothing to the kills, and after a reboot to nothing."""
+    """One machine: from nothing to a peer, and after a reboot by way of the kills to nothing."""
 
     first: Outcome
     second: Outcome
@@ -61,12 +65,12 @@ def server(boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Server:
     guest.make_disk(disk)
     return Server(
         boot(
-            f"{FIRST}\nsystemctl mask wgctl-controller.service",
+            f"{FIRST}\nsystemctl --no-pager --failed\nsystemctl mask wgctl-controller.service",
             within_s=1800,
             systemd=True,
             disk=disk,
         ),
-        boot(SECOND, within_s=1800, systemd=True, disk=disk),
+        boot(SECOND, within_s=1800, systemd=True, disk=disk, by_instructions=True),
     )
 
 
@@ -81,15 +85,16 @@ def test_a_peer_reaches_the_network_and_its_names(server: Server) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_killed_role_is_back_and_serves(
+def test_a_killed_role_is_back_and_serves_within_five_seconds(
     server: Server, role: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    restart = restarts(server.first.said)[role]
+    """On a machine of 1e9 instructions a second, whatever else this host does."""
+    restart = restarts(server.second.said)[role]
     with capsys.disabled():
         sys.stdout.write(f"\n  {role}: {restart}\n")
 
-    assert restart.process_s < 60
-    assert restart.serving_s < 300
+    assert restart.process_s <= 5
+    assert restart.serving_s <= 5
 
 
 @pytest.mark.parametrize("what", ["kills", "upgrade"])

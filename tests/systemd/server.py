@@ -13,6 +13,7 @@ from tests.systemd import guide
 __all__ = [
     "FIRST",
     "INSTALL",
+    "KILLS",
     "ROLES",
     "SCENE",
     "UNINSTALL",
@@ -93,6 +94,9 @@ echo "name $(names)"
 laptop curl -sS --resolve "_api.internal:4280:[$(net)::3]" -H "Wgctl-Request: 1" \\
 	http://_api.internal:4280/v1/self
 echo
+"""
+
+KILLS = f"""
 begin_pings
 kill_each
 end_pings kills

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernel.guest import CACHE, Outcome
 from tests.systemd import namespaced
-from tests.systemd.server import FIRST, ROLES, pings, restarts
+from tests.systemd.server import FIRST, KILLS, ROLES, pings, restarts
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 def outcome() -> Outcome:
     if not (CACHE / "wheels").exists():
         pytest.skip("make test fetches what the server installs")
-    return namespaced.run(FIRST, within_s=500)
+    return namespaced.run(f"{FIRST}\n{KILLS}", within_s=500)
 
 
 def test_the_guide_holds_on_this_kernel_too(outcome: Outcome) -> None:
