@@ -10,10 +10,11 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test test-unit test-system test-guest test-server: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
-                                     busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
+test test-%: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
+                       busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
 
-.PHONY: help venv demo test test-unit test-system test-guest test-server check bench bench-dns bench-gateway \
+PARTS := test-unit test-system-1 test-system-2 test-guest test-server
+.PHONY: help venv demo test test-system $(PARTS) check bench bench-dns bench-gateway \
         fuzz format lock install uninstall packages compiled clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
@@ -21,8 +22,10 @@ CACHE := .cache/kernel
 GUEST := $(CACHE)/initramfs
 # What pip installs there, where no index can be reached.
 WHEELS := $(CACHE)/wheels/.ready
-# Tests that make whole hosts; tests/kernel makes whole machines.
+# Tests that make whole hosts, in two halves of a length; tests/kernel makes whole machines.
 SYSTEM := tests/system tests/systemd tests/examples
+HALF := $(wildcard tests/system/test_[a-m]*.py)
+OTHER_HALF := $(filter-out $(HALF),$(wildcard tests/system/test_*.py)) tests/systemd tests/examples
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
@@ -49,23 +52,25 @@ demo: packages $(READY)
 
 # All at once, and each to its end: a guest has one processor, and tests of hosts wait a lot.
 test: packages $(READY) $(GUEST) $(WHEELS) compiled
-	@$(MAKE) --no-print-directory --jobs=4 --keep-going test-unit test-system test-guest test-server
+	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(PARTS)
 
 # Guests take longest: they go first where all want the processors.
-test-unit test-system: PYTEST := nice $(BIN)/pytest
+test-unit test-system-1 test-system-2: PYTEST := nice $(BIN)/pytest
 test-guest test-server: PYTEST := $(BIN)/pytest
 
 test-unit: packages $(READY)
 	$(PYTEST) $(foreach part,$(SYSTEM) tests/kernel,--ignore=$(part))
 
-test-system: packages $(READY) $(WHEELS)
+test-system: test-system-1 test-system-2
+test-system-1 test-system-2: packages $(READY) $(WHEELS)
 test-guest test-server: packages $(READY) $(GUEST) $(WHEELS)
-test-system: TESTS := $(SYSTEM)
+test-system-1: TESTS := $(HALF)
+test-system-2: TESTS := $(OTHER_HALF)
 test-guest: TESTS := tests/kernel/test_guest.py
 test-server: TESTS := tests/kernel/test_server.py
 
 # Their lines come when they have ended, not between those of the others.
-test-system test-guest test-server:
+test-system-1 test-system-2 test-guest test-server:
 	@mkdir -p .cache; said=.cache/$@.log; \
 	echo "$(PYTEST) $(TESTS)   (to follow it: tail -f $$said)"; \
 	$(PYTEST) $(TESTS) >$$said 2>&1; \
