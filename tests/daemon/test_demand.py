@@ -153,7 +153,7 @@ def test_what_was_seen_of_a_peer_is_of_all_its_visits(begun: Scene) -> None:
         received_bytes=10,
         sent_bytes=20,
     )
-    assert back == [first.model_copy(update={"received_bytes": 11, "sent_bytes": 22})]
+    assert back == {0: Seen(first.endpoint, first.last_handshake, 11, 22)}
     assert begun.programme.absent() == []
 
 

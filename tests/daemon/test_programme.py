@@ -18,7 +18,6 @@ from wgctl.core.model import App, Machine, MachineState, Network, Peer, Seal
 from wgctl.core.plan import desired
 from wgctl.core.ports import Seen
 from wgctl.core.roster import Roster
-from wgctl.core.schema import ObservedPeer
 from wgctl.core.tunnel import DeviceStep, Host, RemovePeer, SetPeer
 from wgctl.daemon.follow import Changes
 from wgctl.daemon.programme import Programme
@@ -465,20 +464,14 @@ def test_what_was_seen_is_told_by_peer(scene: Scene) -> None:
     scene.kernel.seen[KEYS[1].raw] = Seen("192.0.2.1:9", 5, 6, 7)
     scene.wireguard.apply([SetPeer(KEYS[2].raw, NO_IPS)])
 
-    assert programme.observe() == [
-        ObservedPeer(peer_id=0),
-        ObservedPeer(
-            peer_id=1,
-            endpoint="192.0.2.1:9",
-            last_handshake=5,
-            received_bytes=6,
-            sent_bytes=7,
-        ),
-    ]
+    assert programme.observe() == {
+        0: Seen(None, None, 0, 0),
+        1: Seen("192.0.2.1:9", 5, 6, 7),
+    }
 
 
 def test_without_a_device_nothing_was_seen(scene: Scene) -> None:
-    assert scene.programme.observe() == []
+    assert scene.programme.observe() == {}
 
 
 def test_no_key_of_ours_is_logged(scene: Scene) -> None:

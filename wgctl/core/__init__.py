@@ -26,6 +26,7 @@ drift        what a pass found and mended, before and after, in words
 firewall     networks x services -> nftables ruleset, as data
 backend      what runs the device: the kernel, or a process
 presence     on demand: which peers are in use, and when one leaves
+sights       what to tell of what a device saw of its peers
 |
 region       which regions are near
 names/       the names that a network has, and what stands at each

@@ -36,7 +36,7 @@ from wgctl.services.reconcile import (
 )
 from wgctl.store.copy import Copy
 
-__all__ = ["Programme"]
+__all__ = ["Programme", "observed"]
 
 _EVENTS_KEPT = 20
 _SWEEP_S = 10
@@ -191,22 +191,15 @@ class Programme:
             self.settled = not outcome.left
             self._count_drift(outcome)
 
-    def observe(self) -> list[ObservedPeer]:
-        """Return what the device saw of each peer, by peer; nothing while it does not answer."""
+    def observe(self) -> dict[int, Seen]:
+        """Return what the device saw of each peer, by id; nothing while it does not answer."""
         try:
             seen = self._parts.wireguard.observe()
         except Refusal:
-            return []
+            return {}
         with self._rows:
             ids = self._roster.peer_ids()
-            return sorted(
-                (
-                    _observed(ids[key], self._total(ids[key], one))
-                    for key, one in seen.items()
-                    if key in ids
-                ),
-                key=lambda observed: observed.peer_id,
-            )
+            return {ids[key]: self._total(ids[key], one) for key, one in seen.items() if key in ids}
 
     def absent(self) -> list[ObservedPeer]:
         """Return what was seen of some of the peers that left on their own."""
@@ -214,7 +207,7 @@ class Programme:
             return (
                 []
                 if self._demand is None
-                else [_observed(one.peer_id, one) for one in self._demand.absent()]
+                else [observed(one.peer_id, one) for one in self._demand.absent()]
             )
 
     def is_stranger(self, key: PublicKey) -> bool:
@@ -392,7 +385,8 @@ class Programme:
             _log.info("tunnel programmed", count=len(steps), steps=_in_words(steps))
 
 
-def _observed(peer_id: int, seen: Seen | Visit) -> ObservedPeer:
+def observed(peer_id: int, seen: Seen | Visit) -> ObservedPeer:
+    """Return what was seen of a peer as a report has it."""
     return ObservedPeer(
         peer_id=peer_id,
         endpoint=seen.endpoint,
