@@ -2,10 +2,15 @@ import pytest
 from fastapi import APIRouter, Request
 
 from tests.api.asking import Door, refusal
+from tests.services.minting import mint
+from wgctl.api.context import Context
 from wgctl.api.door import build, needs
 from wgctl.api.limits import MOST_BYTES, Paced
-from wgctl.core.access import Asker, Caller, Scope
+from wgctl.api.remote import remote_app
+from wgctl.core.access import Asker, Caller, Narrowing, Scope
+from wgctl.core.bearer import Bearer
 from wgctl.core.errors import Unidentified
+from wgctl.store.store import Store
 
 _JSON = "application/json"
 
@@ -99,3 +104,31 @@ def test_whoever_else_it_says_it_is_for_it_is_one_source() -> None:
         }
 
     assert tried == {401, 429}
+
+
+def test_a_token_asks_so_often_and_what_is_made_of_it_with_it(
+    store: Store, context: Context
+) -> None:
+    """One that loops keeps nobody else waiting, and making it narrower is no way round."""
+    first, other = mint(store, "acme", "first"), mint(store, "acme", "other")
+    narrow = first.narrowed(Narrowing(read_only=True))
+    times = [0.0]
+
+    def ask(times: int, token: Bearer) -> list[int]:
+        headers = {"authorization": f"Bearer {token.render()}"}
+        path = "/v1/orgs/acme"
+        return [door.request("GET", path, headers=headers).status_code for _ in range(times)]
+
+    with Door(remote_app(context, requests_per_s=2, clock=lambda: times[-1])) as door:
+        at_once = ask(6, first) + ask(4, narrow)
+        headers = {"authorization": f"Bearer {narrow.render()}"}
+        refused = door.request("GET", "/v1/orgs/acme", headers=headers)
+        unhindered = ask(8, other)
+        times.append(1.0)
+        later = ask(3, narrow)
+
+    assert at_once == [200] * 8 + [429] * 2
+    assert "token 'first'" in refusal(refused, 429, "too-many-requests")
+    assert refused.headers["retry-after"] == "1"
+    assert unhindered == [200] * 8
+    assert later == [200, 200, 429]

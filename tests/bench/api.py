@@ -79,7 +79,9 @@ def main() -> None:
 
 def _settings(folder: Path, *, interface: str) -> Settings:
     made = host_of(folder, interface=interface)
-    return made.model_copy(update={"api": ApiSettings(listen=f"[::]:{API_PORT}")})
+    return made.model_copy(
+        update={"api": ApiSettings(listen=f"[::]:{API_PORT}", requests_per_s=2 * PER_S)}
+    )
 
 
 def _fill(settings: Settings) -> dict[str, str]:

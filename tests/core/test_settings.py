@@ -43,7 +43,7 @@ def test_what_is_left_out_is_as_documented() -> None:
             idle_s=600,
         ),
         resolver=ResolverSettings(upstreams=(), tls_ca=None, distances={}),
-        api=ApiSettings(listen=None, names=(), certificate=None, key=None),
+        api=ApiSettings(listen=None, names=(), certificate=None, key=None, requests_per_s=200),
     )
 
 
@@ -64,12 +64,17 @@ _UPSTREAMS = [
 
 
 _apis = st.builds(
-    lambda listen, names, files: ApiSettings(
-        listen=listen, names=tuple(names), certificate=files[0], key=files[1]
+    lambda listen, names, files, per_s: ApiSettings(
+        listen=listen,
+        names=tuple(names),
+        certificate=files[0],
+        key=files[1],
+        requests_per_s=per_s,
     ),
     st.sampled_from([None, "[::]:8443", "0.0.0.0:1", "203.0.113.7:65535", "[2001:db8::1]:443"]),
     st.lists(st.sampled_from(["vpn.example.org", "203.0.113.7", "2001:db8::1"]), max_size=3),
     st.just((None, None)) | st.tuples(_paths, _paths),
+    st.sampled_from([1, 200, 1_000_000]),
 )
 
 

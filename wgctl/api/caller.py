@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wgctl.api.problems import refusal
+from wgctl.api.problems import HttpRefusal, refusal, unmet
 from wgctl.core.access import Asker, Caller
 from wgctl.core.errors import Refusal, Unidentified
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["CallerOf", "Identified", "Identify", "by_door", "by_token"]
 
 Identify = Callable[[Request], Awaitable[Caller]]
-"""Says who a request comes from; raises Unidentified for nobody who is known."""
+"""Says who a request comes from; raises Unidentified for nobody who is known.
+
+HttpRefusal for who is known and asks too often.
+"""
 
 
 def by_door(asker: Asker) -> Identify:
@@ -74,6 +77,8 @@ class Identified:
             request.state.caller = await self._identify(request)
         except Refusal as error:
             await refusal(error)(scope, receive, send)
+        except HttpRefusal as error:
+            await unmet(error)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

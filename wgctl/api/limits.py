@@ -5,13 +5,16 @@ How many connections there may be, and how long each may take, is `wgctl.drivers
 
 from collections.abc import Callable
 
+from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wgctl.api.problems import STATUSES, problem
+from wgctl.api.caller import Identify
+from wgctl.api.problems import STATUSES, HttpRefusal, problem
+from wgctl.core.access import Caller
 from wgctl.core.pace import Pace
 from wgctl.core.source import source_of
 
-__all__ = ["MOST_BYTES", "Bounded", "Paced"]
+__all__ = ["MOST_BYTES", "Bounded", "Paced", "paced_by_token"]
 
 MOST_BYTES = 2**20
 """More than any request of an operator's takes: a machine with 64 ports has about 20,000 bytes."""
@@ -23,6 +26,12 @@ _AT_ONCE = 2_000.0
 # Ten tokens a second are tried by who knows none; each has 256 bits.
 _UNKNOWN_COST = 50.0
 _UNKNOWN = 401
+
+_TOO_MANY = "too-many-requests"
+_WAIT = {"retry-after": "1"}
+
+_AT_ONCE_S = 4
+"""A token may ask at once what it may ask in so many seconds."""
 
 
 class Bounded:
@@ -68,6 +77,23 @@ class Paced:
             self._pace.admit(source, now=self._clock())
             await self._app(scope, receive, noted)
             return
-        name, detail = "too-many-requests", "more requests from there than are answered: wait"
-        refused = problem(STATUSES[name], name, detail, headers={"retry-after": "1"})
+        detail = "more requests from there than are answered: wait"
+        refused = problem(STATUSES[_TOO_MANY], _TOO_MANY, detail, headers=_WAIT)
         await refused(scope, receive, send)
+
+
+def paced_by_token(identify: Identify, *, per_s: float, clock: Callable[[], float]) -> Identify:
+    """Return what also refuses a token that asks more than `per_s` times a second.
+
+    Narrower ones that were made of it count as the same. `clock` gives seconds and never goes back.
+    """
+    pace = Pace(per_s=per_s, burst=per_s * _AT_ONCE_S)
+
+    async def identify_in_time(request: Request) -> Caller:
+        caller = await identify(request)
+        if caller.token is not None and not pace.admit(caller.token.id, now=clock()):
+            detail = f"more requests with token {caller.token.name!a} than are answered: wait"
+            raise HttpRefusal(_TOO_MANY, detail, headers=_WAIT)
+        return caller
+
+    return identify_in_time

@@ -32,6 +32,7 @@ __all__ = [
     "DEFAULT_PATH",
     "KEY_NAME",
     "POOL_NAME",
+    "REQUESTS_PER_S",
     "STORE_NAME",
     "ApiSettings",
     "Backend",
@@ -181,17 +182,23 @@ class ResolverSettings(_Section):
     queries_per_s: int = Field(default=10_000, ge=10, le=10_000_000, strict=True)
 
 
+REQUESTS_PER_S = 200
+"""What one token asks unless the settings say otherwise: a whole deployment's CI, and no loop."""
+
+
 class ApiSettings(_Section):
     """`[api]`: where the API is reached from elsewhere, over TLS. `listen` None: nowhere.
 
     Without `certificate` and `key`, a chain and its key in PEM, the deployment's own authority
-    vouches for it, and for `names` beside the gateway's own.
+    vouches for it, and for `names` beside the gateway's own. Each token asks `requests_per_s` times
+    a second, and four times as often at once.
     """
 
     listen: Annotated[str, AfterValidator(_listen)] | None = None
     names: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(default=(), max_length=64)
     certificate: _AbsolutePath | None = None
     key: _AbsolutePath | None = None
+    requests_per_s: int = Field(default=REQUESTS_PER_S, ge=1, le=1_000_000, strict=True)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -305,6 +312,7 @@ def _api(api: ApiSettings) -> str:
         "names": ", ".join(f'"{name}"' for name in api.names).join("[]") if api.names else None,
         "certificate": None if api.certificate is None else _quoted(api.certificate),
         "key": None if api.key is None else _quoted(api.key),
+        "requests_per_s": None if api.requests_per_s == REQUESTS_PER_S else api.requests_per_s,
     }
     lines = [f"{key} = {value}\n" for key, value in given.items() if value is not None]
     return "".join(("\n[api]\n", *lines)) if lines else ""

@@ -102,7 +102,10 @@ async def _serve(settings: Settings, context: Context) -> None:
 
 def _remote(settings: Settings, context: Context) -> Remote | None:
     listen = settings.api.listen
-    return None if listen is None else Remote(remote_app(context), settings, listen)
+    if listen is None:
+        return None
+    app = remote_app(context, requests_per_s=settings.api.requests_per_s)
+    return Remote(app, settings, listen)
 
 
 def _server(app: FastAPI) -> uvicorn.Server:
