@@ -40,6 +40,7 @@ def test_a_peer_is_added_with_all_that_its_tunnel_needs(operators: Door) -> None
         "created_at": "2027-01-15T08:00:00Z",
         "expires_at": "2027-01-15T08:01:00Z",
         "ephemeral": False,
+        "tags": [],
         "online": False,
         "last_handshake": None,
         "received_bytes": 0,
@@ -53,6 +54,18 @@ def test_a_peer_that_is_to_leave_says_so(operators: Door) -> None:
     operators.post(_PEERS, json=_LAPTOP | {"expires_in_s": 60, "ephemeral": True})
 
     assert operators.get(f"{_PEERS}/laptop").json()["ephemeral"] is True
+
+
+def test_tags_are_shown_and_lists_are_of_one(operators: Door) -> None:
+    operators.post(_PEERS, json=_LAPTOP | {"tags": ["prod", "ci", "ci"]})
+    operators.post(_PEERS, json={"name": "other", "public_key": str(key(2))})
+    listed = {
+        tag: [peer["name"] for peer in operators.get(f"{_PEERS}?tag={tag}").json()["items"]]
+        for tag in ("ci", "prod", "c", "none")
+    }
+
+    assert operators.get(f"{_PEERS}/laptop").json()["tags"] == ["ci", "prod"]
+    assert listed == {"ci": ["laptop"], "prod": ["laptop"], "c": [], "none": []}
 
 
 def test_the_same_request_again_is_200_and_the_same_peer(operators: Door) -> None:
@@ -80,6 +93,7 @@ def test_the_same_request_again_is_200_and_the_same_peer(operators: Door) -> Non
         ({"org_id": 2}, 400, "invalid", "org_id: Extra inputs"),
         ({"name": "x", "ephemeral": True}, 400, "invalid", "expected expires_in_s too"),
         ({"ephemeral": "yes", "expires_in_s": 1}, 400, "invalid", "ephemeral: "),
+        ({"tags": ['a"b']}, 400, "invalid", "tags.0: "),
         ({"expires_in_s": -1}, 400, "invalid", "expires_in_s: "),
         ({"expires_in_s": 10**30}, 400, "invalid", "expires_in_s: "),
     ],

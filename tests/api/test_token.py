@@ -36,6 +36,8 @@ def test_a_revoked_token_is_gone(operators: Door) -> None:
         ({"expires_in_s": "1d"}, "expires_in_s"),
         ({"uses": 0, "kind": "enrol"}, "uses"),
         ({"secret": "x"}, "secret"),
+        ({"tags": ["ci"]}, "given by kind enrol alone"),
+        ({"tags": ["C I"], "kind": "enrol"}, "tags.0"),
         ({"kind": "peer"}, "a peer is named"),
         ({"kind": "network", "networks": []}, "expected the networks"),
     ],

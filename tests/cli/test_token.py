@@ -30,6 +30,18 @@ def test_a_token_is_printed_once(acme: Wgctl) -> None:
     assert [line.split()[0] for line in table] == ["NAME", "ci", "join"]
 
 
+def test_a_token_gives_tags_by_which_peers_are_found(acme: Wgctl) -> None:
+    made = _add(acme, "join", "--kind", "enrol", "--tag", "prod", "--tag", "ci")
+    acme("peer", "add", "build-7", "--tag", "ci")
+    acme("peer", "add", "alice")
+    found = acme("peer", "list", "--tag", "ci")
+
+    assert made["tags"] == ["ci", "prod"]
+    assert "ci, prod" in acme("token", "show", "join").stdout
+    assert [line.split()[0] for line in found.stdout.splitlines()] == ["NAME", "build-7"]
+    assert acme("peer", "list", "--tag", "C I").exit_code == 2
+
+
 def test_a_token_is_for_networks_or_for_one_peer(acme: Wgctl) -> None:
     assert acme("network", "add", "staging").exit_code == 0
     acme("peer", "add", "web", "--network", "staging", "--json")

@@ -37,6 +37,7 @@ ENROLMENT = {
         "created_at": "2026-11-23T12:00:00Z",
         "expires_at": None,
         "ephemeral": False,
+        "tags": [],
         "online": False,
         "last_handshake": None,
         "received_bytes": 0,

@@ -96,6 +96,8 @@ _ROWS: dict[Kind, st.SearchStrategy[Row]] = {
         address=_addresses,
         created_at=_numbers,
         expires_at=st.none() | _numbers,
+        ephemeral=st.booleans(),
+        tags=st.lists(_labels, max_size=3).map(tuple),
     ),
     Kind.SEAL: st.builds(
         Seal,
@@ -156,6 +158,7 @@ _ROWS: dict[Kind, st.SearchStrategy[Row]] = {
         uses_left=st.none() | _numbers,
         created_at=_numbers,
         expires_at=_numbers,
+        tags=st.lists(_labels, max_size=3).map(tuple),
     ),
 }
 puts = st.sampled_from(Kind).flatmap(

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 
 from peers.keys import PrivateKey
 from peers.names import Label
-from tests.services.minting import mint
+from tests.services.minting import bearer, mint
 from tests.store.samples import NOW, add_peer, key, new_peer
 from wgctl.core.access import Scope
 from wgctl.core.errors import Conflict, Denied, Invalid, NotFound, Refusal
@@ -122,6 +123,51 @@ def test_a_use_is_spent_once_and_a_lost_answer_is_asked_for_again(store: Store) 
     with pytest.raises(Denied, match="token 'join' was used as often as it may be"):
         peers.add(_with(store, text, Scope.PEER_ENROL), "acme", new_peer(3), now=NOW)
     assert tokens.shown(store, "acme", "join").token.uses_left == 0
+
+
+def test_what_a_token_adds_has_its_tags_and_none_that_its_holder_chose(store: Store) -> None:
+    """Also when an admin owns it: who has it may be anybody's pipeline."""
+    tags = (Label("prod"), Label("ci"), Label("ci"))
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL, uses=2, tags=tags).render()
+    seen = _with(store, text, Scope.PEER_ENROL)
+    chosen = replace(new_peer(1), tags=(Label("ci"), Label("root")))
+    with pytest.raises(Denied, match="may not give tags"):
+        peers.add(seen, "acme", chosen, now=NOW)
+    peers.add(seen, "acme", new_peer(1), now=NOW)
+    peers.add(seen, "acme", replace(new_peer(2), tags=(Label("ci"),)), now=NOW)
+    add_peer(store, "acme", 3)
+    found = {
+        tag: [
+            str(facts.peer.name)
+            for facts in peers.listed(store, "acme", network=None, tag=tag, after=("", 0), limit=9)
+        ]
+        for tag in ("ci", "c", "ci%", "prod", None)
+    }
+
+    assert peers.shown(store, "acme", "default", "peer-1").peer.tags == ("ci", "prod")
+    assert found == {
+        "ci": ["peer-1", "peer-2"],
+        "c": [],
+        "ci%": [],
+        "prod": ["peer-1", "peer-2"],
+        None: ["peer-1", "peer-2", "peer-3"],
+    }
+
+
+@pytest.mark.parametrize(("role", "may"), [(MemberRole.ADMIN, True), (MemberRole.MEMBER, False)])
+def test_tags_are_an_admins_to_give(
+    store: Store,
+    role: MemberRole,
+    may: bool,  # noqa: FBT001 - a case
+) -> None:
+    caller = bearer(store, "acme", role=role)
+    enrolling = store.seen_by(replace(caller, doing=Scope.PEER_ENROL))
+    minting = store.seen_by(replace(caller, doing=Scope.TOKEN_WRITE))
+    tagged = replace(new_peer(1), tags=(Label("ci"),))
+    with nullcontext() if may else pytest.raises(Denied, match="may not give tags"):
+        peers.add(enrolling, "acme", tagged, now=NOW)
+    with nullcontext() if may else pytest.raises(Denied, match="may not give tags"):
+        mint(minting, "acme", "join", kind=TokenKind.ENROL, tags=(Label("ci"),))
 
 
 def test_a_refused_enrolment_spends_nothing(store: Store) -> None:

@@ -82,6 +82,7 @@ def to_first_schema(path: Path) -> None:
         "ALTER TABLE apps DROP COLUMN service_number",
         "DROP INDEX ix_peers_expires_at",
         "ALTER TABLE peers DROP COLUMN ephemeral",
+        "ALTER TABLE peers DROP COLUMN tags",
     ):
         connection.execute(statement)
     connection.execute("UPDATE alembic_version SET version_num = '0001'")

@@ -69,6 +69,7 @@ def token_shape(org: str, facts: TokenFacts) -> schema.Token:
         networks=None if token.networks is None else list(token.networks),
         peer=None if facts.peer is None else facts.peer.name,
         uses_left=token.uses_left,
+        tags=list(token.tags),
         created_at=moment(token.created_at),
         expires_at=moment(token.expires_at),
         last_used_at=maybe_moment(facts.last_used_at),

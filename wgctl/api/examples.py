@@ -61,6 +61,7 @@ _PEER = {
     "created_at": _MADE,
     "expires_at": None,
     "ephemeral": False,
+    "tags": [],
     "online": True,
     "last_handshake": "2027-01-15T08:04:10Z",
     "received_bytes": 18_400,
@@ -110,7 +111,7 @@ _MEMBER = {
     "tokens": 1,
     "created_at": _MADE,
 }
-_TOKEN = {
+_TOKEN: dict[str, object] = {
     "name": "alice-cli",
     "org": "acme",
     "kind": "org",
@@ -119,6 +120,7 @@ _TOKEN = {
     "networks": None,
     "peer": None,
     "uses_left": None,
+    "tags": [],
     "created_at": _MADE,
     "expires_at": "2027-02-14T08:00:00Z",
     "last_used_at": None,

@@ -27,20 +27,20 @@ _PEER = "/orgs/{org}/peers/{peer}"
 @router.get("/orgs/{org}/peers", dependencies=[needs(Scope.PEER_READ)])
 def list_peers(  # each is a part of the request
     store: StoreOf,
-    seen: Seen,
-    now: Now,
+    context: ContextOf,
     org: str,
     network: str | None = None,
+    tag: str | None = None,
     cursor: Cursor = "",
     limit: Limit = 100,
 ) -> Page[Peer]:
-    """Return peers by name, of one network or of all."""
+    """Return peers by name, of one network or of all, with one tag or whichever."""
     after = parse_cursor(cursor)
-    found = peers.listed(store, org, network=network, after=after, limit=limit + 1)
+    found = peers.listed(store, org, network=network, tag=tag, after=after, limit=limit + 1)
     return page(
         found,
         limit=limit,
-        shape=lambda facts: peer_shape(org, facts, seen, now=now),
+        shape=_shaping(context, org),
         cursor=lambda facts: f"{facts.peer.name}.{facts.peer.id}",
     )
 
@@ -61,6 +61,7 @@ def add_peer(  # each is a part of the request
         public_key=new.public_key,
         expires_in_s=new.expires_in_s,
         ephemeral=new.ephemeral,
+        tags=tuple(map(Label, new.tags)),
         needs_forwarding=new.needs_forwarding,
         preshared_key=_sealed_to(new.preshared_key),
         owner=new.owner,

@@ -84,6 +84,7 @@ def peer_shape(org: str, facts: PeerFacts, seen: Observations, *, now: int) -> s
         created_at=moment(peer.created_at),
         expires_at=maybe_moment(peer.expires_at),
         ephemeral=peer.ephemeral,
+        tags=list(peer.tags),
         online=sight.online(now=now) and not peer.expired(now=now),
         last_handshake=maybe_moment(sight.last_handshake),
         received_bytes=sight.received_bytes,

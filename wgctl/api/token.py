@@ -43,6 +43,7 @@ def add_token(store: StoreOf, now: Now, org: str, new: NewToken, response: Respo
         networks=None if new.networks is None else tuple(new.networks),
         peer=None if new.peer is None else (new.peer.network, new.peer.name),
         uses=new.uses,
+        tags=tuple(map(Label, new.tags)),
     )
     facts, bearer = tokens.add(store, org, wanted, now=now)
     response.headers["cache-control"] = "no-store"

@@ -100,12 +100,13 @@ def asked_for(
 
 
 class Place(NamedTuple):
-    """Where a peer is added, whose it is, and for how long."""
+    """Where a peer is added, whose it is, for how long, and with which tags."""
 
     org: Label
     network: Label
     member: Label | None
     time: Time
+    tags: tuple[Label, ...] = ()
 
 
 def adding(
@@ -129,6 +130,7 @@ def adding(
             public_key=keys.public_key,
             expires_in_s=place.time.span_s,
             ephemeral=place.time.ephemeral,
+            tags=list(place.tags),
             needs_forwarding=handout.needs_forwarding,
             preshared_key=sealed,
         )

@@ -20,6 +20,7 @@ __all__ = [
     "network_option",
     "networks_option",
     "org_option",
+    "tags_option",
 ]
 
 _DEFAULT_NETWORK = "default"
@@ -82,6 +83,18 @@ def networks_option(command: _Command) -> _Command:
         metavar="NET",
         multiple=True,
         help="Only in this network; can be given more than once.",
+    )(command)
+
+
+def tags_option(command: _Command) -> _Command:
+    """Take --tag, as often as there are tags to give."""
+    return click.option(
+        "--tag",
+        "tags",
+        type=LabelType("tag"),
+        metavar="TAG",
+        multiple=True,
+        help="A tag of the peer; can be given more than once.",
     )(command)
 
 

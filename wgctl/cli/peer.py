@@ -33,6 +33,7 @@ from wgctl.cli.options import (
     network_filter,
     network_option,
     org_option,
+    tags_option,
 )
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
@@ -63,6 +64,7 @@ def _columns(now: datetime) -> Columns["schema.Peer"]:
         "sent": lambda peer: wording.size(peer.sent_bytes),
         "endpoint": lambda peer: peer.endpoint or wording.ABSENT,
         "online": lambda peer: wording.yes_no(peer.online),
+        "tags": lambda peer: wording.tags(peer.tags),
         "expiry": lambda peer: _expiry(peer, now=now),
     }
 
@@ -91,6 +93,7 @@ def _shown_columns(now: datetime) -> Columns["schema.Peer"]:
 @network_option
 @_member_option
 @time_options
+@tags_option
 @psk_option
 @handout_options
 @pass_session
@@ -106,8 +109,9 @@ def add(
     **options: Any,
 ) -> None:
     """Add a peer, and hand over its tunnel: a config for the client that it has."""
+    tags = options.pop("tags")
     handout, keys = asked_for(session, name, **options)
-    place = Place(org, network, member, time_of(expires, ephemeral))
+    place = Place(org, network, member, time_of(expires, ephemeral), tags)
     hand_over(session, handout, keys, enrol=adding(name, place, handout, keys), done="added")
 
 
@@ -155,10 +159,11 @@ def import_(
 @peer.command(name="list", examples=["wgctl peer list --org acme"])
 @org_option
 @network_filter
+@click.option("--tag", type=LabelType("tag"), metavar="TAG", help="Only those with this tag.")
 @pass_session
-def list_(session: Session, org: Label, network: Label | None) -> None:
+def list_(session: Session, org: Label, network: Label | None, tag: Label | None) -> None:
     """List the peers of an org, with what their gateways saw of them."""
-    found = session.client().peers(org, network=network)
+    found = session.client().peers(org, network=network, tag=tag)
     print_list(found, _columns(datetime.now(UTC)), as_json=session.as_json)
 
 

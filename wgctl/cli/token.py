@@ -14,7 +14,7 @@ from wgctl.cli import consent, wording
 from wgctl.cli.command import Noun
 from wgctl.cli.duration import parse_duration
 from wgctl.cli.login import read_token, token_file_option
-from wgctl.cli.options import LabelType, name_argument, networks_option, org_option
+from wgctl.cli.options import LabelType, name_argument, networks_option, org_option, tags_option
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
 from wgctl.core.errors import Invalid
@@ -47,6 +47,7 @@ def _shown_columns(now: datetime) -> Columns["access_schema.Token"]:
         **_columns(now),
         "org": lambda token: token.org,
         "peer": lambda token: token.peer or wording.ABSENT,
+        "tags": lambda token: wording.tags(token.tags),
         "added by": lambda token: token.added_by,
         "created": lambda token: wording.date(token.created_at),
     }
@@ -55,7 +56,7 @@ def _shown_columns(now: datetime) -> Columns["access_schema.Token"]:
 @token.command(
     examples=[
         "wgctl token add alice-cli --org acme --member alice",
-        "wgctl token add ci --org acme --kind enrol --network staging --uses 20 --expires 7d",
+        "wgctl token add ci --org acme --kind enrol --network staging --tag ci --uses 20",
         "wgctl token add web-rekey --org acme --kind peer --peer web-server",
     ]
 )
@@ -72,6 +73,7 @@ def _shown_columns(now: datetime) -> Columns["access_schema.Token"]:
 @networks_option
 @click.option("--peer", type=LabelType("peer"), help="The one peer, for kind peer.")
 @click.option("--uses", type=int, metavar="N", help="How often, for kind enrol; else once.")
+@tags_option
 @click.option("--expires", metavar="TIME", default="30d", show_default=True, help="As 12h, 7d.")
 @pass_session
 def add(session: Session, /, name: Label, org: Label, expires: str, **options: Any) -> None:
@@ -161,10 +163,9 @@ def _new_token(
     expires: str,
     *,
     kind: str,
-    member: Label | None,
     networks: tuple[Label, ...],
     peer: Label | None,
-    uses: int | None,
+    **more: Any,
 ) -> "access_schema.NewToken":
     from wgctl.core import access_schema
 
@@ -175,10 +176,11 @@ def _new_token(
     return access_schema.NewToken(
         name=name,
         kind=TokenKind(kind),
-        owner=member,
+        owner=more["member"],
         networks=None if one_peer else list(networks) or None,
         peer=None if peer is None else access_schema.PlacedName(network=place, name=peer),
-        uses=uses,
+        uses=more["uses"],
+        tags=list(more["tags"]),
         expires_in_s=_span(expires),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wgctl.core import schema
 
-__all__ = ["ABSENT", "ago", "date", "expiry", "lease", "networks", "size", "yes_no"]
+__all__ = ["ABSENT", "ago", "date", "expiry", "lease", "networks", "size", "tags", "yes_no"]
 
 ABSENT = "-"
 """What stands in a table where there is no value: never empty, so that columns can be counted."""
@@ -54,6 +54,11 @@ def lease(found: "schema.Lease | None", *, now: datetime) -> str:
 def networks(names: list[str] | None) -> str:
     """Return `lab, staging`, `all` for None, and `none` when none is left."""
     return "all" if names is None else ", ".join(names) or "none"
+
+
+def tags(names: list[str]) -> str:
+    """Return `ci, staging`."""
+    return ", ".join(names) or ABSENT
 
 
 def size(count_bytes: int) -> str:

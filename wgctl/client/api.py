@@ -136,9 +136,10 @@ class Client:
         """Add a peer; the same name and key again give the same peer."""
         return self._enrol("POST", _path("orgs", org, "peers"), body=new, name=new.name)
 
-    def peers(self, org: str, *, network: str | None = None) -> list[Peer]:
-        """Return the peers of an org by name, or of one of its networks."""
-        return self._list(Page[Peer], _path("orgs", org, "peers"), query={"network": network})
+    def peers(self, org: str, *, network: str | None = None, tag: str | None = None) -> list[Peer]:
+        """Return the peers of an org by name, of one of its networks, with one tag."""
+        query = {"network": network, "tag": tag}
+        return self._list(Page[Peer], _path("orgs", org, "peers"), query=query)
 
     def peer(self, org: str, network: str, name: str) -> Peer:
         """Return one peer."""

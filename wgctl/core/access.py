@@ -24,6 +24,7 @@ __all__ = [
     "Narrowing",
     "Scope",
     "allowed",
+    "may_tag",
 ]
 
 
@@ -260,6 +261,15 @@ class Caller:
             return self.asker is not Asker.BEARER
         extent = self.extent(self.doing)
         return extent is Extent.ALL or (extent is Extent.OWN and owner == self.name)
+
+
+def may_tag(caller: Caller) -> bool:
+    """Whether `caller` may give tags: who enrols everybody's peers, and not by a token for that.
+
+    A peer's owner must not choose what others go by.
+    """
+    enrols_all = caller.extent(Scope.PEER_ENROL) is Extent.ALL
+    return enrols_all and (caller.token is None or caller.token.kind is not TokenKind.ENROL)
 
 
 def _names(networks: tuple[Label, ...] | None) -> frozenset[str] | None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from wgctl.core.access import Extent, Scope
 from wgctl.core.model import MemberRole, TokenKind
-from wgctl.core.schema import LabelText
+from wgctl.core.schema import LabelText, Tags
 from wgctl.core.shape import Shape
 
 __all__ = [
@@ -93,7 +93,7 @@ class NewToken(Shape):
     """A token to make. `owner` None: who asks; `networks` None: every network of the org.
 
     `peer` is the one that a token of kind `peer` is for, `uses` how often one of kind `enrol` can
-    be used: once, unless it says otherwise.
+    be used: once, unless it says otherwise. `tags` are those of the peers that it adds.
     """
 
     name: LabelText
@@ -102,6 +102,7 @@ class NewToken(Shape):
     networks: _Networks | None = None
     peer: PlacedName | None = None
     uses: Annotated[int, Field(ge=1, le=_MOST_USES, strict=True)] | None = None
+    tags: Tags = Field(default=[])
     expires_in_s: int = Field(default=DEFAULT_EXPIRY_S, ge=1, le=_LONGEST_S, strict=True)
 
 
@@ -118,6 +119,7 @@ class Token(Shape):
     networks: list[str] | None
     peer: str | None
     uses_left: int | None
+    tags: list[str]
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None

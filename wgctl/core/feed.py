@@ -209,8 +209,12 @@ def _ports(listed: Iterable[Iterable[object]]) -> tuple[Port, ...]:
     )
 
 
+def _labels(listed: Iterable[object]) -> tuple[Label, ...]:
+    return tuple(Label(_text(name)) for name in listed)
+
+
 def _names(listed: Iterable[object] | None) -> tuple[Label, ...] | None:
-    return None if listed is None else tuple(Label(_text(name)) for name in listed)
+    return None if listed is None else _labels(listed)
 
 
 def _metadata(values: Mapping[str, object]) -> Mapping[str, str]:
@@ -231,6 +235,7 @@ _READ: Mapping[str, Callable[..., object]] = {
     "service_address": _optional_address,
     **dict.fromkeys(("expires_at", "lease_s", "only_peer_id", "uses_left"), _optional_number),
     "networks": _names,
+    "tags": _labels,
     "role": MemberRole,
     "kind": TokenKind,
     **dict.fromkeys(("forwards", "ephemeral"), _flag),
@@ -251,6 +256,7 @@ _WRITE: Mapping[str, Callable[..., object]] = {
     "ports": lambda ports: [[port.name, port.number, port.protocol] for port in ports],
     "metadata": dict,
     "networks": lambda names: None if names is None else list(names),
+    "tags": list,
 }
 
 _WRITTEN = {

@@ -157,8 +157,9 @@ class Peer:
     address: IPv6Address
     created_at: int
     expires_at: int | None
-    # A default, since rows that were written before there were such peers do not say.
+    # Defaults, since rows that were written before there was such a thing do not say.
     ephemeral: bool = False
+    tags: tuple[Label, ...] = ()
 
     def expired(self, *, now: int) -> bool:
         """Whether the peer's time is over at `now`."""
@@ -210,7 +211,7 @@ class Token:
 
     `owner` is a member's name or OPERATOR, `added_by` likewise. `networks` None: every network of
     the org; `only_peer_id` is the one peer that a token of kind `peer` is for; `uses_left` None: as
-    often as one likes.
+    often as one likes; `tags` are those of the peers that one of kind `enrol` adds.
     """
 
     id: int
@@ -224,6 +225,7 @@ class Token:
     uses_left: int | None
     created_at: int
     expires_at: int
+    tags: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

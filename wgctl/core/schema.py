@@ -90,6 +90,7 @@ def _string(pattern: str, example: str) -> WithJsonSchema:
 
 _LABEL = _string("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "web")
 LabelText = Annotated[str, AfterValidator(parse_label), _LABEL]
+Tags = Annotated[list[LabelText], Field(max_length=32)]
 _WORD = _string("^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", "web")
 _Key = Annotated[
     peers.keys.PublicKey,
@@ -202,7 +203,7 @@ class NewPeer(_Shape):
     """A peer to add. `needs_forwarding` asks for a resolver that answers every name.
 
     `owner` is the member whose it is to be; None: who asks. One that is `ephemeral` is removed when
-    its time, `expires_in_s`, is over.
+    its time, `expires_in_s`, is over. `tags` are an admin's to give, beside those of a token.
     """
 
     name: LabelText
@@ -211,6 +212,7 @@ class NewPeer(_Shape):
     public_key: _Key
     expires_in_s: _Span | None = None
     ephemeral: StrictBool = False
+    tags: Tags = Field(default=[])
     needs_forwarding: StrictBool = False
     preshared_key: SealedTo | None = None
 
@@ -246,6 +248,7 @@ class Peer(_Shape):
     created_at: datetime
     expires_at: datetime | None
     ephemeral: bool
+    tags: list[str]
     online: bool
     last_handshake: datetime | None
     received_bytes: int

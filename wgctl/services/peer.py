@@ -10,7 +10,7 @@ from typing import NamedTuple
 from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
-from wgctl.core.access import CONTROLLER, Scope
+from wgctl.core.access import CONTROLLER, Scope, may_tag
 from wgctl.core.errors import Conflict, Denied, Invalid, Unavailable
 from wgctl.core.model import Gateway, Network, Peer, TokenKind
 from wgctl.services.condition import Condition, always
@@ -51,7 +51,8 @@ class NewPeer:
     """A peer that is asked for.
 
     `expires_in_s` None: it stays until it is removed; an `ephemeral` one has a time, and is removed
-    when that is over. `preshared_key` None: it has none. `owner` None: it is the asker's.
+    when that is over. `preshared_key` None: it has none. `owner` None: it is the asker's. `tags`
+    are beside those of the asker's token.
     """
 
     network: Label
@@ -62,6 +63,7 @@ class NewPeer:
     preshared_key: SealedTo | None = None
     owner: str | None = None
     ephemeral: bool = False
+    tags: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
     makes room. Raises Conflict when it is over and none is asked for, when the name has other keys
     or a preshared key is sealed to another gateway than the peer gets, Invalid for a key in use and
     for an ephemeral peer without a time, and Denied when the caller's token was used up, or the
-    peer is another's and only own ones are in reach.
+    peer is another's and only own ones are in reach, or tags are asked for by who may not give any.
     """
     if new.ephemeral and new.expires_in_s is None:
         raise Invalid(f"peer {new.name!a}: an ephemeral one, expected expires_in_s too")
@@ -111,6 +113,7 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
             created_at=now,
             expires_at=None if new.expires_in_s is None else now + new.expires_in_s,
             ephemeral=new.ephemeral,
+            tags=_tags(door, new),
         )
         peer = door.add_peer(network, gateway, row)
         sealed = _sealed(new.preshared_key)
@@ -130,15 +133,21 @@ def offered_gateway(store: Store, org: str, network: str, *, needs_forwarding: b
 
 
 def listed(
-    store: Store, org: str, *, network: str | None, after: tuple[str, int], limit: int
+    store: Store,
+    org: str,
+    *,
+    network: str | None,
+    after: tuple[str, int],
+    limit: int,
+    tag: str | None = None,
 ) -> list[PeerFacts]:
-    """Return up to `limit` peers of `org`, or of one network, by name, past `after`."""
+    """Return up to `limit` peers of `org`, of one network, with one tag, by name, past `after`."""
     with store.reading() as deployment:
         door = deployment.owned_by(org)
         within = None if network is None else door.network(network)
         networks = {found.id: found for found in door.networks()}
         gateways = {found.id: found for found in deployment.gateways()}
-        peers = door.peers(network=within, after=after, limit=limit)
+        peers = door.peers(network=within, tag=tag, after=after, limit=limit)
         sealed = door.sealed_ids(peers)
         return [
             PeerFacts(peer, networks[peer.network_id], gateways[peer.gateway_id], peer.id in sealed)
@@ -233,6 +242,16 @@ def remove_ended(store: Store, *, now: int) -> list[int]:
             door = deployment.owned_by(peer.org)
             door.remove_peer(door.peer(door.network(peer.network), peer.name))
         return [peer.peer_id for peer in ended]
+
+
+def _tags(door: OrgDoor, new: NewPeer) -> tuple[Label, ...]:
+    """Return the tags of a new peer; raises Denied for those that the caller may not give."""
+    token = door.caller.token
+    given = frozenset[Label]() if token is None else frozenset(token.tags)
+    asked = frozenset(new.tags)
+    if asked - given and not may_tag(door.caller):
+        raise Denied(f"{door.caller.title} may not give tags, expected an admin, or a token's own")
+    return tuple(sorted(given | asked))
 
 
 def _comes_with_its_own_token(door: OrgDoor) -> bool:

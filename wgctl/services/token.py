@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass
 
 from peers.names import Label
-from wgctl.core.access import Extent, Scope
+from wgctl.core.access import Extent, Scope, may_tag
 from wgctl.core.bearer import SECRET_BYTES, Bearer
-from wgctl.core.errors import Invalid
+from wgctl.core.errors import Denied, Invalid
 from wgctl.core.model import Peer, Token, TokenKind
 from wgctl.services.condition import Condition, always
 from wgctl.store.org import OrgDoor
@@ -24,7 +24,8 @@ class NewToken:
     """A token that is asked for.
 
     `owner` None: who asks. `networks` None: every one. `peer` is the one that a token of kind
-    `peer` is for, by network and name; `uses` how often one of kind `enrol` can be used.
+    `peer` is for, by network and name; `uses` how often one of kind `enrol` can be used, and `tags`
+    those of the peers that it adds.
     """
 
     name: Label
@@ -34,6 +35,7 @@ class NewToken:
     networks: tuple[str, ...] | None = None
     peer: tuple[str, str] | None = None
     uses: int | None = None
+    tags: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts,
     """Make a token and return it with its text, which is kept nowhere.
 
     Raises Invalid for what does not go with its kind, NotFound for an owner, network or peer that
-    is not there, Denied for an owner whom the caller may not make it for, Conflict for the name.
+    is not there, Denied for an owner whom the caller may not make it for and for tags that they may
+    not give, Conflict for the name.
     """
     _require_sense(new)
     bearer, proof = Bearer.make(
@@ -60,6 +63,8 @@ def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts,
         peer = None if new.peer is None else door.peer(door.network(new.peer[0]), new.peer[1])
         if peer is not None:
             door.require_own(peer.owner, f"peer {peer.name!a}")
+        if new.tags and not may_tag(door.caller):
+            raise Denied(f"{door.caller.title} may not give tags, expected an admin")
         names = None if new.networks is None else sorted(set(new.networks))
         row = NewTokenRow(
             name=new.name,
@@ -72,6 +77,7 @@ def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts,
             created_at=now,
             expires_at=now + new.expires_in_s,
             proof=proof,
+            tags=tuple(sorted(set(new.tags))),
         )
         return TokenFacts(door.add_token(row), None, peer), bearer
 
@@ -111,6 +117,8 @@ def _require_sense(new: NewToken) -> None:
         raise Invalid("a token of kind network: expected the networks that it is for")
     if new.uses is not None and new.kind is not TokenKind.ENROL:
         raise Invalid(f"a token of kind {new.kind}: uses are counted for kind enrol alone")
+    if new.tags and new.kind is not TokenKind.ENROL:
+        raise Invalid(f"a token of kind {new.kind}: tags are given by kind enrol alone")
 
 
 def _facts(door: OrgDoor, token: Token) -> TokenFacts:

@@ -116,6 +116,7 @@ class Members(Scoped):
                     networks=_listed(new.networks),
                     only_peer_id=new.only_peer_id,
                     uses_left=new.uses_left,
+                    tags=list(new.tags),
                     public_key=new.proof.public_key,
                     secret_hash=new.proof.secret_hash,
                     created_at=new.created_at,

@@ -5,7 +5,7 @@ Which org may be opened by whom is decided above; how far a caller sees into it,
 
 from collections.abc import Iterable
 
-from sqlalchemy import insert
+from sqlalchemy import Text, insert
 from sqlalchemy.exc import IntegrityError
 
 from peers.addresses import network_prefix
@@ -85,14 +85,21 @@ class OrgDoor(Machines, Members):
         self,
         *,
         network: Network | None = None,
+        tag: str | None = None,
         after: tuple[str, int] = ("", 0),
         limit: int = EVERYTHING,
     ) -> list[Peer]:
-        """Return up to `limit` peers by name and id, from the first one past `after`."""
+        """Return up to `limit` peers by name and id, from the first one past `after`.
+
+        Of one network, with one tag; None: whichever.
+        """
         prefixes = {found.id: found.prefix for found in self.networks()}
+        # A label in its quotes is in the text of a JSON list only if it is in the list.
+        tags = tables.peers.c.tags.cast(Text)
+        tagged = () if tag is None else (tags.contains(f'"{tag}"', autoescape=True),)
         return [
             rows.peer_of(row, prefix=prefixes[row["network_id"]])
-            for row in self._page(tables.peers, network=network, after=after, limit=limit)
+            for row in self._page(tables.peers, *tagged, network=network, after=after, limit=limit)
         ]
 
     def peer(self, network: Network, name: str) -> Peer:
@@ -136,6 +143,7 @@ class OrgDoor(Machines, Members):
                     created_at=new.created_at,
                     expires_at=new.expires_at,
                     ephemeral=new.ephemeral,
+                    tags=list(new.tags),
                 )
             )[0]
         peer = rows.peer_of(row, prefix=network.prefix)

@@ -65,6 +65,7 @@ class NewPeerRow:
     created_at: int
     expires_at: int | None
     ephemeral: bool = False
+    tags: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class NewTokenRow:
     created_at: int
     expires_at: int
     proof: Proof
+    tags: tuple[Label, ...] = ()
 
 
 def org_of(row: RowMapping) -> Org:
@@ -153,6 +155,7 @@ def peer_of(row: RowMapping, *, prefix: IPv6Network) -> Peer:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         ephemeral=row["ephemeral"],
+        tags=tuple(map(Label, row["tags"])),
     )
 
 
@@ -230,6 +233,7 @@ def token_of(row: RowMapping) -> Token:
         uses_left=row["uses_left"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+        tags=tuple(map(Label, row["tags"])),
     )
 
 

@@ -134,14 +134,14 @@ class Scoped:
     def _page(
         self,
         table: Table,
-        *,
+        *where: ColumnElement[bool],
         network: Network | None,
         after: tuple[str, int] = ("", 0),
         limit: int = EVERYTHING,
     ) -> Sequence[RowMapping]:
         within = () if network is None else (table.c.network_id == network.id,)
         return self._rows(
-            self._select(table, tuple_(table.c.name, table.c.id) > after, *within)
+            self._select(table, tuple_(table.c.name, table.c.id) > after, *within, *where)
             .order_by(table.c.name, table.c.id)
             .limit(limit)
         )
