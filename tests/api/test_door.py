@@ -1,9 +1,14 @@
+import threading
+from typing import Self
+
 import pytest
 from fastapi import APIRouter, FastAPI
+from pydantic import ConfigDict, model_validator
 
 from tests.api.asking import Door, refusal
-from wgctl.api.door import build, needs
+from wgctl.api.door import build, needs, routes
 from wgctl.core.access import Asker, Scope
+from wgctl.core.shape import Shape
 
 
 def _router(*scopes: Scope) -> APIRouter:
@@ -44,6 +49,35 @@ def test_an_asker_without_the_scope_is_denied(asker: Asker, scope: Scope) -> Non
         assert (response.status_code, response.json()) == (200, "done")
     else:
         assert refusal(response, 403, "denied") == f"{asker} may not {scope}"
+
+
+def test_what_may_wait_for_the_disk_does_not_hold_the_loop_and_takes_one_thread() -> None:
+    router, seen = routes(), list[int]()
+
+    class Told(Shape):
+        """Notes where it was looked at on its way out."""
+
+        model_config = ConfigDict(revalidate_instances="always")
+        number: int
+
+        @model_validator(mode="after")
+        def _note(self) -> Self:
+            seen.append(threading.get_ident())
+            return self
+
+    @router.get("/thing", dependencies=[needs(Scope.ORG_READ)])
+    def thing() -> Told:
+        return Told(number=1)
+
+    with Door(build(Asker.OPERATOR, [router])) as client:
+        response = client.get("/v1/thing")
+
+    assert (response.json(), response.headers["content-type"]) == (
+        {"number": 1},
+        "application/json",
+    )
+    assert seen[0] != threading.get_ident()
+    assert set(seen[1:]) == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/v1/thing/", "/thing"])

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from wgctl.services import member as members
 from wgctl.services import network as networks
 from wgctl.services import org as orgs
 from wgctl.services import token as tokens
-from wgctl.services.entry import NOT_VALID, caller_with
+from wgctl.services.entry import NOT_VALID, Entry, caller_with
 from wgctl.store.store import Store
 
 
@@ -120,6 +120,80 @@ def test_a_token_whose_owner_is_nobody_is_refused(store: Store) -> None:
         door.add_member(Label("x"), MemberRole.VIEWER, networks=None, now=NOW)
 
     _refused(store, bearer.render())
+
+
+def test_who_is_known_comes_from_where_this_request_does(store: Store) -> None:
+    entry, text = Entry(store), mint(store, "acme", "cli").render()
+    unknown = entry.known(text, origin="", now=NOW)
+    looked_at = entry.look(text, origin="198.51.100.9", now=NOW)
+    known = entry.known(text, origin="192.0.2.7", now=NOW)
+
+    assert unknown is None
+    assert known == replace(looked_at, origin="192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: tokens.revoke(store, "acme", "cli"),
+        lambda store: members.change(store, "acme", "alice", role=MemberRole.VIEWER),
+        lambda store: members.remove(store, "acme", "alice"),
+        lambda store: orgs.remove(store, "acme"),
+    ],
+)
+def test_nobody_is_known_once_anything_has_changed(
+    store: Store, second: Store, change: Callable[[Store], object]
+) -> None:
+    """Wherever it was changed: what is remembered is bound to the store's own revision."""
+    for name in ("alice", "bob"):
+        members.add(store, "acme", Label(name), MemberRole.ADMIN, networks=None, now=NOW)
+    text = mint(store, "acme", "cli", owner="alice").render()
+    entry = Entry(second)
+    entry.look(text, origin="", now=NOW)
+    before = entry.known(text, origin="", now=NOW)
+    change(store)
+
+    assert before is not None
+    assert entry.known(text, origin="", now=NOW) is None
+
+
+def test_nobody_is_known_past_their_time_and_none_that_was_refused(store: Store) -> None:
+    entry, bearer = Entry(store), mint(store, "acme", "cli", expires_in_s=50)
+    narrow, wrong = bearer.narrowed(Narrowing(expires_at=NOW + 30)).render(), "wgctl_x"
+    for text in (bearer.render(), narrow):
+        entry.look(text, origin="", now=NOW)
+    with pytest.raises(Unidentified):
+        entry.look(wrong, origin="", now=NOW)
+    known = {
+        (name, after)
+        for name, text in (("all", bearer.render()), ("narrow", narrow), ("wrong", wrong))
+        for after in (29, 30, 49, 50)
+        if entry.known(text, origin="", now=NOW + after) is not None
+    }
+
+    assert known == {("all", 29), ("all", 30), ("all", 49), ("narrow", 29)}
+
+
+def test_who_is_known_is_looked_at_again_when_their_use_is_to_be_noted(store: Store) -> None:
+    entry, text = Entry(store), mint(store, "acme", "cli").render()
+    entry.look(text, origin="", now=NOW)
+    early, late = (entry.known(text, origin="", now=NOW + after) for after in (59, 60))
+    entry.look(text, origin="", now=NOW + 60)
+
+    assert early is not None
+    assert late is None
+    assert tokens.shown(store, "acme", "cli").last_used_at == NOW + 60
+    assert entry.known(text, origin="", now=NOW + 119) is not None
+
+
+def test_only_so_many_are_known(store: Store) -> None:
+    entry = Entry(store, most=2)
+    texts = [mint(store, "acme", f"cli-{number}").render() for number in range(3)]
+    for text in texts:
+        entry.look(text, origin="", now=NOW)
+    found = [entry.known(text, origin="", now=NOW) is not None for text in texts]
+
+    assert found == [False, True, True]
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import time
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from wgctl.api.context import Context, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.pages import Cursor, Limit, page
 from wgctl.api.problems import refusal
 from wgctl.api.shapes import moment
@@ -22,7 +22,7 @@ from wgctl.store.store import Store
 
 __all__ = ["note_denials", "router"]
 
-router = APIRouter()
+router = routes()
 
 # Each is a commit: a token that tries all day must not fill the disk, and one line tells as much.
 _PER_S = 0.2

@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from wgctl.api.context import StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.core.access import Scope
 from wgctl.store import snapshot
 
 __all__ = ["forget_copies", "router"]
 
-router = APIRouter()
+router = routes()
 
 _PREFIX = ".copy-"
 _CHUNK_BYTES = 256 * 1024

@@ -6,11 +6,11 @@ Each operation says its scope as `x-scope`. The examples are `wgctl.api.examples
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.examples import NAMES, SHAPES
 from wgctl.api.problems import MEDIA_TYPE, STATUSES
 from wgctl.core.access import Scope
@@ -19,7 +19,7 @@ from wgctl.core.schema import Problem
 
 __all__ = ["describe", "router"]
 
-router = APIRouter()
+router = routes()
 
 _ABOUT = """\
 Private networks over WireGuard: orgs, their networks, and what is in them.

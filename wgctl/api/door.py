@@ -3,12 +3,16 @@
 Knows no route itself: see `operators`, `nodes` and `internal`; and nobody: see `caller`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
 from wgctl import __version__
 from wgctl.api.caller import CallerOf, Identified, Identify, by_door
@@ -18,7 +22,7 @@ from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import Denied
 from wgctl.core.shape import finish
 
-__all__ = ["build", "needs"]
+__all__ = ["build", "needs", "routes"]
 
 
 class _Needs:
@@ -39,6 +43,30 @@ def needs(scope: Scope) -> DependsParam:
     """Declare, in a route's `dependencies`, that it needs `scope`."""
     dependency: DependsParam = Depends(_Needs(scope))
     return dependency
+
+
+def routes() -> APIRouter:
+    """Return a router of one noun, to be filled; what is no coroutine runs in another thread.
+
+    There alone: FastAPI would take a thread once more to look at what was returned, at 0.3 ms.
+    """
+    return APIRouter(route_class=_Route)
+
+
+class _Route(APIRoute):
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        super().__init__(path, _in_a_thread(endpoint), **more)
+
+
+def _in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    if iscoroutinefunction(endpoint):
+        return endpoint
+
+    @wraps(endpoint)
+    async def asked(**values: object) -> object:
+        return await run_in_threadpool(endpoint, **values)
+
+    return asked
 
 
 def build(

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool
 from starlette.types import Receive, Send
 from starlette.types import Scope as Request
 
 from wgctl.api.context import Context, ContextOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
 from wgctl.core.errors import Denied
@@ -27,7 +27,7 @@ from wgctl.store.deployment import Deployment
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 _BEAT_S = 5.0
 """A reader that hears nothing for three of these takes the connection for dead."""

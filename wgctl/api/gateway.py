@@ -1,10 +1,8 @@
 """Routes of gateways: reading for operators, a host's own record for its role."""
 
-from fastapi import APIRouter
-
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Told
 from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.api.shapes import gateway_shape
@@ -16,8 +14,8 @@ from wgctl.services import gateway as gateways
 
 __all__ = ["node_router", "router"]
 
-router = APIRouter()
-node_router = APIRouter()
+router = routes()
+node_router = routes()
 
 
 @router.get("/gateways", dependencies=[needs(Scope.GATEWAY_READ)])

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 
 from peers.addresses import prefix_of, resolver_address
-from wgctl.api.door import build, needs
+from wgctl.api.door import build, needs, routes
 from wgctl.api.limits import Bounded
 from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import Denied, Unavailable
@@ -57,7 +57,7 @@ class Desk:
     withdraw: Callable[[SelfReply, str, str], None]
 
 
-router = APIRouter()
+router = routes()
 
 
 def internal_app(

@@ -1,10 +1,8 @@
 """Routes of leases, for the role that peers announce machines to."""
 
-from fastapi import APIRouter
-
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.shapes import machine_shape, port_of
 from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
@@ -15,7 +13,7 @@ from wgctl.services.machine import NewMachine
 
 __all__ = ["node_router"]
 
-node_router = APIRouter()
+node_router = routes()
 
 
 @node_router.post("/announcements", dependencies=[needs(Scope.NODE_WRITE)])

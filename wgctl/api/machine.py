@@ -2,11 +2,9 @@
 
 from functools import partial
 
-from fastapi import APIRouter
-
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.api.shapes import check_row, machine_details, machine_shape, port_of
@@ -18,7 +16,7 @@ from wgctl.services.org import FIRST_NETWORK
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 _MACHINE = "/orgs/{org}/machines/{machine}"
 

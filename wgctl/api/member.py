@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from peers.names import Label
 from wgctl.api.access_shapes import caller_shape, member_shape, removal_shape
 from wgctl.api.caller import CallerOf
 from wgctl.api.context import ContextOf, Now, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.core.access import Scope
@@ -18,7 +18,7 @@ from wgctl.services import member as members
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 _MEMBER = "/orgs/{org}/members/{member}"
 

@@ -2,11 +2,9 @@
 
 from functools import partial
 
-from fastapi import APIRouter
-
 from peers.names import Label
 from wgctl.api.context import Now, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.api.shapes import network_shape
@@ -16,7 +14,7 @@ from wgctl.services import network as networks
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 
 @router.get("/orgs/{org}/networks", dependencies=[needs(Scope.NETWORK_READ)])

@@ -1,10 +1,8 @@
 """Routes of orgs."""
 
-from fastapi import APIRouter
-
 from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page
 from wgctl.api.shapes import org_shape
@@ -14,7 +12,7 @@ from wgctl.services import org as orgs
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 
 @router.get("/orgs", dependencies=[needs(Scope.ORG_READ)])

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from peers.names import Label
 from wgctl.api.context import Context, ContextOf, Now, Seen, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page, parse_cursor
 from wgctl.api.shapes import enrolment_shape, gateway_shape, peer_shape
@@ -19,7 +19,7 @@ from wgctl.services.peer import PeerFacts
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 _PEER = "/orgs/{org}/peers/{peer}"
 

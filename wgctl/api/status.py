@@ -1,10 +1,8 @@
 """Routes of status: what roles report, and the deployment at a glance."""
 
-from fastapi import APIRouter
-
 from wgctl import __version__
 from wgctl.api.context import ContextOf, Now, Seen, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.shapes import record_of, role_shape
 from wgctl.api.speaker import SpeakingFor
 from wgctl.core.access import Scope
@@ -16,8 +14,8 @@ from wgctl.services.observe import RoleFacts
 
 __all__ = ["node_router", "router"]
 
-router = APIRouter()
-node_router = APIRouter()
+router = routes()
+node_router = routes()
 
 
 @router.get("/status", dependencies=[needs(Scope.STATUS_READ)])

@@ -1,11 +1,11 @@
 """Routes of tokens. A token's text is in one answer alone: that to the request that makes it."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from peers.names import Label
 from wgctl.api.access_shapes import minted_shape, token_shape
 from wgctl.api.context import Now, StoreOf
-from wgctl.api.door import needs
+from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page_after
 from wgctl.core.access import Scope
@@ -15,7 +15,7 @@ from wgctl.services import token as tokens
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = routes()
 
 _TOKEN = "/orgs/{org}/tokens/{token}"  # noqa: S105 - a path, no secret
 

@@ -198,7 +198,8 @@ class Caller:
 
     `origin` is where from, in words. Without a token a caller stands above orgs; with one `org` is
     the token's, and `member` its owner: None for a token that an operator owns. `doing` is the
-    scope that the route declared, None before there is one.
+    scope that the route declared, None before there is one. `as_of` is the revision at which org,
+    member and token were so; None: nobody knows.
     """
 
     asker: Asker
@@ -208,6 +209,7 @@ class Caller:
     token: Token | None = None
     narrowing: Narrowing = WHOLE
     doing: Scope | None = None
+    as_of: int | None = None
 
     @property
     def name(self) -> str:

@@ -37,7 +37,7 @@ from wgctl.core.model import Gateway, Org, Token
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder, read_changes
 from wgctl.store.org import OrgDoor
-from wgctl.store.standing import Standing, note_use, standing, standing_still
+from wgctl.store.standing import Standing, note_use, revision, standing, standing_still
 from wgctl.store.trail import OF_DEPLOYMENT, note_denial, read_trail
 from wgctl.store.unique import taken
 
@@ -102,10 +102,8 @@ class Deployment:
 
     def org(self, slug: str) -> Org:
         """Return the org `slug`; raises NotFound."""
-        within = self._in_reach
-        statement = _ORG.where(*within) if within else _ORG
-        found = self._rows(statement, {"slug": slug})
-        if not found:
+        found, own = self._rows(_ORG, {"slug": slug}), self.caller.org
+        if not found or (own is not None and own.id != found[0]["id"]):
             raise NotFound(f"no org {slug!a}: wgctl org list shows what there is")
         return rows.org_of(found[0])
 
@@ -241,8 +239,7 @@ class Deployment:
     @property
     def revision(self) -> int:
         """The revision of the last change."""
-        found: int = self._connection.execute(select(tables.deployment.c.revision)).scalar_one()
-        return found
+        return revision(self._connection)
 
     @property
     def kept_since(self) -> int:
@@ -286,7 +283,7 @@ class Deployment:
 
     def _standing_caller(self) -> Caller:
         caller = self.caller
-        if caller.token is None:
+        if caller.token is None or self._stands(caller):
             return caller
         found = standing_still(self._connection, caller.token)
         if found is None:
@@ -295,6 +292,10 @@ class Deployment:
         if caller.doing is not None and caller.extent(caller.doing) is None:
             raise Denied(f"{caller.title} may not {caller.doing}")
         return caller
+
+    def _stands(self, caller: Caller) -> bool:
+        """Whether nothing at all has changed since it was looked how `caller` stands."""
+        return self._recorder is None and caller.as_of == self.revision
 
     @property
     def _in_reach(self) -> tuple[ColumnElement[bool], ...]:

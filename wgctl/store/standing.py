@@ -10,18 +10,22 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from wgctl.core.model import OPERATOR, Member, Org, Proof, Token
 from wgctl.store import rows, tables
 
-__all__ = ["Standing", "note_use", "standing", "standing_still"]
+__all__ = ["Standing", "note_use", "revision", "standing", "standing_still"]
+
+# Asked for each request: made once, since making one takes as long as running it.
+_REVISION = select(tables.deployment.c.revision)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A token, its org and its owner. `member` None: an operator owns it."""
+    """A token, its org and its owner, at a revision. `member` None: an operator owns it."""
 
     token: Token
     proof: Proof
     org: Org
     member: Member | None
     last_used_at: int | None
+    revision: int
 
 
 def standing(connection: Connection, *, public_key: bytes) -> Standing | None:
@@ -52,7 +56,14 @@ def _standing(connection: Connection, which: ColumnElement[bool]) -> Standing | 
         org=rows.org_of(org),
         member=None if member is None else rows.member_of(member),
         last_used_at=row["last_used_at"],
+        revision=revision(connection),
     )
+
+
+def revision(connection: Connection) -> int:
+    """Return the revision of the last change."""
+    found: int = connection.execute(_REVISION).scalar_one()
+    return found
 
 
 def note_use(connection: Connection, token: Token, *, now: int) -> None:
