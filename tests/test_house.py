@@ -1,6 +1,7 @@
 """What the house asks of every file and no linter knows."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +173,46 @@ def test_nothing_speaks_of_what_is_still_to_be_done() -> None:
     ]
 
     assert found == []
+
+
+_SECRET = re.compile(
+    r"(secret|token|bearer|hash|mac1?|digest|checksum|signature|private_key|preshared_key)"
+)
+"""How a value is named whose octets someone without it must not find one after the other."""
+
+
+def _compared_as_they_come(tree: ast.AST) -> Iterator[str]:
+    """Yield the comparisons of secrets that end at the first octet that differs.
+
+    That with a constant in capitals asks whether there is one, and tells nothing else.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            names = [_last_name(side) for side in (node.left, *node.comparators)]
+            words = [name for name in names if _SECRET.fullmatch(name.rpartition("secret_")[2])]
+            if words and not any(name.isupper() for name in names):
+                yield ast.unparse(node)
+
+
+def _last_name(side: ast.expr) -> str:
+    match side:
+        case ast.Call(func=func):
+            return _last_name(func)
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
+
+
+def test_secrets_are_compared_in_constant_time() -> None:
+    """With hmac.compare_digest, as those of `peers.keys` do by themselves."""
+    control = "a.secret_hash == b\nx != token\nmac.digest() == y\nhash == NONE\ntoken.name == z"
+    found = {
+        f"{module}: {comparison}"
+        for module in _modules()
+        for comparison in _compared_as_they_come(_tree(module))
+    }
+
+    assert list(_compared_as_they_come(ast.parse(control))) == [
+        *("a.secret_hash == b", "x != token", "mac.digest() == y")
+    ]
+    assert found == set()
