@@ -1,7 +1,8 @@
-"""How long a change takes from its acknowledgement to the device and to DNS, on one host.
+"""How long a change takes from its acknowledgement to the device, to DNS and to the last packet.
 
-Runs a served gateway in a network namespace of its own; the clock starts when the controller's
-answer is there; each figure is seen from outside, by the device's socket and the resolver's reply.
+Runs a served gateway in a network namespace of its own, and a client in another; the clock starts
+when the controller's answer is there; each figure is seen from outside, by the device's socket, the
+resolver's reply and the client's last echo.
 """
 
 import statistics
@@ -13,7 +14,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from peers.keys import PrivateKey, PublicKey
-from tests.system.hosts import Lab
+from tests.system.hosts import Lab, eventually
 from wgctl.client.api import Client
 from wgctl.client.resolver import ask
 from wgctl.core.schema import NewOrg, NewPeer
@@ -22,6 +23,8 @@ from wgctl.drivers import uapi
 ROUNDS = 20
 GOAL_MS = 1000
 TIMEOUT_S = 10.0
+TUNNELS = 8
+SILENT_S = 3.0
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def main() -> None:
         lab.gateway.write_config()
         lab.gateway.init()
         lab.gateway.serve()
-        times = _measure(lab)
+        times = _measure(lab) | _last_packets(lab)
     finally:
         lab.gateway.wgctl("down", check=False)
         lab.close()
@@ -67,6 +70,34 @@ def _measure(lab: Lab) -> dict[str, list[float]]:
         times[names[2]].append(_until(partial(in_device, key), False, acknowledged))
         times[names[3]].append(_until(partial(in_dns, name), False, acknowledged))
     return times
+
+
+def _last_packets(lab: Lab) -> dict[str, list[float]]:
+    """Ping through a real tunnel each 10 ms, and see when the last answer came."""
+    folder, laptop = lab.gateway.folder, lab.client()
+    client, taken = Client(folder / "run" / "api.sock"), list[float]()
+    resolver = str(client.network("bench", "default").resolver)
+    for number in range(TUNNELS):
+        name, config = f"laptop-{number}", lab.config_path(f"t{number}")
+        lab.gateway.add_peer("bench", name, config=config)
+        laptop.tunnel_up(config)
+        said = lab.folder / f"ping-{number}"
+        pinging = laptop.start("ping", "-6", "-D", "-n", "-i", "0.01", resolver, log=said)
+        eventually(partial(_last_echo, said), what="the tunnel works")
+        client.remove_peer("bench", "default", name)
+        acknowledged = time.time()
+        time.sleep(SILENT_S)
+        pinging.terminate()
+        pinging.wait()
+        taken.append(max(0.0, _last_echo(said) - acknowledged) * 1e3)
+        laptop.tunnel_down(config)
+    return {"peer removed, last echo": taken}
+
+
+def _last_echo(said: Path) -> float:
+    """Return when ping last had an answer, in seconds since 1970; 0 if it had none."""
+    echoes = [line for line in said.read_text().splitlines() if "bytes from" in line]
+    return float(echoes[-1].split("]")[0][1:]) if echoes else 0.0
 
 
 def _answers(socket: Path, resolver: IPv6Address, name: str) -> bool:
