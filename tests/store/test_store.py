@@ -38,6 +38,26 @@ def pragmas() -> Iterator[dict[str, object]]:
     event.remove(Engine, "begin", look)
 
 
+def test_the_revision_is_the_last_one_wherever_it_was_made(store: Store) -> None:
+    other = Store(store.path)
+    found = []
+    for slug in ("a", "b", "c"):
+        org.add(other, Label(slug), now=NOW)
+        with store.reading() as deployment:
+            found.append((store.revision(), deployment.revision))
+    other.close()
+
+    assert all(one == same for one, same in found)
+    assert [one for one, _ in found] == [found[0][0] + more for more in range(3)]
+
+
+def test_a_store_without_a_revision_is_unavailable(store: Store) -> None:
+    _sql(store.path, "ALTER TABLE deployment RENAME TO away")
+
+    with pytest.raises(Unavailable, match="cannot be used: no such table: deployment"):
+        store.revision()
+
+
 def test_sqlite_is_one_without_the_wal_reset_fault() -> None:
     assert pysqlite3.sqlite_version_info >= (3, 51, 3)
 

@@ -56,8 +56,7 @@ class Entry:
             found = self._known.get(name)
         if found is None or now - found.noted_at >= _NOTED_EVERY_S:
             return None
-        with self._store.reading() as deployment:
-            still = found.caller.as_of == deployment.revision
+        still = found.caller.as_of == self._store.revision()
         if not still or found.caller.expired(now=now):
             return None
         return replace(found.caller, origin=origin)

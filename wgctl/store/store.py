@@ -7,7 +7,7 @@ said in `deployment` and `org`.
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Protocol, Self
@@ -29,6 +29,7 @@ from wgctl.store.upgrade import UnknownSchema, upgrade
 __all__ = ["Store"]
 
 _BUSY_TIMEOUT_S = 10
+_REVISION = "SELECT revision FROM deployment"
 
 
 class _Cursor(Protocol):
@@ -103,6 +104,18 @@ class Store:
         seen = copy.copy(self)
         seen.caller = caller
         return seen
+
+    def revision(self) -> int:
+        """Return the revision of the last commit, at a fifth of what `reading` costs."""
+        with self._translated(), closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute(_REVISION)
+                # To the last row: else the connection would go on reading the store as it is now.
+                [(found,)] = cursor.fetchall()
+            except pysqlite3.dbapi2.DatabaseError as error:
+                raise Unavailable(f"the store at {self.path} cannot be used: {error}") from error
+            return int(found)
 
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
