@@ -13,8 +13,8 @@ DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
 test test-%: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
                        busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
 
-PARTS := test-unit test-system-1 test-system-2 test-guest test-server
-.PHONY: help venv demo test test-system $(PARTS) check bench bench-dns bench-gateway \
+PARTS := test-unit-1 test-unit-2 test-system-1 test-system-2 test-guest test-server
+.PHONY: help venv demo test test-unit test-system $(PARTS) check bench bench-dns bench-gateway \
         fuzz format lock install uninstall packages compiled clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
@@ -22,10 +22,12 @@ CACHE := .cache/kernel
 GUEST := $(CACHE)/initramfs
 # What pip installs there, where no index can be reached.
 WHEELS := $(CACHE)/wheels/.ready
-# Tests that make whole hosts, in two halves of a length; tests/kernel makes whole machines.
+# Tests that make whole hosts, and all others, each in two halves of a length, since they wait a lot;
+# tests/kernel makes whole machines.
 SYSTEM := tests/system tests/systemd tests/examples
-HALF := $(wildcard tests/system/test_[a-m]*.py)
-OTHER_HALF := $(filter-out $(HALF),$(wildcard tests/system/test_*.py)) tests/systemd tests/examples
+SYSTEM_1 := $(wildcard tests/system/test_[a-m]*.py)
+SYSTEM_2 := $(filter-out $(SYSTEM_1),$(wildcard tests/system/test_*.py)) tests/systemd tests/examples
+UNIT_2 := tests/daemon tests/drivers
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
@@ -52,25 +54,28 @@ demo: packages $(READY)
 
 # All at once, and each to its end: a guest has one processor, and tests of hosts wait a lot.
 test: packages $(READY) $(GUEST) $(WHEELS) compiled
-	@$(MAKE) --no-print-directory --jobs=5 --keep-going $(PARTS)
+	@$(MAKE) --no-print-directory --jobs=6 --keep-going $(PARTS)
 
-# Guests take longest: they go first where all want the processors.
-test-unit test-system-1 test-system-2: PYTEST := nice $(BIN)/pytest
+# Guests compute most: they go first where all want the processors.
+test-unit-% test-system-%: PYTEST := nice $(BIN)/pytest
 test-guest test-server: PYTEST := $(BIN)/pytest
 
-test-unit: packages $(READY)
-	$(PYTEST) $(foreach part,$(SYSTEM) tests/kernel,--ignore=$(part))
+test-unit: test-unit-1 test-unit-2
+test-unit-1: packages $(READY)
+	$(PYTEST) $(foreach part,$(UNIT_2) $(SYSTEM) tests/kernel,--ignore=$(part))
 
+test-unit-2: packages $(READY)
+test-unit-2: TESTS := $(UNIT_2)
 test-system: test-system-1 test-system-2
 test-system-1 test-system-2: packages $(READY) $(WHEELS)
 test-guest test-server: packages $(READY) $(GUEST) $(WHEELS)
-test-system-1: TESTS := $(HALF)
-test-system-2: TESTS := $(OTHER_HALF)
+test-system-1: TESTS := $(SYSTEM_1)
+test-system-2: TESTS := $(SYSTEM_2)
 test-guest: TESTS := tests/kernel/test_guest.py
 test-server: TESTS := tests/kernel/test_server.py
 
 # Their lines come when they have ended, not between those of the others.
-test-system-1 test-system-2 test-guest test-server:
+test-unit-2 test-system-1 test-system-2 test-guest test-server:
 	@mkdir -p .cache; said=.cache/$@.log; \
 	echo "$(PYTEST) $(TESTS)   (to follow it: tail -f $$said)"; \
 	$(PYTEST) $(TESTS) >$$said 2>&1; \
