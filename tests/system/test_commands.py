@@ -1,8 +1,10 @@
 """The installed command, from `init` to `down`, read back with wg, ip, nft, dig and curl."""
 
+import asyncio
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,10 @@ from typing import Any
 import pytest
 
 from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually, made_lab
+from wgctl.client.api import Client
+from wgctl.client.node import Node
+from wgctl.core.model import Role
+from wgctl.core.schema import RoleReport
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -291,6 +297,22 @@ def test_status_and_doctor_find_a_healthy_host(scene: Scene) -> None:
     doctor = scene.gateway.wgctl("doctor", check=False)
 
     assert roles == {"controller", "gateway", "resolver", "internal-api"}
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+
+def test_doctor_waits_for_what_a_role_says_after_its_first_word(scene: Scene) -> None:
+    """A role that has just started may have told that it waits, and works before it tells so."""
+    run, now = scene.gateway.folder / "run", int(time.time())
+    word = RoleReport(role=Role.RESOLVER, revision=0, started_at=now, problem="waits for a copy")
+
+    def is_told() -> bool:
+        asyncio.run(Node(run / "node.sock").report(word))
+        return any(role.problem == word.problem for role in Client(run / "api.sock").status().roles)
+
+    eventually(is_told, what="it is told")
+
+    doctor = scene.gateway.wgctl("doctor", check=False)
+
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
 
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from wgctl.client.resolver import Reply, ask
 from wgctl.core import settings as core_settings
 from wgctl.core.errors import Invalid, Refusal
 from wgctl.core.model import Role
-from wgctl.core.schema import Status
+from wgctl.core.schema import RoleStatus, Status
 from wgctl.core.settings import STORE_NAME, Backend, Settings
 from wgctl.daemon import devices
 from wgctl.drivers import sysctl
@@ -29,6 +30,7 @@ __all__ = ["Check", "examine"]
 _ROLES = (Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API)
 _PROGRAM_TIMEOUT_S = 5
 _REPORTS_WITHIN_S = 6.0
+_YOUNG = timedelta(minutes=1)
 _LOOK_AGAIN_S = 0.2
 
 
@@ -150,16 +152,20 @@ def _roles(settings: Settings) -> Iterator[Check]:
 def _status_of_all(settings: Settings) -> Status:
     """Return the status once every role has reported, or after a while without some.
 
-    Roles that have just been started are not at fault yet.
+    Roles that have just been started are not at fault yet, nor for what they waited for then.
     """
     client = Client(settings.api_socket)
     deadline = time.monotonic() + _REPORTS_WITHIN_S
     while True:
         status = client.status()
-        heard = {role.role for role in status.roles if role.alive}
+        heard = {role.role for role in status.roles if role.alive and not _may_be_well_soon(role)}
         if heard.issuperset(_ROLES) or time.monotonic() > deadline:
             return status
         time.sleep(_LOOK_AGAIN_S)
+
+
+def _may_be_well_soon(role: RoleStatus) -> bool:
+    return role.problem is not None and role.reported_at - role.started_at < _YOUNG
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:
