@@ -72,6 +72,28 @@ def test_lines_are_whole_however_they_come(path: Path) -> None:
     assert asyncio.run(ask()) == [b"one", b"two", b"", b"three"]
 
 
+def test_lines_that_came_together_are_given_together(path: Path) -> None:
+    """A server makes a chunk of each: whoever waited a while is to have all that there is."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_CHUNKED + b"4\r\none\n\r\n4\r\ntwo\n\r\n")
+        await writer.drain()
+        await heard.wait()
+        writer.write(b"6\r\nthree\n\r\n0\r\n\r\n")
+
+    heard = asyncio.Event()
+
+    async def ask() -> list[list[bytes]]:
+        async with _asked(path, speak) as answer:
+            lots = answer.lines()
+            first = await anext(lots)
+            heard.set()
+            return [first, *[lines async for lines in lots]]
+
+    assert asyncio.run(ask()) == [[b"one", b"two"], [b"three"]]
+
+
 def test_silence_is_no_answer(path: Path) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

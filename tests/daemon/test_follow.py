@@ -28,6 +28,7 @@ from wgctl.store.marks import begin_anew, read_lineage
 from wgctl.store.store import Store
 
 _ROLE = Role.INTERNAL_API
+_SOON = 100
 
 
 class _Followed:
@@ -134,6 +135,27 @@ def test_a_copy_catches_up_and_hears_of_each_change_before_the_next_beat(
         return took
 
     assert max(asyncio.run(follow())) < 4
+
+
+def test_changes_that_follow_each_other_soon_are_told_as_one(settings: Settings) -> None:
+    """Or each costs a write to the disk. Where they come slowly anyway, none has to wait."""
+
+    def add(store: Store) -> None:
+        for number in range(_SOON):
+            org.add(store, Label(f"o{number}"), now=NOW)
+
+    async def follow() -> None:
+        loop = asyncio.get_running_loop()
+        async with _served(settings) as store, _following(settings) as followed:
+            await followed.until(3)
+            began, before = loop.time(), len(followed.told)
+            await asyncio.to_thread(add, store)
+            took_s = loop.time() - began
+            await followed.until(3 + _SOON)
+
+            assert len(followed.told) - before <= 5 + took_s / 0.02
+
+    asyncio.run(follow())
 
 
 def test_a_copy_survives_a_killed_controller_and_goes_on_with_the_next(

@@ -89,10 +89,18 @@ class Answer:
         self.status = event.status_code
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, to its end."""
-        while not isinstance(event := await self._next(), h11.EndOfMessage):
+        """Yield the body as it comes, to its end; chunks that came together as one piece."""
+        piece = bytearray()
+        while not isinstance(event := self._event(), h11.EndOfMessage):
             if isinstance(event, h11.Data):
-                yield bytes(event.data)
+                piece += event.data
+            elif event is h11.NEED_DATA:
+                if piece:
+                    yield bytes(piece)
+                    piece.clear()
+                await self._receive()
+        if piece:
+            yield bytes(piece)
 
     async def lines(self) -> AsyncIterator[list[bytes]]:
         """Yield the lines of the body without their ends, those together that came together.
@@ -123,13 +131,21 @@ class Answer:
             )
 
     async def _next(self) -> object:
+        while (event := self._event()) is h11.NEED_DATA:
+            await self._receive()
+        return event
+
+    def _event(self) -> object:
         with _expecting(self._path):
-            while (event := self._http.next_event()) is h11.NEED_DATA:
-                async with asyncio.timeout(self._silence_s):
-                    self._http.receive_data(await self._reader.read(_READ_BYTES))
+            event = self._http.next_event()
             if isinstance(event, h11.ConnectionClosed):
                 raise ConnectionError("it closed the connection")  # as a socket tells it
         return event
+
+    async def _receive(self) -> None:
+        with _expecting(self._path):
+            async with asyncio.timeout(self._silence_s):
+                self._http.receive_data(await self._reader.read(_READ_BYTES))
 
 
 @contextmanager

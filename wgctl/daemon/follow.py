@@ -25,6 +25,8 @@ __all__ = ["Changes", "Follower", "open_copy", "recent_setback", "unfinished"]
 
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 2.0
+_GATHER_S = 0.02
+"""What comes so soon after a commit is taken with what comes after it, in one write to the disk."""
 _NO_REVISION = 2**63 - 1
 """No store gets that far: a snapshot answers who asks for what came after."""
 
@@ -75,7 +77,7 @@ class Follower:
     ) -> None:
         """Follow over `socket`; `on_commit` is called in the loop once the copy has a commit.
 
-        Commits that came together are told as one.
+        Commits that came together, or within 20 ms of one, are told as one.
         """
         self._copy = copy
         self._role = role
@@ -112,8 +114,11 @@ class Follower:
         ) as intake:
             async for events in self._node.follow(self._role, epoch=followed, since=since):
                 # The disk may take its time; whatever else the loop does goes on.
-                for changes in await asyncio.to_thread(intake.take, events):
+                heard = await asyncio.to_thread(intake.take, events)
+                for changes in heard:
                     self._on_commit(changes)
+                if heard:
+                    await asyncio.sleep(_GATHER_S)
             intake.require_whole()
 
 

@@ -71,6 +71,7 @@ class Copy(CopyReader):
         self._writing = threading.RLock()
         self._owed: dict[tuple[Kind, int], Put | Delete] = {}
         self._torn = False
+        self._stands: tuple[str, int] | None = None
         self._arriving: tuple[int, int] | None = None
         try:
             self._writer = _opened(path)
@@ -99,14 +100,31 @@ class Copy(CopyReader):
             try:
                 with self._transaction():
                     self._write_events([*self._owed.values(), *taken])
-                    if not self._damaged:
+                    moves = not self._damaged
+                    if moves:
                         self._write_position(epoch, revision)
             except Unavailable:
                 self._owed.update({_place(event): event for event in taken})
                 self.hold(taken, epoch=epoch, revision=revision)
                 raise
+            if moves:
+                self._stand(epoch, revision)
             self._owed.clear()
             self.let_go()
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """The epoch and revision that the file stands at, as read once: nobody else writes it."""
+        with self._lock:
+            if self._damaged:
+                return "", 0
+            if self._stands is None:
+                self._stands = super().position
+            return self._stands
+
+    def _stand(self, epoch: str, revision: int) -> None:
+        with self._lock:
+            self._stands = epoch, revision
 
     @property
     def arriving(self) -> tuple[int, int] | None:
@@ -238,6 +256,7 @@ class Copy(CopyReader):
                 kinds = [(kind.value,) for kind in held]
                 self._writer.executemany("INSERT INTO held VALUES (?)", kinds)
                 self._write_position(epoch, revision)
+            self._stand(epoch, revision)
             self._owed.clear()
             self.let_go()
             self._damaged = False
