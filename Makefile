@@ -27,7 +27,7 @@ WHEELS := $(CACHE)/wheels/.ready
 SYSTEM := tests/system tests/systemd tests/examples
 SYSTEM_1 := $(wildcard tests/system/test_[a-m]*.py)
 SYSTEM_2 := $(filter-out $(SYSTEM_1),$(wildcard tests/system/test_*.py)) tests/systemd tests/examples
-UNIT_2 := tests/daemon tests/drivers
+UNIT_2 := tests/daemon tests/drivers tests/peers tests/services tests/store
 
 help:
 	@echo "make venv    Debian packages, and a virtual environment in .venv with the command wgctl"
