@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv6Address
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ from wgctl.core.wire import Labels, Qtype, encode_name
 
 FIXED = {"_api", "_apps", "_peer", "_instances", "all._instances"}
 Rows = tuple[list[Peer], list[App], list[Machine], frozenset[int]]
+_Row = TypeVar("_Row", Peer, App, Machine)
 
 
 def built(
@@ -421,6 +423,31 @@ def test_what_is_taken_from_the_view_before_is_as_if_made_anew(one: Rows, other:
     after = build(NETWORK, *other[:3], now=NOW, failing=other[3], before=before)
 
     assert after.names() == build(NETWORK, *other[:3], now=NOW, failing=other[3]).names()
+
+
+def _with(rows: list[_Row], new: list[_Row]) -> list[_Row]:
+    by_id: dict[int, _Row] = {row.id: row for row in rows}
+    by_id.update((row.id, row) for row in new)
+    return [by_id[id_] for id_ in by_id]
+
+
+@given(rows(), rows(), st.sets(st.integers(0, 40)))
+def test_rows_that_stay_and_rows_that_change_make_what_is_made_anew(
+    one: Rows, other: Rows, changed: set[int]
+) -> None:
+    """As a change comes: a few rows are others, and the rest the very same."""
+    before = build(NETWORK, *one[:3], now=NOW, failing=one[3])
+    peers = _with(one[0], [row for row in other[0] if row.id in changed])
+    apps = _with(one[1], [row for row in other[1] if row.id in changed])
+    machines = _with(one[2], [row for row in other[2] if row.id in changed])
+    failing = frozenset(changed)
+    anew = build(NETWORK, peers, apps, machines, now=NOW, failing=failing)
+    after = build(NETWORK, peers, apps, machines, now=NOW, failing=failing, before=before)
+
+    assert after.names() == anew.names()
+    assert {at: one.of for at, one in after.branches.items()} == {
+        at: one.of for at, one in anew.branches.items()
+    }
 
 
 def test_a_change_leaves_the_names_of_other_apps_as_they_were_made() -> None:

@@ -63,7 +63,7 @@ class Lan:
         self.in_client("ip", "link", "set", name, "up")
 
     def add_address(self, device: str, address: str, *, here: bool) -> None:
-        command = ["ip", "address", "add", address, "dev", device]
+        command = ["ip", "address", "add", address, "dev", device, "nodad"]
         if here:
             self.server.shell(*command)
         else:

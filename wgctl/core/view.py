@@ -46,6 +46,8 @@ _NO_LEASES: Mapping[int, int] = MappingProxyType({})
 _UNSURE_S = 2
 
 _Branches = Iterator[tuple[Labels, Branch]]
+_Placed = tuple[Machine, IPv6Address]
+"""A machine, and the address of the peer that it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +143,12 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     """
     living = [peer for peer in peers if not peer.expired(now=now)]
     there = [machine for machine in machines if leases.get(machine.id, 1) > 0]
-    homes = _homes(apps, living, machines=there, failing=failing, leases=leases)
+    known = {} if before is None else before.branches
+    homes = _homes(apps, living, machines=there, failing=failing, leases=leases, known=known)
     served = list(_served(home.app for home in homes))
     branches = chain(
         _fixed(network, living, homes),
-        ((home.name, app_branch(home, here.distance_km)) for home in homes),
+        _app_branches(homes, known, here),
         ((labels, _alone(labels, at)) for at, labels in served),
     )
     named = ((peer.address, (peer.name.encode(), *_PEERS)) for peer in living)
@@ -158,7 +161,7 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
         zone_at(INTERNAL, serial=now),
         zone_at(FLYCAST, serial=now),
         target(API, network.resolver).glue,
-        _kept(branches, {} if before is None else before.branches),
+        _kept(branches, known),
         Reverse.of(network.prefix, [(network.resolver, API), *named, *served], serial=now),
     )
 
@@ -181,8 +184,12 @@ def _homes(
     machines: Iterable[Machine],
     failing: frozenset[int],
     leases: Mapping[int, int],
+    known: Mapping[Labels, Branch],
 ) -> list[Home]:
-    """Return the apps, each with its machines on peers that are there."""
+    """Return the apps, each with its machines on peers that are there.
+
+    One that is `known` and has not changed is the same object.
+    """
     peer_of = {peer.id: peer for peer in living}
     machines_of: dict[int, list[Machine]] = {}
     for machine in machines:
@@ -190,26 +197,57 @@ def _homes(
             machines_of.setdefault(machine.app_id, []).append(machine)
     homes = []
     for app in apps:
-        found = machines_of.get(app.id, [])
-        ttl_s = _kept_s(found, leases)
-        entries = {
-            id_: address(peer_of[id_].address, ttl_s=ttl_s) for id_ in {m.peer_id for m in found}
-        }
-        instances = [
-            Instance(one, peer_of[one.peer_id].address, entries[one.peer_id], one.id in failing)
-            for one in found
-        ]
-        instances.sort(key=lambda one: one.entry)
-        homes.append(Home(app, (app.name.encode(), *INTERNAL), tuple(instances), ttl_s))
+        found = [(one, peer_of[one.peer_id].address) for one in machines_of.get(app.id, [])]
+        ttl_s = _kept_s(found, leases) if leases else TTL_S
+        name = (app.name.encode(), *INTERNAL)
+        branch = known.get(name)
+        if branch and isinstance(branch.of, Home):
+            home = branch.of
+            if home.app is app and home.ttl_s == ttl_s and _stay(home.instances, found, failing):
+                homes.append(home)
+                continue
+        homes.append(Home(app, name, _instances_of(found, failing, ttl_s=ttl_s), ttl_s))
     return homes
 
 
-def _kept_s(machines: Iterable[Machine], leases: Mapping[int, int]) -> int:
-    """Return how long an answer may be kept that `machines` are in.
+def _stay(known: Sequence[Instance], found: Sequence[_Placed], failing: frozenset[int]) -> bool:
+    """Whether `found` are what is known of them; rows that were read again need not be so."""
+    by_id = {one.machine.id: one for one in known}
+    return len(known) == len(found) and all(
+        (one := by_id.get(machine.id)) is not None
+        and one.machine is machine
+        and one.address is at
+        and one.failing == (machine.id in failing)
+        for machine, at in found
+    )
+
+
+def _instances_of(
+    found: Sequence[_Placed], failing: frozenset[int], *, ttl_s: int
+) -> tuple[Instance, ...]:
+    entries = {machine.peer_id: address(at, ttl_s=ttl_s) for machine, at in found}
+    instances = (
+        Instance(machine, at, entries[machine.peer_id], machine.id in failing)
+        for machine, at in found
+    )
+    return tuple(sorted(instances, key=lambda one: one.entry))
+
+
+def _app_branches(
+    homes: Iterable[Home], known: Mapping[Labels, Branch], here: Vantage
+) -> _Branches:
+    for home in homes:
+        branch = known.get(home.name)
+        same = branch is not None and branch.of is home
+        yield home.name, branch if branch and same else app_branch(home, here.distance_km)
+
+
+def _kept_s(found: Iterable[_Placed], leases: Mapping[int, int]) -> int:
+    """Return how long an answer may be kept that machines are in which were `found`.
 
     The records of one name have one TTL (RFC 2181, section 5.2).
     """
-    left = (leases.get(machine.id) for machine in machines)
+    left = (leases.get(machine.id) for machine, _ in found)
     return min((_ttl_s(left_s) for left_s in left if left_s is not None), default=TTL_S)
 
 

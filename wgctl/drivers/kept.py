@@ -4,6 +4,7 @@ Stores only what the responder made. A change sets all of them aside, and the ne
 answered from here takes back those that the change has left alone.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from wgctl.core.names.branch import TOP_LABELS, Branch, Stands
@@ -22,20 +23,36 @@ _ID_BYTES = 2
 
 
 class _Origin(NamedTuple):
-    """What a reply was made of; with None, of more than what stands at the name."""
+    """What a reply was made of: what stands at a name."""
 
     name: Labels
-    stands: Stands | None
-    branch: Branch | None
+    stands: Stands
 
     def right_in(self, view: View) -> bool:
         """Whether `view`, another one than it was made from, says the same."""
-        if self.stands is None:
-            return False
-        if self.branch is not None and view.branches.get(self.name[-TOP_LABELS:]) is self.branch:
-            return True
         node = view.find(self.name)
         return node is not None and node.records == self.stands
+
+
+class _Top:
+    """The replies that were made of one branch, by their queries; None: of what is in none."""
+
+    __slots__ = ("branch", "origins")
+
+    def __init__(self, branch: Branch | None) -> None:
+        self.branch = branch
+        self.origins: dict[bytes, _Origin] = {}
+
+    def move(self, view: View, top: Labels) -> list[bytes]:
+        """Go over to what is at `top` in `view`; return the queries whose replies it ends."""
+        branch = view.branches.get(top)
+        if branch is not None and branch is self.branch:
+            return []
+        self.branch = branch
+        wrong = [query for query, origin in self.origins.items() if not origin.right_in(view)]
+        for query in wrong:
+            del self.origins[query]
+        return wrong
 
 
 class Kept:
@@ -46,28 +63,36 @@ class Kept:
     made of lies apart: of a query that is answered from here as little memory is touched as can be.
     """
 
-    __slots__ = ("_aside", "_origins", "_view", "replies", "turning")
+    __slots__ = ("_aside", "_fleeting", "_tops", "_view", "replies", "turning")
 
     def __init__(self) -> None:
         """Keep nothing yet."""
         self.replies: dict[bytes, bytes] = {}
         self.turning: dict[bytes, list[bytes | None]] = {}
-        self._origins: dict[bytes, _Origin] = {}
+        self._tops: dict[Labels, _Top] = {}
+        # Right in the view that they were made from, and in no other.
+        self._fleeting: list[bytes] = []
         self._aside: tuple[dict[bytes, bytes], dict[bytes, list[bytes | None]]] = ({}, {})
         self._view: View | None = None
 
     def __len__(self) -> int:
         """How many queries are kept."""
-        return len(self._origins)
+        replies, turning = self._aside
+        return len(self.replies) + len(self.turning) + len(replies) + len(turning)
 
     def add(self, query: bytes, answer: Answer, turn: int) -> bytes:
         """Keep `answer`, made in `turn` from the view last told of; return it without its id."""
         reply = answer.octets[_ID_BYTES:]
         if answer.turns > MOST_TURNS:
             return reply
-        if len(self._origins) >= _MOST:
+        if len(self.replies) + len(self.turning) >= _MOST:
             self.clear()
-        self._origins[query] = _Origin(answer.name, answer.stands, answer.branch)
+        if answer.stands is None:
+            self._fleeting.append(query)
+        else:
+            top = answer.name[-TOP_LABELS:]
+            origins = (self._tops.get(top) or self._begun(top, answer.branch)).origins
+            origins[query] = _Origin(answer.name, answer.stands)
         if answer.turns == 1:
             self.replies[query] = reply
         else:
@@ -86,17 +111,26 @@ class Kept:
         """Give from here on what is kept and right in `view`."""
         if view is not self._view:
             self.suspend()
-            self._origins = {
-                query: origin for query, origin in self._origins.items() if origin.right_in(view)
-            }
             self._view = view
+            self._end(self._fleeting)
+            self._fleeting = []
+            for labels, top in self._tops.items():
+                self._end(top.move(view, labels))
         if any(self._aside):
-            replies, turning = self._aside
-            self.replies.update((q, one) for q, one in replies.items() if q in self._origins)
-            self.turning.update((q, one) for q, one in turning.items() if q in self._origins)
+            self.replies.update(self._aside[0])
+            self.turning.update(self._aside[1])
             self._aside = ({}, {})
 
     def clear(self) -> None:
         """Keep nothing."""
         self.suspend()
-        self._origins, self._aside = {}, ({}, {})
+        self._tops, self._fleeting, self._aside = {}, [], ({}, {})
+
+    def _begun(self, top: Labels, branch: Branch | None) -> _Top:
+        begun = self._tops[top] = _Top(branch)
+        return begun
+
+    def _end(self, queries: Iterable[bytes]) -> None:
+        for query in queries:
+            for kept in self._aside:
+                kept.pop(query, None)
