@@ -286,8 +286,16 @@ def _fixed(network: Network, living: Sequence[Peer], homes: Sequence[Home]) -> _
     yield API, _alone(API, network.resolver)
     apps = sorted(home.app.name for home in homes)
     yield _APPS, Branch(apps, lambda: [(_APPS, listing(apps))])
-    yield _PEERS, Branch(living, lambda: _peers(living))
+    addresses = {peer.name.encode(): peer.address for peer in living}
+    yield _PEERS, Branch(
+        living, lambda: _peers(living), rule=lambda labels: _peer(labels, addresses)
+    )
     yield _INSTANCES, Branch(homes, lambda: _instances(homes))
+
+
+def _peer(labels: Labels, addresses: Mapping[bytes, IPv6Address]) -> Stands | None:
+    at = addresses.get(labels[0]) if labels[1:] == _PEERS else None
+    return None if at is None else _record(at)
 
 
 def _peers(living: Iterable[Peer]) -> Names:

@@ -102,6 +102,8 @@ def app_branch(home: Home, distance_km: Callable[[Label], float]) -> Branch:
         return nearest(home.instances, distance_km)
 
     def rule(labels: Labels) -> Stands | None:
+        if labels == home.name:
+            return _addresses(home.instances)
         if labels[1:] == near:
             return top(labels[0], ranked())
         above = labels[: -len(facts)]

@@ -39,7 +39,8 @@ class Branch:
     ) -> None:
         """Make a branch of the values `of`: `write` gives its names, in any order.
 
-        `rule` finds those that are too many to be written down.
+        `rule` finds those that are too many to be written down, and those that are asked for by
+        themselves, which need not wait for all others.
         """
         self.of = of
         self._write = write
@@ -63,8 +64,8 @@ class Branch:
 
     def find(self, labels: Labels) -> Stands | None:
         """Return what stands at `labels`; None where there is no such name."""
-        found = self.names.get(labels)
-        return self._rule(labels) if found is None else found
+        found = self._rule(labels)
+        return self.names.get(labels) if found is None else found
 
 
 # That of an app takes 4 KB and 60 us to write: those of late are kept, and their replies anyway.
