@@ -101,6 +101,8 @@ begin_pings
 kill_each
 end_pings kills
 say "all serve"
+resolver=$(main_pid resolver)
+echo "niceness $(ps -o ni= -p "$resolver") $(ps -o ni= --ppid "$resolver" | head -n 1)"
 echo "name $(names)"
 (set -x; {LOOK})
 systemctl --no-pager --failed

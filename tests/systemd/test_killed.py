@@ -50,3 +50,9 @@ def test_a_userspace_tunnel_drops_no_ping_meanwhile(outcome: Outcome) -> None:
     sent, received = pings(outcome.said, "kills")
 
     assert sent == received > len(ROLES)
+
+
+def test_what_answers_names_goes_before_what_asks_elsewhere(outcome: Outcome) -> None:
+    asking, answering = re.findall(r"^niceness +(\d+) +(\d+)", outcome.said, re.MULTILINE)[0]
+
+    assert int(asking) == int(answering) + 5

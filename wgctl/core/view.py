@@ -287,8 +287,9 @@ def _fixed(network: Network, living: Sequence[Peer], homes: Sequence[Home]) -> _
     apps = sorted(home.app.name for home in homes)
     yield _APPS, Branch(apps, lambda: [(_APPS, listing(apps))])
     addresses = {peer.name.encode(): peer.address for peer in living}
-    yield _PEERS, Branch(
-        living, lambda: _peers(living), rule=lambda labels: _peer(labels, addresses)
+    yield (
+        _PEERS,
+        Branch(living, lambda: _peers(living), rule=lambda labels: _peer(labels, addresses)),
     )
     yield _INSTANCES, Branch(homes, lambda: _instances(homes))
 

@@ -10,7 +10,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Never
@@ -50,6 +50,7 @@ _HEALTH_NAME = "health.sqlite"
 _TURN_BITS = 32
 _SORTS = 2
 _HEAR_S = 0.25
+_BEHIND = 5
 _IDLE_S = 60.0
 
 _log = structlog.get_logger()
@@ -65,6 +66,9 @@ def run(settings: Settings) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     workers = Workers(settings.resolver.workers, partial(work, settings))
+    # Where processors are short, names of the networks go before what is asked for elsewhere.
+    with suppress(PermissionError):
+        os.nice(_BEHIND)
     try:
         with (
             closing(open_copy(folder / COPY_NAME)) as copy,

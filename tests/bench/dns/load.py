@@ -36,7 +36,7 @@ _PKTINFO = 40
 
 
 class Query(NamedTuple):
-    """A message without its id, who asks whom, and whether it deserves an answer."""
+    """A message without its id, who asks whom, and whether an answer to it is waited for."""
 
     octets: bytes
     source: bytes
@@ -47,7 +47,8 @@ class Query(NamedTuple):
 class Figures(NamedTuple):
     """What came back: answers, how many a second, the latencies' quantiles, what never came.
 
-    All `answers` are counted, the others after the first moments.
+    All `answers` are counted, also those that say how a query breaks the rules; the others are of
+    the time after the first moments.
     """
 
     answers: int
@@ -163,9 +164,9 @@ class _Client:
                 continue
             found = [now - at for id_ in self._ids[:taken].tolist() if (at := sent_at[id_])]
             under_way = max(0, under_way - len(found))
-            answers += len(found)
+            answers += taken
             if now >= counted_from:
-                done += len(found)
+                done += taken
                 latencies.extend(found)
         ordered = sorted(latencies)
         p50, p99 = (ordered[len(ordered) * part // 100] * 1000 for part in (50, 99))
