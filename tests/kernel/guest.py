@@ -37,8 +37,8 @@ _MACHINE = (
 
 # How fast this host emulates depends on what else it does. By a clock that takes a nanosecond for
 # an instruction, and for a wait what it takes here, the guest is a machine of known speed: 1e9
-# instructions a second, a quarter of a server's. A controller spends 2.8 s of its processor to
-# start, and 0.7 s of an EPYC's.
+# instructions a second, less than any server has. A controller's start takes 2.8 s of it, and
+# about one of such a server's processor.
 _BY_INSTRUCTIONS = ("-icount", "shift=0,sleep=on,align=off")
 
 _COMPLAINT = re.compile(
