@@ -18,6 +18,11 @@ def _told(sights: Sights, seen: dict[int, Seen]) -> set[int]:
     return set(chosen)
 
 
+def _tell_all(sights: Sights, seen: dict[int, Seen]) -> None:
+    while _told(sights, seen):
+        pass
+
+
 def test_what_changed_is_told_once() -> None:
     sights = Sights()
     seen = {1: _met(1), 2: _BLANK, 3: _met(3)}
@@ -67,7 +72,7 @@ def test_what_changed_comes_before_the_round() -> None:
 def test_who_was_gone_is_told_of_when_back() -> None:
     sights = Sights()
     _told(sights, {1: _met(1)})
-    sights.begin_round([])
+    _told(sights, {})
 
     assert _told(sights, {1: _met(1)}) == {1}
 
@@ -80,3 +85,30 @@ def test_where_all_change_each_time_each_has_its_turn(count: int, most: int) -> 
 
     assert all(len(some) <= most for some in told)
     assert set().union(*told) == set(range(count))
+
+
+@given(quiet=st.sets(st.integers(0, 60)), busy=st.sets(st.integers(0, 60)), most=st.integers(5, 12))
+def test_a_round_ends_where_more_change_at_each_look_than_have_room(
+    quiet: set[int], busy: set[int], most: int
+) -> None:
+    """Else a reader who has forgotten never hears of those who are quiet."""
+    sights = Sights(most=most)
+    still = dict.fromkeys(quiet, _met(1))
+    _tell_all(sights, still)
+    sights.begin_round(quiet | busy)
+    told = [
+        _told(sights, {**still, **dict.fromkeys(busy, _met(moment + 2))})
+        for moment in range(-(-len(quiet | busy) // (most // 5)))
+    ]
+
+    assert not sights.in_round
+    assert all(len(some) <= most for some in told)
+    assert set().union(*told) == quiet | busy
+
+
+def test_what_changed_has_most_of_the_room() -> None:
+    sights = Sights(most=5)
+    seen = {**dict.fromkeys(range(10), _BLANK), **dict.fromkeys(range(10, 20), _met(1))}
+    sights.begin_round(seen)
+
+    assert _told(sights, seen) == {10, 11, 12, 13, 0}

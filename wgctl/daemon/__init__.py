@@ -14,6 +14,7 @@ agenda          when a gateway passes over everything, and looks at its table
 programme       copy -> kernel, and drift repaired
 demand          on demand: which rows of the copy are programmed
 hearing         handshake initiations -> peers that are let in
+telling         what a gateway saw of its peers, and that it is alive -> the controller
 devices         the WireGuard device: the kernel's, or a process
 userspace       wireguard-go as a service of its own, where the kernel has no WireGuard
 views           rows, health, leases and time -> what each network may resolve

@@ -27,7 +27,6 @@ from wgctl.core.presence import Fate
 from wgctl.core.roster import Roster
 from wgctl.core.schema import NewGateway, ObservedPeer, OnDemand, RoleReport
 from wgctl.core.settings import KEY_NAME, POOL_NAME, Backend, Choice, Settings
-from wgctl.core.sights import Sights
 from wgctl.core.tunnel import Host, log_group
 from wgctl.daemon import devices, users
 from wgctl.daemon.agenda import TICK_S, Agenda
@@ -36,7 +35,8 @@ from wgctl.daemon.endings import Endings
 from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
 from wgctl.daemon.hearing import Hearing
 from wgctl.daemon.life import until_stopped
-from wgctl.daemon.programme import Programme, observed
+from wgctl.daemon.programme import Programme
+from wgctl.daemon.telling import Look, Telling
 from wgctl.drivers import sysctl
 from wgctl.drivers.netlink.links import Netlink
 from wgctl.drivers.netlink.watch import Watch
@@ -50,11 +50,6 @@ __all__ = ["down", "run"]
 
 _Result = TypeVar("_Result")
 
-_REPORT_S = 2.0
-_ROUND_S = 10.0
-_REST = 10
-"""To look takes as long as there are peers: it is rested this many times as long, up to a limit."""
-_LONGEST_REST_S = 8.0
 _LONGEST_WAIT_S = 5.0
 _PATIENCE_S = 10.0
 _SNAPSHOT_WITHIN_S = 120.0
@@ -262,32 +257,20 @@ class _Gateway:
                 await self._store_replaced.wait()
                 self._store_replaced.clear()
 
-    async def _report(self) -> None:
-        """Tell the controller what was seen: every 2 s what changed, and from 10 s to 10 s all.
+    async def _report(self) -> Never:
+        """Tell the controller what was seen."""
+        programme = self._programme
+        await Telling(
+            look=lambda: self._in_thread(self._look),
+            absent=lambda: self._in_thread(programme.absent),
+            state=lambda: (programme.revision, programme.drift, self._problem),
+            tell=self._tell,
+        ).run()
 
-        Of very many peers a few at a time, and less often.
-        """
-        sights = Sights()
-        round_at = -_ROUND_S
-        told_state: tuple[object, ...] = ()
-        while True:
-            began = time.monotonic()
-            seen = await self._in_thread(self._programme.observe)
-            begins = began - round_at >= _ROUND_S and not sights.in_round
-            if begins:
-                sights.begin_round(seen)
-                round_at = began
-            chosen = sights.choose(seen)
-            state = (self._programme.revision, self._programme.drift, self._problem)
-            if begins or chosen or told_state != state:
-                absent = await self._in_thread(self._programme.absent) if begins else []
-                if await self._tell([*(observed(id_, seen[id_]) for id_ in chosen), *absent]):
-                    sights.note_told(chosen, seen)
-                    told_state = state
-                else:
-                    sights, round_at = Sights(), -_ROUND_S
-            took_s = time.monotonic() - began
-            await asyncio.sleep(min(max(_REPORT_S, _REST * took_s), _LONGEST_REST_S))
+    def _look(self) -> Look:
+        began = time.monotonic()
+        seen = self._programme.observe()
+        return Look(seen, time.monotonic() - began)
 
     async def _tell(self, peers: list[ObservedPeer]) -> bool:
         report = RoleReport(

@@ -18,7 +18,7 @@ _KNOWN_S = 3_600
 """Of a machine that no report names for so long nothing is kept: each report names 200 of them."""
 
 ALIVE_S = 15
-"""A role that reported within these seconds is alive: it reports every 10 s or faster."""
+"""A role that reported within these seconds is alive: it reports every 8 s or faster."""
 
 
 @dataclass(frozen=True, slots=True)
