@@ -76,3 +76,21 @@ def test_a_store_that_cannot_be_used_is_told_once_and_tried_again(store: Store) 
 
     assert [log["event"] for log in logs] == ["ephemeral peers not removed", "ephemeral peers left"]
     assert _names(store) == set()
+
+
+def test_a_row_that_cannot_be_read_is_told_once_and_ends_nothing(store: Store) -> None:
+    peer.add(store, "acme", new_peer(1, expires_in_s=60, ephemeral=True), now=NOW)
+    with engine(store.path).begin() as connection:
+        connection.exec_driver_sql("UPDATE peers SET public_key = x'01'")
+    context = replace(context_of(store), now=lambda: NOW + 60)
+
+    async def scene(logs: Sequence[object]) -> None:
+        leaving = asyncio.create_task(_leave(context, logs, until=2))
+        await asyncio.sleep(2.5)  # Three looks, of which one is told.
+        peer.add(store, "acme", new_peer(2, expires_in_s=1, ephemeral=True), now=NOW)
+        await leaving
+
+    with capture_logs() as logs:
+        asyncio.run(scene(logs))
+
+    assert [log["event"] for log in logs] == ["ephemeral peers not removed", "ephemeral peers left"]

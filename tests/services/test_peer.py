@@ -4,10 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from peers.errors import Invalid
+from peers.errors import Invalid, InvalidKey
 from peers.names import Label
 from peers.seal import SealedKey
-from tests.store.samples import NOW, add_peer, create, key, new_peer, register, sealed_to
+from tests.store.samples import (
+    NOW,
+    add_peer,
+    create,
+    engine,
+    key,
+    new_peer,
+    register,
+    sealed_to,
+)
 from wgctl.core.errors import Conflict, NotFound, Unavailable
 from wgctl.core.model import MemberRole
 from wgctl.services import audit, gateway, network, org, peer
@@ -322,6 +331,32 @@ def test_an_ephemeral_peer_whose_time_is_over_makes_room_at_once(store: Store) -
     assert is_new
     assert (second.peer.public_key, second.peer.id) != (first.public_key, first.id)
     assert second.peer.address != first.address
+
+
+def test_a_peer_that_is_there_otherwise_than_asked_is_no_success(store: Store) -> None:
+    """Whether it is to leave by itself, and what it is to be known by."""
+    peer.add(store, "acme", new_peer(1, expires_in_s=60), now=NOW)
+    with pytest.raises(Conflict, match="as one that stays"):
+        peer.add(store, "acme", new_peer(1, expires_in_s=60, ephemeral=True), now=NOW)
+    for now in (NOW, NOW + 60):
+        with pytest.raises(Conflict, match="without tag 'ci'"):
+            peer.add(store, "acme", replace(new_peer(1), tags=(Label("ci"),)), now=now)
+
+    peer.add(store, "acme", new_peer(2, expires_in_s=60, ephemeral=True), now=NOW)
+    with pytest.raises(Conflict, match="as an ephemeral one"):
+        peer.add(store, "acme", new_peer(2), now=NOW)
+
+
+def test_a_peer_that_cannot_be_read_keeps_no_other_from_leaving(store: Store) -> None:
+    for number in (1, 2):
+        new = new_peer(number, expires_in_s=60, ephemeral=True)
+        second = peer.add(store, "acme", new, now=NOW)[0].peer
+    with engine(store.path).begin() as connection:
+        connection.exec_driver_sql("UPDATE peers SET public_key = x'01' WHERE name = 'peer-1'")
+
+    assert peer.remove_ended(store, now=NOW + 60) == [second.id]
+    with pytest.raises(InvalidKey):
+        peer.remove_ended(store, now=NOW + 60)
 
 
 def test_an_expired_peer_is_asked_to_leave_from_now_on(store: Store) -> None:

@@ -170,6 +170,19 @@ def test_tags_are_an_admins_to_give(
         mint(minting, "acme", "join", kind=TokenKind.ENROL, tags=(Label("ci"),))
 
 
+def test_a_token_gives_its_tags_for_as_long_as_its_owner_may(store: Store) -> None:
+    for name in ("ann", "bob"):
+        members.add(store, "acme", Label(name), MemberRole.ADMIN, networks=None, now=NOW)
+    tags = (Label("prod"),)
+    text = mint(store, "acme", "join", kind=TokenKind.ENROL, uses=3, tags=tags, owner="ann").render()
+    peers.add(_with(store, text, Scope.PEER_ENROL), "acme", new_peer(1), now=NOW)
+    members.change(store, "acme", "ann", role=MemberRole.MEMBER)
+    demoted = _with(store, text, Scope.PEER_ENROL)
+
+    with pytest.raises(Denied, match="member ann may not give tags"):
+        peers.add(demoted, "acme", new_peer(2), now=NOW)
+
+
 def test_a_refused_enrolment_spends_nothing(store: Store) -> None:
     add_peer(store, "acme", 1)
     text = mint(store, "acme", "join", kind=TokenKind.ENROL).render()

@@ -58,6 +58,15 @@ def test_a_store_without_a_revision_is_unavailable(store: Store) -> None:
         store.revision()
 
 
+def test_a_store_that_cannot_be_opened_is_unavailable(store: Store, tmp_path: Path) -> None:
+    store.close()
+    store.path.rename(tmp_path / "away")
+    store.path.mkdir()
+
+    with pytest.raises(Unavailable, match="cannot be used: unable to open"):
+        store.revision()
+
+
 def test_sqlite_is_one_without_the_wal_reset_fault() -> None:
     assert pysqlite3.sqlite_version_info >= (3, 51, 3)
 

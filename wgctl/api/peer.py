@@ -12,7 +12,7 @@ from wgctl.api.pages import Cursor, Limit, page, parse_cursor
 from wgctl.api.shapes import enrolment_shape, gateway_shape, peer_shape
 from wgctl.core.access import Scope
 from wgctl.core.model import Role
-from wgctl.core.schema import Enrolment, Gateway, NewKey, NewPeer, Page, Peer, SealedTo
+from wgctl.core.schema import Enrolment, Gateway, LabelText, NewKey, NewPeer, Page, Peer, SealedTo
 from wgctl.services import peer as peers
 from wgctl.services.org import FIRST_NETWORK
 from wgctl.services.peer import PeerFacts
@@ -30,7 +30,7 @@ def list_peers(  # each is a part of the request
     context: ContextOf,
     org: str,
     network: str | None = None,
-    tag: str | None = None,
+    tag: LabelText | None = None,
     cursor: Cursor = "",
     limit: Limit = 100,
 ) -> Page[Peer]:

@@ -265,13 +265,15 @@ class Caller:
         return extent is Extent.ALL or (extent is Extent.OWN and owner == self.name)
 
 
-def may_tag(caller: Caller) -> bool:
-    """Whether `caller` may give tags: who enrols everybody's peers, and not by a token for that.
+def may_tag(caller: Caller, tags: frozenset[Label]) -> bool:
+    """Whether `caller` may give `tags`: who enrols everybody's peers, by a token for that its own.
 
     A peer's owner must not choose what others go by.
     """
+    token = caller.token
+    chooses = token is None or token.kind is not TokenKind.ENROL
     enrols_all = caller.extent(Scope.PEER_ENROL) is Extent.ALL
-    return enrols_all and (caller.token is None or caller.token.kind is not TokenKind.ENROL)
+    return not tags or (enrols_all and (chooses or tags.issubset(token.tags)))
 
 
 def _names(networks: tuple[Label, ...] | None) -> frozenset[str] | None:

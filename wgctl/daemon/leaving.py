@@ -9,7 +9,6 @@ from typing import Never
 import structlog
 
 from wgctl.api.context import Context
-from wgctl.core.errors import Unavailable
 from wgctl.services import peer as peers
 
 __all__ = ["let_leave"]
@@ -22,7 +21,8 @@ _log = structlog.get_logger()
 async def let_leave(context: Context) -> Never:
     """Remove each second the ephemeral peers whose time is over, until cancelled.
 
-    A store that cannot be used is told once, and tried again.
+    What is wrong, a store that cannot be used or a row that cannot be read, is told once, and tried
+    again.
     """
     problem = None
     while True:
@@ -30,7 +30,7 @@ async def let_leave(context: Context) -> Never:
             while gone := await asyncio.to_thread(_remove, context):
                 _log.info("ephemeral peers left", peers=gone)
             problem = None
-        except Unavailable as error:
+        except Exception as error:  # noqa: BLE001  # nothing may end this but the controller
             if str(error) != problem:
                 problem = str(error)
                 _log.error("ephemeral peers not removed", reason=problem)

@@ -114,8 +114,10 @@ class Kept:
             self._view = view
             self._end(self._fleeting)
             self._fleeting = []
-            for labels, top in self._tops.items():
+            for labels, top in list(self._tops.items()):
                 self._end(top.move(view, labels))
+                if not top.origins:
+                    del self._tops[labels]
         if any(self._aside):
             self.replies.update(self._aside[0])
             self.turning.update(self._aside[1])

@@ -3,6 +3,7 @@
 Never sees a private key: those are made where they are used.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -11,10 +12,10 @@ from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
 from wgctl.core.access import CONTROLLER, Scope, may_tag
-from wgctl.core.errors import Conflict, Denied, Invalid, Unavailable
+from wgctl.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from wgctl.core.model import Gateway, Network, Peer, TokenKind
 from wgctl.services.condition import Condition, always
-from wgctl.store.deployment import Deployment
+from wgctl.store.deployment import Deployment, EndedPeer
 from wgctl.store.org import OrgDoor
 from wgctl.store.rows import NewPeerRow
 from wgctl.store.store import Store
@@ -98,7 +99,9 @@ def add(store: Store, org: str, new: NewPeer, *, now: int) -> tuple[PeerFacts, b
             known = None
         if known is not None:
             _require_same(door, known, new, network=network)
-            if known.expired(now=now):
+            if not known.expired(now=now):
+                _require_same_end(known, new)
+            else:
                 door.spend_use()
                 time = _Time(new.expires_in_s, ephemeral=new.ephemeral)
                 known = _renewed(door, network, known, time, now=now)
@@ -230,28 +233,47 @@ def remove(
 def remove_ended(store: Store, *, now: int) -> list[int]:
     """Remove up to 100 ephemeral peers whose time is over at `now`, and return their ids.
 
-    The machines on them go too; the audit trails tell that the controller did it.
+    The machines on them go too; the audit trails tell that the controller did it. One that cannot
+    be removed keeps no other; when there are no others, what is wrong with it is raised.
     """
     with store.reading() as deployment:
-        if not deployment.ended_peers(now=now, most=1):
-            return []
-    removing = replace(CONTROLLER, doing=Scope.PEER_REMOVE)
-    with store.seen_by(removing).writing() as deployment:
         ended = deployment.ended_peers(now=now, most=_MOST_ENDED)
-        for peer in ended:
-            door = deployment.owned_by(peer.org)
-            door.remove_peer(door.peer(door.network(peer.network), peer.name))
-        return [peer.peer_id for peer in ended]
+    seen = store.seen_by(replace(CONTROLLER, doing=Scope.PEER_REMOVE))
+    gone: list[int] = []
+    wrong: Exception | None = None
+    for peer in ended:
+        try:
+            gone += _remove_ended(seen, peer, now=now)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one row
+            wrong = error
+    if wrong is not None and not gone:
+        raise wrong
+    return gone
+
+
+def _remove_ended(store: Store, ended: EndedPeer, *, now: int) -> list[int]:
+    """Remove a peer, unless it has been given more time meanwhile."""
+    with suppress(NotFound), store.writing() as deployment:
+        door = deployment.owned_by(ended.org)
+        peer = door.peer(door.network(ended.network), ended.name)
+        if peer.id == ended.peer_id and peer.expired(now=now):
+            door.remove_peer(peer)
+            return [peer.id]
+    return []
 
 
 def _tags(door: OrgDoor, new: NewPeer) -> tuple[Label, ...]:
     """Return the tags of a new peer; raises Denied for those that the caller may not give."""
     token = door.caller.token
-    given = frozenset[Label]() if token is None else frozenset(token.tags)
-    asked = frozenset(new.tags)
-    if asked - given and not may_tag(door.caller):
-        raise Denied(f"{door.caller.title} may not give tags, expected an admin, or a token's own")
-    return tuple(sorted(given | asked))
+    tags = frozenset(new.tags) | frozenset(() if token is None else token.tags)
+    if not may_tag(door.caller, tags):
+        raise Denied(
+            f"{door.caller.title} may not give tags, expected an admin, or an admin's token that "
+            "has them"
+        )
+    return tuple(sorted(tags))
 
 
 def _comes_with_its_own_token(door: OrgDoor) -> bool:
@@ -295,6 +317,16 @@ def _require_same(door: OrgDoor, known: Peer, new: NewPeer, *, network: Network)
     door.require_own(known.owner, f"peer {known.name!a}")
     if new.owner is not None and door.owner_for(new.owner) != known.owner:
         raise Conflict(f"peer {known.name!a} exists already, and is of {known.owner!a}")
+    if lacking := set(_tags(door, new)).difference(known.tags):
+        raise Conflict(
+            f"peer {known.name!a} exists already, without tag {min(lacking)!a}: remove it first"
+        )
+
+
+def _require_same_end(known: Peer, new: NewPeer) -> None:
+    if known.ephemeral != new.ephemeral:
+        what = "an ephemeral one" if known.ephemeral else "one that stays"
+        raise Conflict(f"peer {known.name!a} exists already, as {what}: remove it first")
 
 
 class _Time(NamedTuple):

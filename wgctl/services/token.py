@@ -63,7 +63,7 @@ def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts,
         peer = None if new.peer is None else door.peer(door.network(new.peer[0]), new.peer[1])
         if peer is not None:
             door.require_own(peer.owner, f"peer {peer.name!a}")
-        if new.tags and not may_tag(door.caller):
+        if not may_tag(door.caller, frozenset(new.tags)):
             raise Denied(f"{door.caller.title} may not give tags, expected an admin")
         names = None if new.networks is None else sorted(set(new.networks))
         row = NewTokenRow(

@@ -107,15 +107,15 @@ class Store:
 
     def revision(self) -> int:
         """Return the revision of the last commit, at a fifth of what `reading` costs."""
-        with self._translated(), closing(self._engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            try:
+        try:
+            with self._translated(), closing(self._engine.raw_connection()) as connection:
+                cursor = connection.cursor()
                 cursor.execute(_REVISION)
                 # To the last row: else the connection would go on reading the store as it is now.
                 [(found,)] = cursor.fetchall()
-            except pysqlite3.dbapi2.DatabaseError as error:
-                raise Unavailable(f"the store at {self.path} cannot be used: {error}") from error
-            return int(found)
+                return int(found)
+        except pysqlite3.dbapi2.DatabaseError as error:
+            raise Unavailable(f"the store at {self.path} cannot be used: {error}") from error
 
     @contextmanager
     def reading(self) -> Iterator[Deployment]:

@@ -124,9 +124,11 @@ class Turns:
             if not isinstance(error, Exception):
                 raise
         finally:
-            with suppress(DBAPIError):
-                group.connection.close()
-            group.ended.set()
+            try:
+                with suppress(DBAPIError):
+                    group.connection.close()
+            finally:
+                group.ended.set()
 
 
 def _commit(group: _Group) -> None:
