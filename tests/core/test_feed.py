@@ -238,7 +238,7 @@ def test_a_snapshot_of_another_version_is_of_the_kinds_that_are_known(
     assert parse_line(line) == Snapshot("e", kinds=frozenset(kinds))
 
 
-LATER_FIELDS = {"service_address", "lease_s"}
+LATER_FIELDS = {"service_address", "lease_s", "ephemeral", "tags"}
 """Rows that were written before there were these are read as without."""
 
 
