@@ -14,7 +14,7 @@ settings.register_profile(
 )
 settings.load_profile("no deadline")
 
-# Whoever starts tests may ignore what ends a command, as nohup does, and a child would inherit that.
+# Whoever starts tests may ignore what ends a command, as nohup does: a child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -173,8 +173,9 @@ def test_tags_are_an_admins_to_give(
 def test_a_token_gives_its_tags_for_as_long_as_its_owner_may(store: Store) -> None:
     for name in ("ann", "bob"):
         members.add(store, "acme", Label(name), MemberRole.ADMIN, networks=None, now=NOW)
-    tags = (Label("prod"),)
-    text = mint(store, "acme", "join", kind=TokenKind.ENROL, uses=3, tags=tags, owner="ann").render()
+    prod = (Label("prod"),)
+    made = mint(store, "acme", "join", kind=TokenKind.ENROL, uses=3, tags=prod, owner="ann")
+    text = made.render()
     peers.add(_with(store, text, Scope.PEER_ENROL), "acme", new_peer(1), now=NOW)
     members.change(store, "acme", "ann", role=MemberRole.MEMBER)
     demoted = _with(store, text, Scope.PEER_ENROL)

@@ -270,10 +270,11 @@ def may_tag(caller: Caller, tags: frozenset[Label]) -> bool:
 
     A peer's owner must not choose what others go by.
     """
+    if not tags:
+        return True
     token = caller.token
-    chooses = token is None or token.kind is not TokenKind.ENROL
-    enrols_all = caller.extent(Scope.PEER_ENROL) is Extent.ALL
-    return not tags or (enrols_all and (chooses or tags.issubset(token.tags)))
+    its_own = token is None or token.kind is not TokenKind.ENROL or tags.issubset(token.tags)
+    return its_own and caller.extent(Scope.PEER_ENROL) is Extent.ALL
 
 
 def _names(networks: tuple[Label, ...] | None) -> frozenset[str] | None:
