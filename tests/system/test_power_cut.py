@@ -77,7 +77,7 @@ class Disk:
     def switch_off(self) -> None:
         """Forget all that is in memory alone."""
         _run("umount", str(self.folder))
-        _run("dmsetup", "remove", self.name)
+        _run("dmsetup", "remove", "--retry", self.name)
         Path("/proc/sys/vm/drop_caches").write_text("3")
 
     def has_lost(self) -> bool:
