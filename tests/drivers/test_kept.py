@@ -1,5 +1,8 @@
 """What is kept of a network's replies is what the responder would say at that moment."""
 
+import gc
+import tracemalloc
+
 import dns.message
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,6 +133,27 @@ def test_a_network_that_asks_for_ever_new_names_keeps_so_many_and_begins_anew() 
 
     assert kept.replies.keys() == {b"20000"}
     assert len(kept) == 1
+
+
+def test_nothing_is_left_of_apps_that_come_and_go() -> None:
+    """Each is asked for once; where nobody looks after it, it costs half a kilobyte for good."""
+    kept = Kept()
+
+    def come_and_go(first: int, last: int) -> None:
+        for number in range(first, last):
+            machines = [machine(number, number, 2)]
+            now = build(NETWORK, [peer(2)], [app(number, f"a{number}")], machines, now=NOW)
+            ask(kept, query(f"a{number}.internal"), now)
+
+    come_and_go(1, 50)
+    gc.collect()
+    tracemalloc.start()
+    come_and_go(50, 1050)
+    gc.collect()
+    left_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert left_bytes < 100_000
 
 
 def test_nothing_is_kept_once_it_is_cleared() -> None:

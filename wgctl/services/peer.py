@@ -36,7 +36,7 @@ __all__ = [
 
 
 _MOST_ENDED = 100
-"""So many peers are removed in one transaction, that nobody else's write waits for long."""
+"""So many are looked for at once; each is removed by itself, and nobody waits for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def remove_ended(store: Store, *, now: int) -> list[int]:
     """Remove up to 100 ephemeral peers whose time is over at `now`, and return their ids.
 
     The machines on them go too; the audit trails tell that the controller did it. One that cannot
-    be removed keeps no other; when there are no others, what is wrong with it is raised.
+    be removed keeps no other; when none was, what is wrong is raised.
     """
     with store.reading() as deployment:
         ended = deployment.ended_peers(now=now, most=_MOST_ENDED)
@@ -244,8 +244,9 @@ def remove_ended(store: Store, *, now: int) -> list[int]:
     for peer in ended:
         try:
             gone += _remove_ended(seen, peer, now=now)
-        except Unavailable:
-            raise
+        except Unavailable as error:
+            wrong = error
+            break
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one row
             wrong = error
     if wrong is not None and not gone:
