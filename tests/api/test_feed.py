@@ -10,6 +10,7 @@ import pytest
 
 from peers.names import Label
 from tests.api.asking import Door, context_of, refusal, served
+from tests.patience import HANG_S
 from tests.store.samples import NOW, add_peer, new_peer, register, sealed_to
 from tests.store.walk import Rows, apply, rows_of
 from wgctl.api.context import Bell
@@ -20,8 +21,6 @@ from wgctl.core.model import Role
 from wgctl.services import org, peer
 from wgctl.store.changes import KEPT_REVISIONS
 from wgctl.store.store import Store
-
-_PATIENCE_S = 20
 
 
 @asynccontextmanager
@@ -43,7 +42,7 @@ def _read(
     """Return what the feed says up to its first commit."""
 
     async def read() -> list[Event]:
-        async with asyncio.timeout(_PATIENCE_S), _feed(path, folder) as (_store, node):
+        async with asyncio.timeout(HANG_S), _feed(path, folder) as (_store, node):
             return [event async for event in _to_commit(node, role, epoch=epoch, since=since)]
 
     return asyncio.run(read())
@@ -153,7 +152,7 @@ def test_a_commit_is_told_at_once_and_silence_is_filled_with_beats(
 
     async def read() -> list[Event]:
         heard: list[Event] = []
-        async with asyncio.timeout(_PATIENCE_S), _feed(store.path, folder) as (opened, node):
+        async with asyncio.timeout(HANG_S), _feed(store.path, folder) as (opened, node):
             async for events in node.follow(Role.INTERNAL_API, epoch="epoch-a", since=3):
                 heard += events
                 if isinstance(heard[-1], Beat):
@@ -222,7 +221,7 @@ def test_a_reader_that_leaves_early_leaves_no_transaction_behind(
     _add_orgs(store.path, 20_000)
 
     async def leave_early() -> tuple[int, int, int]:
-        async with asyncio.timeout(_PATIENCE_S), _feed(store.path, folder) as (opened, node):
+        async with asyncio.timeout(HANG_S), _feed(store.path, folder) as (opened, node):
             for _ in range(10):
                 async for _event in node.follow(Role.INTERNAL_API, epoch="", since=0):
                     break
@@ -235,7 +234,7 @@ def test_a_reader_that_leaves_early_leaves_no_transaction_behind(
 
 def _checkpoint(path: Path) -> tuple[int, int, int]:
     """Write the WAL back; return whether a reader was in the way, and its pages before and now."""
-    deadline = time.monotonic() + _PATIENCE_S / 2
+    deadline = time.monotonic() + HANG_S / 2
     while True:
         connection = pysqlite3.connect(str(path))
         found: tuple[int, int, int] = connection.execute(

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from peers.names import Label
 from tests.daemon.running import free_port
+from tests.patience import HANG_S
 from tests.services.minting import mint
 from wgctl.cli import main
 from wgctl.core.model import TokenKind
@@ -123,7 +124,7 @@ def _listens(port: int) -> bool:
 
 
 def _wait_until(holds: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     while not holds():
         assert process.poll() is None, "the controller ended"
         assert time.monotonic() < deadline, "the controller does not listen"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONFIG, Deployment, Wgctl
+from tests.patience import HANG_S
 from wgctl.drivers import archive
 
 
@@ -40,7 +41,7 @@ def _in_another_process(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=HANG_S,
     )
 
 

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from tests.cli.conftest import Deployment, Wgctl
+from tests.patience import HANG_S
 from wgctl import __version__
 from wgctl.cli import root
 from wgctl.cli.command import Verb
@@ -153,7 +154,7 @@ def _shell(line: str, deployment: Deployment) -> subprocess.CompletedProcess[str
         env={**os.environ, **deployment.environment, "W": f"{sys.executable} -m wgctl"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
 
@@ -170,7 +171,7 @@ def test_a_reader_that_has_left_ends_it_without_a_word(
         env={**os.environ, **deployment.environment},
         stdout=writer,
         stderr=subprocess.PIPE,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     os.close(writer)

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.cli.conftest import Deployment, Wgctl
+from tests.patience import HANG_S
 
 NOUNS = ["network", "app", "peer"]
 
@@ -22,7 +23,7 @@ def _at_a_terminal(deployment: Deployment, org: str, *words: str, answer: str) -
             env={**deployment.environment, "WGCTL_ORG": org},
         )
         os.write(ours, f"{answer}\n".encode())
-        told, _ = process.communicate(timeout=30)
+        told, _ = process.communicate(timeout=HANG_S)
         return process.returncode, told.decode()
     finally:
         os.close(ours)

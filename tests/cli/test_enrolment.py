@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONFIG, Deployment, Wgctl
+from tests.patience import HANG_S
 
 
 @pytest.fixture
@@ -63,13 +64,13 @@ def test_an_interrupt_takes_the_file_away_again(
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANG_S
     while not out.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
     process.send_signal(signum)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=HANG_S)
 
     assert process.returncode == code
     assert not out.exists()
@@ -95,7 +96,7 @@ cli.root.main = lambda *_, **__: type("Made", (), {{"told": Told()}})
 sys.exit(cli.main([]))
 """
     process = subprocess.run(
-        [sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", command], capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
     assert (process.returncode, process.stdout) == (code, "")

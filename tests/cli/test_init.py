@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CONFIG, ENDPOINT, Wgctl
+from tests.patience import HANG_S
 
 
 def _config(folder: Path) -> Path:
@@ -119,7 +120,7 @@ def test_names_are_forwarded_to_the_hosts_resolvers_for_those_who_say_so(
         ) as process:
             told = _read_to_question(process) if typed else ""
             os.write(ours, typed.encode())
-            _, rest = process.communicate(timeout=60)
+            _, rest = process.communicate(timeout=HANG_S)
     finally:
         os.close(ours)
         os.close(theirs)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from tests.cli.conftest import CONFIG, Wgctl
+from tests.patience import HANG_S
 from wgctl.cli.serve import ROLES
 from wgctl.core.model import Role
 
@@ -38,7 +39,7 @@ def test_a_role_runs_until_it_is_told_to_stop(bare: Wgctl, tmp_path: Path) -> No
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_S
         while not (tmp_path / "run" / "api.sock").exists():
             assert process.poll() is None
             assert time.monotonic() < deadline

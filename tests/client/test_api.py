@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from peers.keys import PublicKey
+from tests.patience import HANG_S
 from wgctl.client.api import Client
 from wgctl.client.unix_http import UnixSocket
 from wgctl.core.errors import (
@@ -374,7 +375,7 @@ def test_a_controller_that_ends_before_it_answers_is_waited_for(path: Path, star
     client = Client(path, on_wait=restart)
     enrolment = client.add_peer("acme", NEW_PEER)
 
-    assert restarted.wait(5)
+    assert restarted.wait(HANG_S)
     assert enrolment.peer.name == "alice"
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.client.asking import Answer, Lost, ask, download
 from wgctl.client.unix_http import UnixSocket
 from wgctl.core.errors import Unavailable
-
-TIMEOUT_S = 5.0
 
 
 def request(connection: socket.socket) -> bytes:
@@ -44,7 +43,7 @@ def server(path: Path, reply: bytes) -> Iterator[list[bytes]]:
     try:
         yield asked
     finally:
-        thread.join(TIMEOUT_S)
+        thread.join(HANG_S)
         listener.close()
 
 
@@ -52,7 +51,7 @@ def test_status_and_body_come_back(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with server(path, b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok") as asked:
         answer = ask(
-            UnixSocket(path), "POST", "/v1/orgs?a=b", body='{"slug":"acme"}', timeout_s=TIMEOUT_S
+            UnixSocket(path), "POST", "/v1/orgs?a=b", body='{"slug":"acme"}', timeout_s=HANG_S
         )
 
     assert answer == Answer(201, b"ok")
@@ -68,7 +67,7 @@ def test_only_2xx_is_good(status: int, good: bool) -> None:  # noqa: FBT001
 
 def test_nobody_at_the_socket_means_that_nothing_was_sent(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        ask(UnixSocket(tmp_path / "s"), "GET", "/", body=None, timeout_s=TIMEOUT_S)
+        ask(UnixSocket(tmp_path / "s"), "GET", "/", body=None, timeout_s=HANG_S)
 
 
 @pytest.mark.parametrize(
@@ -80,15 +79,15 @@ def test_an_answer_that_is_not_whole_is_lost(tmp_path: Path, reply: bytes) -> No
     path = tmp_path / "s"
 
     with server(path, reply), pytest.raises(Lost):
-        ask(UnixSocket(path), "POST", "/", body="{}", timeout_s=TIMEOUT_S)
+        ask(UnixSocket(path), "POST", "/", body="{}", timeout_s=HANG_S)
 
 
 def test_what_is_downloaded_is_written_and_a_refusal_is_not(tmp_path: Path) -> None:
     into = io.BytesIO()
     with server(tmp_path / "s", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbytes"):
-        good = download(UnixSocket(tmp_path / "s"), "/v1/store", into, timeout_s=TIMEOUT_S)
+        good = download(UnixSocket(tmp_path / "s"), "/v1/store", into, timeout_s=HANG_S)
     with server(tmp_path / "t", b"HTTP/1.1 503 No\r\nContent-Length: 3\r\n\r\nwhy"):
-        refused = download(UnixSocket(tmp_path / "t"), "/v1/store", into, timeout_s=TIMEOUT_S)
+        refused = download(UnixSocket(tmp_path / "t"), "/v1/store", into, timeout_s=HANG_S)
 
     assert (good, refused) == (Answer(200, b""), Answer(503, b"why"))
     assert into.getvalue() == b"bytes"
@@ -97,7 +96,7 @@ def test_what_is_downloaded_is_written_and_a_refusal_is_not(tmp_path: Path) -> N
 def test_half_a_download_is_lost(tmp_path: Path) -> None:
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
     with server(tmp_path / "s", reply), pytest.raises(Lost):
-        download(UnixSocket(tmp_path / "s"), "/v1/store", io.BytesIO(), timeout_s=TIMEOUT_S)
+        download(UnixSocket(tmp_path / "s"), "/v1/store", io.BytesIO(), timeout_s=HANG_S)
 
 
 def test_a_full_disk_is_not_blamed_on_the_controller(tmp_path: Path) -> None:
@@ -107,4 +106,4 @@ def test_a_full_disk_is_not_blamed_on_the_controller(tmp_path: Path) -> None:
         Path("/dev/full").open("wb", buffering=0) as full,
         pytest.raises(Unavailable, match="No space left on device"),
     ):
-        download(UnixSocket(tmp_path / "s"), "/v1/store", full, timeout_s=TIMEOUT_S)
+        download(UnixSocket(tmp_path / "s"), "/v1/store", full, timeout_s=HANG_S)

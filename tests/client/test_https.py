@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.client.tls_server import tls_server
+from tests.patience import HANG_S
 from wgctl.client.asking import Answer, ask
 from wgctl.client.https import Https, authority_at
 from wgctl.core import authority
@@ -16,7 +17,6 @@ from wgctl.core.pin import ControllerUrl
 _NOW = int(time.time())
 _OWN = authority.make(now=_NOW)
 _OTHER = authority.make(now=_NOW)
-_TIMEOUT_S = 20.0
 
 
 def _shown(own: Certified = _OWN, *, now: int = _NOW) -> Certified:
@@ -32,7 +32,7 @@ def _pem(certified: Certified) -> str:
 
 
 def _ask(way: Https) -> Answer:
-    return ask(way, "GET", "/v1/orgs", body=None, timeout_s=_TIMEOUT_S)
+    return ask(way, "GET", "/v1/orgs", body=None, timeout_s=HANG_S)
 
 
 def test_a_token_goes_to_who_is_vouched_for_by_the_pinned_authority() -> None:

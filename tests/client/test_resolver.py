@@ -15,11 +15,11 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.client.resolver import Answer, Reply, ask
 from wgctl.core.errors import Invalid, Unavailable
 
 ASKER = IPv6Address("fdaa:0:18::3")
-DEADLINE_S = 10.0
 
 Script = Callable[[dns.message.Message], bytes]
 
@@ -32,7 +32,7 @@ class Resolver:
         self.heard: list[tuple[IPv6Address, dns.message.Message]] = []
         self._script = script
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.settimeout(DEADLINE_S)
+        self._listener.settimeout(HANG_S)
         self._listener.bind(str(path))
         self._listener.listen()
         self._thread = threading.Thread(target=self._answer)
@@ -52,7 +52,7 @@ class Resolver:
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(DEADLINE_S)
+        self._thread.join(HANG_S)
         self._listener.close()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.client.unix_stream import Answer, asked
 from wgctl.core.errors import Unavailable
 
@@ -152,7 +153,7 @@ def test_a_controller_that_takes_no_request_is_left(path: Path) -> None:
             with taken:
                 assert await loop.sock_recv(taken, 1) == b"P"
                 asking.cancel()
-                done, _ = await asyncio.wait({asking}, timeout=10)
+                done, _ = await asyncio.wait({asking}, timeout=HANG_S)
         return bool(done)
 
     assert asyncio.run(left())

@@ -15,6 +15,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from peers.endpoint import Endpoint
 from peers.names import Label
 from tests.daemon.networks import ROWS, put
+from tests.patience import HANG_S
 from wgctl.client.resolver import Reply, ask
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Event, render_line
@@ -22,9 +23,7 @@ from wgctl.core.model import Network
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
 from wgctl.store.copy import Copy
 
-__all__ = ["DEADLINE_S", "Controller", "Home", "controller", "eventually"]
-
-DEADLINE_S = 15.0
+__all__ = ["Controller", "Home", "controller", "eventually"]
 
 
 class Home:
@@ -79,7 +78,7 @@ class Home:
 
 
 def eventually(work: Callable[[], Reply]) -> Reply:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while True:
         try:
             return work()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import HANG_S
 from tests.store import samples
 from wgctl.core import authority
 from wgctl.core import settings as core_settings
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20
 
 _ROLE = """
 import sys
@@ -94,7 +94,7 @@ def free_port() -> int:
 def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Ask `process` to stop; return its status and what it logged."""
     process.terminate()
-    _, said = process.communicate(timeout=PATIENCE_S)
+    _, said = process.communicate(timeout=HANG_S)
     return process.returncode, said
 
 
@@ -106,7 +106,7 @@ def listening(path: Path) -> bool:
 
 def until(check: Callable[[], bool]) -> None:
     """Wait until `check()` holds."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + HANG_S
     while not check():
-        assert time.monotonic() < deadline, f"not within {PATIENCE_S} s"
+        assert time.monotonic() < deadline, f"not within {HANG_S} s"
         time.sleep(0.02)

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.client.internal import InternalApi
 from wgctl.core.errors import (
     Conflict,
@@ -22,7 +23,6 @@ from wgctl.core.schema import Machine
 from wgctl.daemon.announcer import Announcer
 
 HOLDER = "0123456789abcdef" * 2
-PATIENCE_S = 20
 
 
 class Api:
@@ -45,7 +45,7 @@ class Api:
         self._answer("withdraw", None)
 
     def next(self) -> tuple[str, object]:
-        return self.asked.get(timeout=PATIENCE_S)
+        return self.asked.get(timeout=HANG_S)
 
     def _answer(self, what: str, healthy: object) -> None:
         self.asked.put((what, healthy))

@@ -18,9 +18,10 @@ import pytest
 from peers.endpoint import Endpoint
 from peers.names import Label
 from tests.daemon.networks import ALICE, BOB, MACHINE, ROWS, WEB, put
-from tests.daemon.resolving import DEADLINE_S, Home, controller
+from tests.daemon.resolving import Home, controller
 from tests.drivers.lan import OTHER_PEER, OTHER_RESOLVER, PEER, RESOLVER, Lan, joined
 from tests.drivers.namespaces import namespaced
+from tests.patience import HANG_S
 from wgctl.core.feed import Commit, Delete, Kind, Snapshot
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import App
@@ -58,7 +59,7 @@ def asked(lan: Lan, name: str, *words: str, type_: str = "AAAA") -> str:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -174,5 +175,5 @@ def test_a_role_whose_process_is_killed_ends_and_says_why(lan: Lan) -> None:
             assert len(children) == 2
             os.kill(int(children[0]), signal.SIGKILL)
 
-            assert role.wait(DEADLINE_S) != 0
+            assert role.wait(HANG_S) != 0
             assert not Path(f"/proc/{children[1]}").exists()

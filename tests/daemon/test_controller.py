@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.daemon.running import folder_of_a_socket, host, listening, running, until
+from tests.patience import HANG_S
 from tests.store.samples import key
 from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
@@ -112,7 +113,7 @@ def test_a_signal_stops_it_cleanly_though_a_role_follows(
         _wait_until_ready(settings)
         _ask(settings.api_socket, "POST", "/v1/orgs/acme/peers", _LAPTOP)
         asyncio.run(asyncio.wait_for(follow_and_stop(process), 10))
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=HANG_S)
 
     assert process.returncode == 0, said
     assert [line.split('"')[1] for line in said.splitlines()] == [

@@ -10,7 +10,8 @@ import pytest
 
 from peers.names import Label
 from tests.api.asking import context_of, served
-from tests.daemon.running import PATIENCE_S, folder_of_a_socket, host, running
+from tests.daemon.running import folder_of_a_socket, host, running
+from tests.patience import HANG_S
 from tests.store.samples import NOW, add_peer, key
 from wgctl.api.context import Bell
 from wgctl.api.nodes import nodes_app
@@ -46,7 +47,7 @@ class _Followed:
 
     async def until(self, revision: int) -> None:
         """Wait for the file, and for what is told after it."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             while min(self.copy.position[1], self._told_of()) < revision:  # noqa: ASYNC110  # a file has no event
                 await asyncio.sleep(0.02)
 
@@ -55,7 +56,7 @@ class _Followed:
 
     async def reaching(self, revision: int) -> None:
         """Wait for what is read, also where the file is behind."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(HANG_S):
             while self.copy.reached[1] < revision:  # noqa: ASYNC110  # a file has no event
                 await asyncio.sleep(0.02)
 
@@ -237,7 +238,7 @@ def test_a_copy_that_lacks_a_kind_is_fetched_anew_and_read_meanwhile(settings: S
 
     async def follow() -> None:
         async with _served(settings), _following(settings) as followed:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(HANG_S):
                 while not followed.told:  # noqa: ASYNC110  # a file has no event
                     await asyncio.sleep(0.02)
             assert followed.told[0].replaced
@@ -275,7 +276,7 @@ def test_a_snapshot_that_lacks_a_kind_is_asked_for_again(
         async with (
             await asyncio.start_unix_server(speak, settings.node_socket),
             _following(settings),
-            asyncio.timeout(PATIENCE_S),
+            asyncio.timeout(HANG_S),
         ):
             while len(asked) < 2:  # noqa: ASYNC110  # asked again
                 await asyncio.sleep(0.02)
@@ -320,7 +321,7 @@ def test_a_store_that_was_set_back_replaces_the_copy(settings: Settings) -> None
                 await followed.until(6)
             path.write_bytes(backup)
             async with _served(settings):
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(HANG_S):
                     while followed.copy.position[1] != 3:  # noqa: ASYNC110  # a file has no event
                         await asyncio.sleep(0.02)
 
@@ -545,7 +546,7 @@ def test_what_ends_before_its_commit_changes_nothing(
         async with (
             await asyncio.start_unix_server(answer, settings.node_socket),
             _following(settings) as followed,
-            asyncio.timeout(PATIENCE_S),
+            asyncio.timeout(HANG_S),
         ):
             while asked < 3:  # noqa: ASYNC110  # the third question shows that two have failed
                 await asyncio.sleep(0.02)
@@ -596,7 +597,7 @@ def test_a_role_whose_own_work_fails_ends(settings: Settings) -> None:
         follower = Follower(copy, role=_ROLE, socket=settings.node_socket, on_commit=fail)
         try:
             async with _served(settings):
-                await asyncio.wait_for(follower.run(), PATIENCE_S)
+                await asyncio.wait_for(follower.run(), HANG_S)
         finally:
             copy.close()
 

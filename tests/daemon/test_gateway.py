@@ -18,6 +18,7 @@ from peers.keys import PrivateKey, PublicKey
 from peers.names import Label
 from tests.api.asking import context_of, served
 from tests.drivers.namespaces import Namespace, namespaced
+from tests.patience import HANG_S
 from tests.store.samples import create
 from wgctl.api.nodes import nodes_app
 from wgctl.core import settings as core_settings
@@ -53,7 +54,7 @@ gateway.run(settings.parse(Path(sys.argv[1]).read_text(), origin=sys.argv[1]))
 """
 
 
-def eventually(check: Callable[[], bool], *, within_s: float = 60) -> None:
+def eventually(check: Callable[[], bool], *, within_s: float = HANG_S) -> None:
     deadline = time.monotonic() + within_s
     while not check():
         assert time.monotonic() < deadline, f"not within {within_s} s"

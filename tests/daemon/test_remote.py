@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from structlog.testing import capture_logs
 
 from tests.daemon.running import free_port, host
+from tests.patience import HANG_S
 from wgctl.api.door import build, needs
 from wgctl.client.asking import Answer, ask
 from wgctl.client.https import Https
@@ -18,8 +19,6 @@ from wgctl.core.access import Asker, Scope
 from wgctl.core.pin import ControllerUrl
 from wgctl.core.settings import Settings
 from wgctl.daemon.remote import Remote
-
-_HANG_S = 20.0
 
 
 @pytest.fixture
@@ -45,12 +44,12 @@ async def _running(remote: Remote) -> AsyncIterator[None]:
         yield
     finally:
         remote.server.should_exit = True
-        async with asyncio.timeout(_HANG_S):
+        async with asyncio.timeout(HANG_S):
             await running
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_HANG_S):
+    async with asyncio.timeout(HANG_S):
         while not holds():  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.02)
 
@@ -58,7 +57,7 @@ async def _until(holds: Callable[[], bool]) -> None:
 def _ask(settings: Settings, port: int) -> Answer:
     url = ControllerUrl.parse(f"https://127.0.0.1:{port}")
     way = Https(url, "secret", settings.authority_file.read_text())
-    return ask(way, "GET", "/v1/thing", body=None, timeout_s=_HANG_S)
+    return ask(way, "GET", "/v1/thing", body=None, timeout_s=HANG_S)
 
 
 def test_who_has_pinned_the_authority_is_answered(settings: Settings) -> None:

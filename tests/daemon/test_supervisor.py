@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.running import PATIENCE_S, ROOT, until
+from tests.daemon.running import ROOT, until
+from tests.patience import HANG_S
 from wgctl.core.model import Role
 
 # Runs the real supervisor in a folder where `python -m wgctl` is the stand-in below.
@@ -79,7 +80,7 @@ def test_it_runs_every_role_and_stops_them_when_it_is_stopped(
     with _supervising(folder) as process:
         until(lambda: _pids(folder).keys() == _ROLES)
         process.send_signal(signum)
-        process.communicate(timeout=PATIENCE_S)
+        process.communicate(timeout=HANG_S)
         left = _pids(folder)
 
     assert process.returncode == 0
@@ -98,7 +99,7 @@ def test_a_role_that_dies_comes_back_and_no_other_is_touched(folder: Path) -> No
         until(lambda: _pids(folder).get("resolver", [killed]) != [killed])
         after = _pids(folder)
         process.terminate()
-        _, said = process.communicate(timeout=PATIENCE_S)
+        _, said = process.communicate(timeout=HANG_S)
 
     del before["resolver"], after["resolver"]
     assert after == before
@@ -111,7 +112,7 @@ def test_a_stop_while_roles_are_starting_leaves_none_behind(folder: Path) -> Non
         said = [process.stderr.readline()]
         process.terminate()
         said += process.stderr
-        process.wait(PATIENCE_S)
+        process.wait(HANG_S)
     started = [line.strip() for line in said if "role started" in line]
     pids = [line.rpartition("pid=")[2] for line in started]
 

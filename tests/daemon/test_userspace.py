@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.drivers.namespaces import Namespace, namespaced
+from tests.patience import HANG_S
 from wgctl.core import settings as core_settings
 from wgctl.core.settings import DEFAULT_PATH, Backend, GatewaySettings, Settings
 from wgctl.daemon import devices
@@ -78,7 +79,7 @@ def test_a_second_process_does_not_take_the_device_of_the_first(
     namespace.run(first.create)
 
     second = started(path, namespace, namespace.interface)
-    _, said = second.communicate(timeout=30)
+    _, said = second.communicate(timeout=HANG_S)
 
     assert second.returncode == 1
     assert "another process answers" in said
@@ -91,7 +92,7 @@ def test_another_interface_is_not_wanted_and_a_good_end(
     namespace: Namespace, tmp_path: Path
 ) -> None:
     process = started(config(tmp_path, namespace), namespace, "wg-other")
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=HANG_S)
 
     assert process.returncode == NOT_WANTED
     assert f"interface is {namespace.interface}, not wg-other" in said
@@ -118,7 +119,7 @@ def test_it_is_not_wanted_while_the_kernels_device_stands(
     """`python -m` looks at /sys, which `ip netns exec` mounts for the namespace."""
     namespace.shell("ip", "link", "add", namespace.interface, "type", "wireguard")
     process = started(config(tmp_path, namespace), namespace, namespace.interface)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=HANG_S)
 
     assert process.returncode == NOT_WANTED
     assert "the kernel runs the device" in said

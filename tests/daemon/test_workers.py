@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.core.errors import Unavailable
 from wgctl.daemon.workers import (
     QUESTION_HEAD_BYTES,
@@ -22,7 +23,6 @@ from wgctl.daemon.workers import (
 from wgctl.drivers.dns_server import Listening
 from wgctl.drivers.dns_stream import Asker
 
-DEADLINE_S = 10.0
 ADDRESS = bytes.fromhex("fdaa0000001800100000000000000002")
 
 
@@ -77,7 +77,7 @@ class Heard:
             workers.run(handler, on_listening=self.listening.append, on_refused=self.refused.append)
         )
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(HANG_S):
                 while not until():
                     if running.done():
                         running.result()
@@ -165,7 +165,7 @@ def test_they_end_when_the_role_is_killed() -> None:
     os.close(read)
     os.kill(role, signal.SIGKILL)
     os.waitpid(role, 0)
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
 
     assert len(pids) == 2
     while any(_lives(pid) for pid in pids):

@@ -22,6 +22,7 @@ from tests.drivers.lan import (
     UPLINK_HERE,
     Lan,
 )
+from tests.patience import HANG_S
 from wgctl.core.responder import Answer
 from wgctl.drivers.dns_datagrams import Allowance, DnsDatagrams, Question
 from wgctl.drivers.kept import Kept
@@ -29,7 +30,6 @@ from wgctl.drivers.tunnel_socket import listen_on
 
 pytestmark = pytest.mark.network
 
-DEADLINE_S = 10.0
 PLENTY = Allowance(1_000_000, 1_000_000)
 
 
@@ -80,7 +80,7 @@ def serving(lan: Lan, allowance: Allowance = PLENTY) -> Iterator[tuple[Served, D
         yield served, datagrams
     finally:
         ended.set()
-        work.result(DEADLINE_S)
+        work.result(HANG_S)
         bound.close()
 
 
@@ -269,14 +269,14 @@ def client(lan: Lan) -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def _connected(source: str, target: str) -> socket.socket:
     opened = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    opened.settimeout(DEADLINE_S)
+    opened.settimeout(HANG_S)
     opened.bind((source, 0))
     opened.connect((target, 53))
     return opened
 
 
 def within(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -20,12 +20,11 @@ from tests.drivers.lan import (
     UPLINK_HERE,
     Lan,
 )
+from tests.patience import HANG_S
 from wgctl.drivers.dns_server import DnsServer, Listening
 from wgctl.drivers.dns_stream import Asker, Handler
 
 pytestmark = pytest.mark.network
-
-DEADLINE_S = 10.0
 
 
 def who(message: bytes, asker: Asker) -> bytes:
@@ -45,7 +44,7 @@ class Served:
     heard: list[Listening] = field(default_factory=list)
 
     def until(self, condition: Callable[[list[Listening]], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + HANG_S
         while not condition(self.heard):
             assert time.monotonic() < deadline, self.heard
             time.sleep(0.02)
@@ -68,12 +67,12 @@ def serving(lan: Lan, handler: Handler = who) -> Iterator[Served]:
             await DnsServer(lan.device, handler, notify=served.heard.append).run()
 
     ended = lan.server.thread.submit(lambda: asyncio.run(serve()))
-    loop, task = started.result(DEADLINE_S)
+    loop, task = started.result(HANG_S)
     try:
         yield served
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        ended.result(DEADLINE_S)
+        ended.result(HANG_S)
 
 
 def test_who_asks_is_known_and_answered_from_the_address_that_was_asked(lan: Lan) -> None:
@@ -186,7 +185,7 @@ def test_a_reply_may_come_later_and_holds_up_nobody(lan: Lan) -> None:
         late = other.submit(lan.dig, "-b", PEER, f"@{RESOLVER}", "+tcp", "+edns")
         quick = lan.dig("-b", PEER, f"@{RESOLVER}", "+tcp", "+noedns")
 
-        assert quick == late.result(DEADLINE_S) == f'"{asker(PEER)} stream"'
+        assert quick == late.result(HANG_S) == f'"{asker(PEER)} stream"'
 
 
 def test_silence_is_silence(lan: Lan) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.drivers.dns_stream import Asker, Handler, Streams, ends
 
 ALICE = bytes(15) + b"\1"
 BOB = bytes(6) + b"\1" + bytes(9)
 SHORT_S = 0.2
-DEADLINE_S = 10.0
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -65,7 +65,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(
-    handler: Handler, *, asker: bytes | None = ALICE, patience_s: float = DEADLINE_S
+    handler: Handler, *, asker: bytes | None = ALICE, patience_s: float = HANG_S
 ) -> AsyncIterator[Listener]:
     streams = Streams(handler, patience_s=patience_s)
     converse = partial(streams.converse, asker=asker)
@@ -98,7 +98,7 @@ async def closed(client: Client) -> bool:
 
 
 def within_deadline(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), DEADLINE_S))
+    asyncio.run(asyncio.wait_for(work(), HANG_S))
 
 
 def test_requests_are_answered_one_after_the_other() -> None:

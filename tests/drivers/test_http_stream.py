@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.patience import HANG_S
 from wgctl.drivers.http_stream import guarded
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-PATIENCE_S = 0.4
-HANG_S = 20.0
+PATIENCE_S = 2.0
 
 
 async def answer(scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
@@ -107,11 +107,11 @@ def test_an_octet_now_and_then_does_not_help() -> None:
 
 def test_a_connection_that_asks_again_and_again_is_kept() -> None:
     async def scene() -> list[bool]:
-        async with served(patience_s=2.0) as port, caller(port) as steady:
+        async with served(patience_s=4.0) as port, caller(port) as steady:
             answers = []
             for _ in range(6):
                 answers.append(await steady.asks())
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.9)
             return answers
 
     assert asyncio.run(scene()) == [True] * 6

@@ -12,6 +12,7 @@ from itertools import chain, repeat
 import pytest
 
 from tests.drivers.namespaces import Namespace, namespaced
+from tests.patience import HANG_S
 from wgctl.core.check import Target
 from wgctl.core.errors import Unavailable
 from wgctl.core.health import Verdict
@@ -27,7 +28,6 @@ MACHINE = IPv6Address("fdaa:0:18:10::2")
 OTHER_RESOLVER = "fdaa:0:19::3"
 OTHER_MACHINE = IPv6Address("fdaa:0:19:10::2")
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-TIMEOUT_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def probe(
     *,
     address: IPv6Address = MACHINE,
     device: str = "",
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float = HANG_S,
 ) -> Verdict:
     """Return what a probe of a machine finds, made on `host`."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
+
 pytestmark = [pytest.mark.network, pytest.mark.timeout(180)]
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
@@ -69,7 +71,7 @@ def test_the_demo_shows_a_page_by_name_and_a_wall(tmp_path: Path, work: Path) ->
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, work: Path) -> None:
     output = tmp_path / "output"
     demo = start(output, work)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while "wg-quick up" not in output.read_text() and time.monotonic() < deadline:
         time.sleep(0.05)
 

@@ -11,6 +11,7 @@ from peers.config import Config, Interface, PeerSection, parse, render
 from peers.endpoint import Endpoint
 from peers.errors import Invalid, InvalidConfig
 from peers.keys import PresharedKey, PrivateKey, PublicKey
+from tests.patience import HANG_S
 
 PRIVATE = PrivateKey.parse("yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=")
 PUBLIC = PublicKey.parse("xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
@@ -142,7 +143,7 @@ def wg_complaint(text: str, folder: Path) -> str:
     path.write_text(text)
     path.chmod(0o600)
     stripped = subprocess.run(
-        ["wg-quick", "strip", str(path)], capture_output=True, text=True, check=True, timeout=10
+        ["wg-quick", "strip", str(path)], capture_output=True, text=True, check=True, timeout=HANG_S
     )
     path.write_text(stripped.stdout)
     done = subprocess.run(
@@ -150,7 +151,7 @@ def wg_complaint(text: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=10,
+        timeout=HANG_S,
     )
     return done.stderr
 
@@ -180,7 +181,7 @@ def wg_quick_reads(text: str, folder: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=10,
+        timeout=HANG_S,
     )
     return done.stdout.splitlines()
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from peers.errors import InvalidKey
 from peers.keys import PresharedKey, PrivateKey, PublicKey
+from tests.patience import HANG_S
 
 FIELD_ORDER = 2**255 - 19
 BASE_POINT = (9).to_bytes(32, "little")
@@ -42,7 +43,7 @@ def exchange(raw: bytes) -> bytes:
 
 def wg(*arguments: str, stdin: str = "") -> str:
     done = subprocess.run(
-        ["wg", *arguments], input=stdin, capture_output=True, text=True, check=True, timeout=10
+        ["wg", *arguments], input=stdin, capture_output=True, text=True, check=True, timeout=HANG_S
     )
     return done.stdout.strip()
 

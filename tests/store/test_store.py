@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 
 from peers.addresses import DEFAULT_POOL
 from peers.names import Label
+from tests.patience import HANG_S
 from tests.store.samples import NOW, add_peer, create, register, to_first_schema
 from tests.store.walk import EVERYTHING
 from wgctl.core.errors import Conflict, Unavailable
@@ -312,7 +313,7 @@ def test_processes_that_write_at_once_lose_nothing_and_share_nothing(store: Stor
         other.stdin.write("go\n")
         other.stdin.flush()
     for other in others:
-        other.communicate(timeout=60)
+        other.communicate(timeout=HANG_S)
         statuses.append(other.returncode)
 
     assert statuses == [0, 0]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.patience import HANG_S
 from wgctl.client.api import Client
 from wgctl.core.errors import Unavailable
 
@@ -41,7 +42,7 @@ ROLES = ("controller", "gateway", "internal-api", "resolver")
 
 
 def eventually(
-    check: Callable[[], object], *, within_s: float = 60.0, what: str = "", every_s: float = 0.05
+    check: Callable[[], object], *, within_s: float = HANG_S, what: str = "", every_s: float = 0.05
 ) -> Any:
     """Return the first true value of `check`; fail when there is none in time."""
     deadline = time.monotonic() + within_s

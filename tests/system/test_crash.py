@@ -208,7 +208,6 @@ def _all_agree(scene: Scene) -> None:
         host.tunnel_up(config)
         eventually(
             lambda host=host, at=resolver: host.dig("_api.internal", "AAAA", at=at),  # type: ignore[misc]
-            within_s=60,
             what=f"the tunnel of {org}",
         )
     _wait_for_none(scene, lambda: _names(scene))

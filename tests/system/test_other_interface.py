@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.system.hosts import Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
@@ -103,7 +104,9 @@ class Scene:
             for port in ports
             if (kind, port) != ("udp", API_PORT)
         }
-        return {what: process.communicate(timeout=60)[0].strip() for what, process in tries.items()}
+        return {
+            what: process.communicate(timeout=HANG_S)[0].strip() for what, process in tries.items()
+        }
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import dns.rcode
 import pytest
 
 from tests.drivers.upstream.servers import certified, within_deadline
+from tests.patience import HANG_S
 from tests.system.unbound import UNBOUND, write_config
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.wire import read_query
@@ -22,7 +23,6 @@ from wgctl.drivers.dns_stream import Asker
 from wgctl.drivers.upstream.forwarder import Upstreams
 
 ASKER = Asker(bytes.fromhex("fdaa0000001800100000000000000002"), stream=True)
-STARTED_WITHIN_S = 20.0
 
 
 class Unbound(NamedTuple):
@@ -62,7 +62,7 @@ def _free_ports(total: int) -> list[int]:
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + STARTED_WITHIN_S
+    deadline = time.monotonic() + HANG_S
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -16,6 +16,7 @@ import pytest
 
 from peers.keys import PrivateKey
 from tests.drivers.namespaces import Namespace, namespaced
+from tests.patience import HANG_S
 from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, pack, pack_host
 from wgctl.core.ports import Seen, WireGuard
 from wgctl.core.tunnel import (
@@ -38,7 +39,6 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 
 PORT = 51820
 INSIDE = IPv6Network("fdaa:0:1::/48")
-HANG_S = 60.0
 MTU_BYTES = 1420
 # A message of data is a header of 16 bytes, the packet filled up to a multiple of 16, and a tag of
 # 16; a handshake is one of 148 bytes and one of 92 (wireguard.com/protocol).

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.kernel import guest
 from tests.kernel.guest import Outcome
+from tests.patience import HANG_S
 
 __all__ = ["run"]
 
@@ -34,4 +35,4 @@ def run(script: str, *, within_s: float) -> Outcome:
         )
     finally:
         for job in jobs:
-            subprocess.run([*_ALONE, str(_SCRIPT), str(job), "remove"], check=True, timeout=60)
+            subprocess.run([*_ALONE, str(_SCRIPT), str(job), "remove"], check=True, timeout=HANG_S)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.core.model import Role
 from wgctl.core.settings import AUTHORITY_KEY_NAME, DEFAULT_PATH, KEY_NAME, Settings
 from wgctl.daemon.certificates import NO_KEY
@@ -29,7 +30,7 @@ WITHOUT = 15
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False, timeout=60
+        [str(word) for word in command], capture_output=True, text=True, check=False, timeout=HANG_S
     )
 
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from peers.endpoint import Endpoint
+from tests.patience import HANG_S
 from wgctl.core.forward.upstream import Transport, Upstream
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "wrong_question",
 ]
 
-DEADLINE_S = 20.0
 HOST = "127.0.0.1"
 
 
@@ -219,4 +219,4 @@ def tls_context(path: Path) -> ssl.SSLContext:
 
 
 def within_deadline(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), DEADLINE_S))
+    asyncio.run(asyncio.wait_for(work(), HANG_S))

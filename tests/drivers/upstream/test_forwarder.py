@@ -40,7 +40,7 @@ ALICE = Asker(IPv6Address("fdaa:0:18:10::2").packed, stream=False)
 BOB = Asker(IPv6Address("fdaa:0:19:10::2").packed, stream=False)
 NAME = "wWw.a-name-of-letters.example"
 PACE = 0.15
-BUDGET_S = 4.5
+BUDGET_S = 20.0
 
 
 def query_for(name: str = NAME, type_: str = "A", *, edns: bool = True) -> Query:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from peers.errors import InvalidName
 from peers.formats.networkd import Files, render
 from peers.formats.tunnel import Dns, Tunnel
+from tests.patience import HANG_S
 from tests.peers.formats.samples import (
     GATEWAY,
     PRESHARED,
@@ -103,7 +104,7 @@ def networkd(*, until: str, device: bool = False, **files: str) -> tuple[str, st
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=HANG_S,
         )
     return done.stdout, done.stderr
 

@@ -10,6 +10,7 @@ from peers.errors import InvalidName
 from peers.formats.networkmanager import render
 from peers.formats.tunnel import Dns, Tunnel
 from peers.keys import PrivateKey
+from tests.patience import HANG_S
 from tests.peers.formats.samples import GATEWAY, PRIVATE, TUNNEL, ZONE, interfaces, tunnels
 
 SPLIT = f"""\
@@ -59,7 +60,7 @@ def through_nmcli(text: str, name: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=HANG_S,
     ).stdout
 
 

@@ -12,6 +12,7 @@ from peers.config import Config, Interface, PeerSection, parse
 from peers.errors import InvalidAddress
 from peers.formats.tunnel import Dns, Tunnel
 from peers.formats.wg_quick import render, tunnel_config
+from tests.patience import HANG_S
 from tests.peers.formats.samples import GATEWAY, PREFIX, PRIVATE, TUNNEL, tunnels
 
 WITHOUT_DNS = (
@@ -55,7 +56,7 @@ def execute(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=10,
+        timeout=HANG_S,
     )
 
 
@@ -164,7 +165,7 @@ def test_wg_quick_reads_the_config(dns: Dns, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=10,
+        timeout=HANG_S,
     )
 
     assert done.stderr == ""
