@@ -73,8 +73,11 @@ class Door:
         json: object = None,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        content: bytes | None = None,
     ) -> httpx2.Response:
-        asked = self._client.request(method, path, json=json, params=params, headers=headers)
+        asked = self._client.request(
+            method, path, json=json, params=params, headers=headers, content=content
+        )
         return self._runner.run(asked)
 
     def get(self, path: str, *, params: Mapping[str, str | int] | None = None) -> httpx2.Response:

@@ -13,6 +13,7 @@ feed                                                  the stream of changes
 document                                              the API as OpenAPI has it; its examples
 |
 door         builds an application; no route starts without a declared scope
+route        one that finds its parameters as they were declared
 caller       who a request comes from, before its body is read
 speaker      which role a request over node.sock may speak for
 context      what a route gets: the store, what was seen, the time

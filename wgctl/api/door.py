@@ -3,21 +3,19 @@
 Knows no route itself: see `operators`, `nodes` and `internal`; and nobody: see `caller`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import wraps
-from inspect import iscoroutinefunction
-from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
+from starlette.routing import BaseRoute
 
 from wgctl import __version__
 from wgctl.api.caller import CallerOf, Identified, Identify, by_door
 from wgctl.api.problems import answer_with_problems
 from wgctl.api.query import parameters_of, require_known
+from wgctl.api.route import Route
 from wgctl.core.access import Asker, Scope
 from wgctl.core.errors import Denied
 from wgctl.core.shape import finish
@@ -46,27 +44,8 @@ def needs(scope: Scope) -> DependsParam:
 
 
 def routes() -> APIRouter:
-    """Return a router of one noun, to be filled; what is no coroutine runs in another thread.
-
-    There alone: FastAPI would take a thread once more to look at what was returned, at 0.3 ms.
-    """
-    return APIRouter(route_class=_Route)
-
-
-class _Route(APIRoute):
-    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
-        super().__init__(path, _in_a_thread(endpoint), **more)
-
-
-def _in_a_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    if iscoroutinefunction(endpoint):
-        return endpoint
-
-    @wraps(endpoint)
-    async def asked(**values: object) -> object:
-        return await run_in_threadpool(endpoint, **values)
-
-    return asked
+    """Return a router of one noun, to be filled; what is no coroutine runs in another thread."""
+    return APIRouter(route_class=Route)
 
 
 def build(
@@ -87,25 +66,33 @@ def build(
         version=__version__,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.add_middleware(Identified, identify=identified or by_door(asker))
     for name, value in state.items():
         setattr(app.state, name, value)
     answer_with_problems(app)
     finish()
-    for router in routers:
-        _require_scopes(router)
-        app.include_router(router, prefix="/v1")
+    app.router.routes += [_served(route) for router in routers for route in router.routes]
     return app
 
 
-def _require_scopes(router: APIRouter) -> None:
-    for route in router.routes:
-        found = route.dependencies if isinstance(route, APIRoute) else []
-        declared = [d.dependency for d in found if isinstance(d.dependency, _Needs)]
-        if len(declared) != 1:
-            raise TypeError(f"{route} declares {len(declared)} scopes, expected one")
-        if isinstance(route, APIRoute):
-            declared[0].parameters = parameters_of(route)
-            route.openapi_extra = {"x-scope": declared[0].scope}
+def _served(route: BaseRoute) -> Route:
+    """Return `route` as an application has it: below /v1, of shapes that are finished."""
+    found = route.dependencies if isinstance(route, APIRoute) else []
+    declared = [d.dependency for d in found if isinstance(d.dependency, _Needs)]
+    if not isinstance(route, APIRoute) or len(declared) != 1:
+        raise TypeError(f"{route} declares {len(declared)} scopes, expected one")
+    served = Route(
+        f"/v1{route.path}",
+        route.endpoint,
+        methods=route.methods,
+        dependencies=route.dependencies,
+        status_code=route.status_code,
+        response_model=route.response_model,
+        response_class=route.response_class,
+        responses=route.responses,
+        openapi_extra={"x-scope": declared[0].scope},
+        generate_unique_id_function=lambda named: named.name,
+    )
+    declared[0].parameters = parameters_of(served)
+    return served
