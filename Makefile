@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
 test test-%: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
-                       busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils
+                       busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils pebble
 
 PARTS := test-unit-1 test-unit-2 test-system-1 test-system-2 test-guest test-server
 .PHONY: help venv demo test test-unit test-system $(PARTS) check bench bench-dns bench-gateway \

@@ -24,6 +24,7 @@ _LEAST = """\
 region = "ams"
 endpoint = "203.0.113.7:51820"
 """
+_ACME = _LEAST + '[api]\nnames = ["vpn.example.org"]\n'
 
 
 def test_what_is_left_out_is_as_documented() -> None:
@@ -43,7 +44,15 @@ def test_what_is_left_out_is_as_documented() -> None:
             idle_s=600,
         ),
         resolver=ResolverSettings(upstreams=(), tls_ca=None, distances={}),
-        api=ApiSettings(listen=None, names=(), certificate=None, key=None, requests_per_s=200),
+        api=ApiSettings(
+            listen=None,
+            names=(),
+            certificate=None,
+            key=None,
+            acme=None,
+            acme_ca=None,
+            requests_per_s=200,
+        ),
     )
 
 
@@ -63,18 +72,31 @@ _UPSTREAMS = [
 ]
 
 
-_apis = st.builds(
-    lambda listen, names, files, per_s: ApiSettings(
-        listen=listen,
-        names=tuple(names),
-        certificate=files[0],
-        key=files[1],
-        requests_per_s=per_s,
+_NAMES = ["vpn.example.org", "api.example.org"]
+_common = {
+    "listen": st.sampled_from(
+        [None, "[::]:8443", "0.0.0.0:1", "203.0.113.7:65535", "[2001:db8::1]:443"]
     ),
-    st.sampled_from([None, "[::]:8443", "0.0.0.0:1", "203.0.113.7:65535", "[2001:db8::1]:443"]),
-    st.lists(st.sampled_from(["vpn.example.org", "203.0.113.7", "2001:db8::1"]), max_size=3),
-    st.just((None, None)) | st.tuples(_paths, _paths),
-    st.sampled_from([1, 200, 1_000_000]),
+    "requests_per_s": st.sampled_from([1, 200, 1_000_000]),
+}
+_hosts = st.lists(st.sampled_from([*_NAMES, "203.0.113.7", "2001:db8::1"]), max_size=3).map(tuple)
+_apis = st.one_of(
+    st.builds(ApiSettings, names=_hosts, **_common),
+    st.builds(
+        lambda files, **others: ApiSettings(certificate=files[0], key=files[1], **others),
+        st.tuples(_paths, _paths),
+        names=_hosts,
+        **_common,
+    ),
+    st.builds(
+        ApiSettings,
+        names=st.lists(st.sampled_from(_NAMES), min_size=1, max_size=3).map(tuple),
+        acme=st.sampled_from(
+            ["https://ca.example.org/d", 'https://[2001:db8::1]:14000/a"\\?b=%20', "https://ca"]
+        ),
+        acme_ca=st.none() | _paths,
+        **_common,
+    ),
 )
 
 
@@ -170,6 +192,27 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
         (_LEAST + '[api]\nnames = ["a b"]', "api.names.0: "),
         (_LEAST + '[api]\ncertificate = "/x"', "api: .*expected both"),
         (_LEAST + '[api]\nkey = "/x"', "api: .*expected both"),
+        (_ACME + 'acme = "http://ca.example.org/d"', "api.acme: 'http:.*, expected a URL such as"),
+        (_ACME + 'acme = "https:///d"', "api.acme: "),
+        (_ACME + 'acme = "ca.example.org"', "api.acme: "),
+        (_ACME + 'acme = "https://user@ca.example.org/d"', "api.acme: "),
+        (_ACME + 'acme = "https://ca.example.org/d#e"', "api.acme: "),
+        (_ACME + 'acme = "https://ca.example.org:x/d"', "api.acme: "),
+        (_ACME + 'acme = "https://ca.example.org/\\n"', "api.acme: "),
+        (_ACME + 'acme = "https://ca example/"', "api.acme: "),
+        (_ACME + 'acme = "https://[::1/"', "api.acme: "),
+        (_ACME + 'acme_ca = "/x"', "api: acme_ca without acme"),
+        (_ACME + 'acme = "https://ca/d"\nacme_ca = "x"', "api.acme_ca: x is relative"),
+        (
+            _ACME + 'acme = "https://ca/d"\ncertificate = "/x"\nkey = "/y"',
+            "api: certificate and acme: expected one of them",
+        ),
+        (_LEAST + '[api]\nacme = "https://ca/d"', "api: no names with acme, expected"),
+        (
+            _LEAST + '[api]\nnames = ["a.example", "192.0.2.1", "::1"]\nacme = "https://ca/d"',
+            "api: 192.0.2.1, ::1 with acme, expected the host names",
+        ),
+        (_LEAST + '[api]\nnames = ["*.example"]\nacme = "https://ca/d"', "api.names.0: "),
     ],
 )
 def test_a_refusal_names_the_file_the_key_and_the_rule(text: str, said: str) -> None:

@@ -10,15 +10,25 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.daemon.running import folder_of_a_socket, host, listening, running, until
+from tests.daemon.running import (
+    folder_of_a_socket,
+    free_port,
+    host,
+    listening,
+    running,
+    stop,
+    until,
+)
 from tests.patience import HANG_S
 from tests.store.samples import key
 from wgctl.client.node import Node
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Commit
 from wgctl.core.model import Role
-from wgctl.core.settings import STORE_NAME, Settings
+from wgctl.core.renewal import Standing
+from wgctl.core.settings import STORE_NAME, ApiSettings, Settings
 from wgctl.daemon import controller
+from wgctl.daemon.issuing import ACCOUNT, ISSUED, STANDING
 
 _LAPTOP = {"name": "laptop", "public_key": str(key(1))}
 
@@ -122,6 +132,30 @@ def test_a_signal_stops_it_cleanly_though_a_role_follows(
     ]
     assert not settings.api_socket.exists()
     assert not settings.node_socket.exists()
+
+
+def test_a_signal_stops_it_cleanly_though_a_ca_keeps_it_waiting(settings: Settings) -> None:
+    """And operators are answered meanwhile, and no key is in what it logs."""
+    with socket.create_server(("127.0.0.1", 0)) as ca:
+        api = ApiSettings(
+            listen=f"127.0.0.1:{free_port()}",
+            names=("vpn.example.org",),
+            acme=f"https://127.0.0.1:{ca.getsockname()[1]}/dir",
+        )
+        asking = settings.model_copy(update={"api": api})
+        with running(Role.CONTROLLER, asking) as process:
+            ca.settimeout(HANG_S)
+            held, _ = ca.accept()
+            with held:
+                assert _ask(settings.api_socket, "GET", "/v1/status").status_code == 200
+                status, said = stop(process)
+
+    assert status == 0
+    assert "controller stopped" in said
+    folder = settings.role_dir(Role.CONTROLLER) / ISSUED
+    secret = (folder / ACCOUNT).read_text().splitlines()[1]
+    assert secret not in said
+    assert Standing.parse((folder / STANDING).read_bytes()).failures == 1
 
 
 def test_what_was_acknowledged_outlives_a_kill(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from wgctl.drivers.files import (
     new_whole_file,
     open_itself,
     place,
+    put,
     sync_folder,
 )
 
@@ -167,6 +168,36 @@ def test_a_folder_that_may_only_be_written_is_not_in_the_way(tmp_path: Path) -> 
 
 def test_a_folder_that_no_disk_holds_is_not_in_the_way() -> None:
     sync_folder(Path("/proc/self"))
+
+
+def test_what_is_put_takes_the_place_of_what_was_there_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    put(path, b"one")
+    path.chmod(0o644)
+    for content in (b"two, and longer", b""):
+        put(path, content)
+
+        assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert list(path.parent.iterdir()) == [path]
+
+
+@as_root
+def test_what_cannot_be_put_whole_leaves_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+
+    def fill() -> None:
+        mount_small(folder, size_bytes=65_536)
+        put(folder / "file", b"before")
+        with pytest.raises(OSError, match="No space left"):
+            put(folder / "file", b"x" * 1_000_000)
+
+        assert (folder / "file").read_bytes() == b"before"
+        assert list(folder.iterdir()) == [folder / "file"]
+
+    in_private_mounts(fill)
 
 
 def test_a_draft_goes_unless_it_was_named(tmp_path: Path) -> None:

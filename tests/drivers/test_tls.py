@@ -9,7 +9,7 @@ from wgctl.core import authority
 from wgctl.core.authority import Certified
 from wgctl.core.errors import Unavailable
 from wgctl.core.pin import NAME
-from wgctl.drivers.tls import server_tls, use
+from wgctl.drivers.tls import server_tls, show_by_name, use
 
 _NOW = int(time.time())
 
@@ -26,7 +26,9 @@ def _client() -> ssl.SSLContext:
     return client
 
 
-def _shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str | None, bytes | None]:
+def _shake(
+    server: ssl.SSLContext, client: ssl.SSLContext, *, name: str | None = NAME
+) -> tuple[str | None, bytes | None]:
     """Return the version that both agree on, and the certificate that is shown."""
     ours, theirs = socket.socketpair()
     ours.settimeout(20)
@@ -41,7 +43,7 @@ def _shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str | None, 
     serving = threading.Thread(target=serve)
     serving.start()
     try:
-        with client.wrap_socket(ours, server_hostname=NAME) as talking:
+        with client.wrap_socket(ours, server_hostname=name) as talking:
             return talking.version(), talking.getpeercert(binary_form=True)
     finally:
         serving.join()
@@ -78,6 +80,25 @@ def test_tls_1_2_is_the_oldest() -> None:
         client.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)):
         _shake(server, client)
+
+
+def test_a_name_can_have_another_certificate_and_be_the_only_one() -> None:
+    server, named = server_tls(), server_tls()
+    for tls in (server, named):
+        _, shown = _issued()
+        use(tls, certificate=shown.certificate, key=shown.key)
+    before = _shake(server, _client())
+    show_by_name(server, {NAME: named})
+    seen = {name: _shake(server, _client(), name=name) for name in (NAME, "a.example", None)}
+
+    assert seen["a.example"] == seen[None] == before
+    assert seen[NAME] == _shake(named, _client()) != before
+
+    show_by_name(server, {NAME: named}, others=ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+    assert _shake(server, _client()) == seen[NAME]
+    for name in ("a.example", None):
+        with pytest.raises(ssl.SSLError, match="unrecognized name"):
+            _shake(server, _client(), name=name)
 
 
 @pytest.mark.parametrize("broken", ["another key", "no key", "no certificate", "with a password"])

@@ -86,7 +86,7 @@ def test_only_what_programs_the_kernel_has_the_right_to() -> None:
     rights = {name: section(name, "Service").get("AmbientCapabilities", "") for name in SERVICES}
 
     assert rights == {
-        "wgctl-controller.service": "",
+        "wgctl-controller.service": "CAP_NET_BIND_SERVICE",
         "wgctl-gateway.service": "CAP_NET_ADMIN",
         "wgctl-resolver.service": "CAP_NET_BIND_SERVICE",
         "wgctl-internal-api.service": "",

@@ -6,16 +6,15 @@ Kept in a file beside the user's own, which that user alone may read. Asking the
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from wgctl.core.errors import Denied, Invalid
+from wgctl.drivers.files import put
 
 __all__ = ["Login", "Logins", "read_logins", "write_logins"]
 
-_MODE = 0o600
 _OTHERS = 0o077
 
 
@@ -71,18 +70,7 @@ def read_logins(path: Path) -> Logins:
 
 def write_logins(path: Path, logins: Logins) -> None:
     """Write the file at `path` anew, whole or not at all, for its user alone; raises Denied."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(logins), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        put(path, json.dumps(asdict(logins), indent=2).encode())
     except PermissionError as error:
         raise Denied(f"{path}: no permission to write in {path.parent}") from error

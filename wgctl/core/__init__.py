@@ -44,6 +44,9 @@ pace         how often one asker may ask
 source       where a connection from elsewhere comes from
 authority    the deployment's own, and what it vouches for
 pin          what a client holds on to of it
+issued       a certificate of a CA in the place of its own
+renewal      when that is asked for, and again
+challenge    what proves to a CA that a name leads here
 |
 ports        Protocols, only where two implementations exist
 """

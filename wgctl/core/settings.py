@@ -9,6 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -103,6 +104,7 @@ def _absolute(path: Path) -> Path:
 
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LAST_PORT = 65535
+_VISIBLE = re.compile(r"[!-~]{1,2000}")
 
 
 def _listen(text: str) -> str:
@@ -125,6 +127,29 @@ def _expected(text: str) -> str:
 
 def _host(text: str) -> str:
     return Endpoint.parse(f"[{text}]:1" if ":" in text else f"{text}:1").host
+
+
+def _directory(text: str) -> str:
+    """Check the URL of an ACME directory, over TLS as its rules want it (RFC 8555, section 6.1)."""
+    expected = f"{text!a}, expected a URL such as https://ca.example.org/acme/directory"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+        _host(parts.hostname or "")
+    except ValueError:
+        raise ValueError(expected) from None
+    beside = parts.username, parts.password, parts.fragment
+    if parts.scheme != "https" or port == 0 or any(beside) or not _VISIBLE.fullmatch(text):
+        raise ValueError(expected)
+    return text
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 _Region = Annotated[Label, BeforeValidator(_region)]
@@ -190,20 +215,37 @@ class ApiSettings(_Section):
     """`[api]`: where the API is reached from elsewhere, over TLS. `listen` None: nowhere.
 
     Without `certificate` and `key`, a chain and its key in PEM, the deployment's own authority
-    vouches for it, and for `names` beside the gateway's own. Each token asks `requests_per_s` times
-    a second, and four times as often at once.
+    vouches for it, and for `names` beside the gateway's own; so does for `names` the CA whose ACME
+    directory is at the URL `acme`, and for that one what is in the file `acme_ca`, None: whom this
+    host trusts. Each token asks `requests_per_s` times a second, and four times as often at once.
     """
 
     listen: Annotated[str, AfterValidator(_listen)] | None = None
     names: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(default=(), max_length=64)
     certificate: _AbsolutePath | None = None
     key: _AbsolutePath | None = None
+    acme: Annotated[str, AfterValidator(_directory)] | None = None
+    acme_ca: _AbsolutePath | None = None
     requests_per_s: int = Field(default=REQUESTS_PER_S, ge=1, le=1_000_000, strict=True)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate without key, or key without certificate: expected both")
+        return self
+
+    @model_validator(mode="after")
+    def _issued_for_names(self) -> Self:
+        if self.acme is None:
+            if self.acme_ca is not None:
+                raise ValueError("acme_ca without acme, expected the URL of a CA's directory")
+            return self
+        if self.certificate is not None:
+            raise ValueError("certificate and acme: expected one of them")
+        addresses = [name for name in self.names if _is_address(name)]
+        if addresses or not self.names:
+            found = ", ".join(addresses) or "no names"
+            raise ValueError(f"{found} with acme, expected the host names that the CA vouches for")
         return self
 
 
@@ -312,6 +354,8 @@ def _api(api: ApiSettings) -> str:
         "names": ", ".join(f'"{name}"' for name in api.names).join("[]") if api.names else None,
         "certificate": None if api.certificate is None else _quoted(api.certificate),
         "key": None if api.key is None else _quoted(api.key),
+        "acme": None if api.acme is None else _quoted(api.acme),
+        "acme_ca": None if api.acme_ca is None else _quoted(api.acme_ca),
         "requests_per_s": None if api.requests_per_s == REQUESTS_PER_S else api.requests_per_s,
     }
     lines = [f"{key} = {value}\n" for key, value in given.items() if value is not None]
@@ -322,5 +366,5 @@ def _tls_ca(path: Path | None) -> str:
     return "" if path is None else f"tls_ca = {_quoted(path)}\n"
 
 
-def _quoted(path: Path) -> str:
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quoted(text: Path | str) -> str:
+    return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -30,6 +30,7 @@ endings         that file -> which machines a gateway sends nothing new
 unix            the roles' sockets
 remote          the API's listener for those who come from elsewhere
 certificates    what it shows them
+issuing         a certificate of a CA, kept and renewed
 users           the roles' users
 leaving         ephemeral peers whose time is over
 life            signals; signs of life for systemd

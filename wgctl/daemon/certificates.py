@@ -1,6 +1,7 @@
 """The certificate that the API shows: one that is given, or the deployment's own authority's.
 
-What a certificate says is `wgctl.core.authority`; where it is shown, `wgctl.daemon.remote`.
+What a certificate says is `wgctl.core.authority`; where it is shown, `wgctl.daemon.remote`. One of
+a CA, which is shown beside, is `wgctl.daemon.issuing`.
 """
 
 from dataclasses import dataclass

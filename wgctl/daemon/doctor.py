@@ -126,6 +126,16 @@ def _controller(settings: Settings) -> Iterator[Check]:
     good = isinstance(status, Status)
     found = f"revision {status.revision}" if isinstance(status, Status) else str(status)
     yield _is("controller", "answers", good, found, "wgctl serve")
+    listen = settings.api.listen
+    if isinstance(status, Status) and listen is not None:
+        problem = next((r.problem for r in status.roles if r.role == Role.CONTROLLER), None)
+        yield Check(
+            "controller",
+            "API from elsewhere",
+            None if problem else True,
+            problem or listen,
+            "mend that; the controller tries again by itself" if problem else None,
+        )
 
 
 def _roles(settings: Settings) -> Iterator[Check]:

@@ -7,7 +7,6 @@ of this host come by other doors.
 import asyncio
 import os
 import socket
-import ssl
 import time
 from pathlib import Path
 from typing import Never
@@ -17,8 +16,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from wgctl.core.errors import Unavailable
+from wgctl.core.model import Role
+from wgctl.core.pin import NAME
+from wgctl.core.renewal import Wanted
 from wgctl.core.settings import Settings
 from wgctl.daemon.certificates import Certificates
+from wgctl.daemon.issuing import ISSUED, Issuing
 from wgctl.drivers import https, tls
 
 __all__ = ["Remote"]
@@ -45,27 +48,42 @@ class Remote:
         self._again_s = again_s
         handed = os.environ.get("CREDENTIALS_DIRECTORY")
         self._certificates = Certificates(settings, None if handed is None else Path(handed))
+        self._issuing = _issuing(settings)
+        # Who has pinned the own authority asks for its name, whoever else vouches.
+        self._tls, self._own = tls.server_tls(), tls.server_tls()
+        if self._issuing is not None:
+            tls.show_by_name(self._tls, {NAME: self._own})
         self.server = _server(app)
-        self.problem: str | None = None
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps it from listening, or its certificate from staying good; None: nothing."""
+        issuing = None if self._issuing is None else self._issuing.problem
+        return "; ".join(filter(None, [self._problem, issuing])) or None
 
     async def run(self) -> None:
         """Listen until the server is to exit."""
-        context = tls.server_tls()
-        listener = await self._begin(context)
+        listener = await self._begin()
         if listener is None:
             return
         _log.info("API ready", listen=self._listen)
-        renewing = asyncio.create_task(self._renew(context))
+        beside: list[asyncio.Task[Never]] = [asyncio.create_task(self._renew())]
+        proofs = None
+        if self._issuing is not None:
+            proofs = self._issuing.proofs
+            beside.append(asyncio.create_task(self._issuing.run(self._show)))
         try:
-            await https.serve(self.server, listener, context)
+            await https.serve(self.server, listener, self._tls, proofs=proofs)
         finally:
-            renewing.cancel()
+            for task in beside:
+                task.cancel()
 
-    async def _begin(self, context: ssl.SSLContext) -> socket.socket | None:
+    async def _begin(self) -> socket.socket | None:
         """Return the listener, as soon as there can be one; None when the server is to exit."""
         while not self.server.should_exit:
             try:
-                await self._certify(context)
+                await self._certify()
                 listener = _bound(self._place)
             except Unavailable as error:
                 self._tell(str(error))
@@ -82,25 +100,39 @@ class Remote:
         while not self.server.should_exit and time.monotonic() < again_at:  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(_LOOK_S)
 
-    async def _renew(self, context: ssl.SSLContext) -> Never:
+    async def _renew(self) -> Never:
         while True:
             await asyncio.sleep(_RENEW_S)
-            try:
-                await self._certify(context)
-                self._tell(None)
-            except Unavailable as error:
-                self._tell(str(error))
+            await self._show()
 
-    async def _certify(self, context: ssl.SSLContext) -> None:
+    async def _show(self) -> None:
+        try:
+            await self._certify()
+            self._tell(None)
+        except Unavailable as error:
+            self._tell(str(error))
+
+    async def _certify(self) -> None:
         now = int(time.time())
-        shown = await asyncio.to_thread(self._certificates.present, now=now)
-        tls.use(context, certificate=shown.certificate, key=shown.key)
+        own = await asyncio.to_thread(self._certificates.present, now=now)
+        issued = None if self._issuing is None else self._issuing.certified
+        for context, shown in ((self._own, own), (self._tls, issued or own)):
+            tls.use(context, certificate=shown.certificate, key=shown.key)
 
     def _tell(self, problem: str | None) -> None:
         """Log what is new of a problem; None: there is none."""
-        if problem is not None and problem != self.problem:
+        if problem is not None and problem != self._problem:
             _log.error("API not as it should be", listen=self._listen, reason=problem)
-        self.problem = problem
+        self._problem = problem
+
+
+def _issuing(settings: Settings) -> Issuing | None:
+    api = settings.api
+    if api.acme is None:
+        return None
+    folder = settings.role_dir(Role.CONTROLLER) / ISSUED
+    wanted = Wanted(api.acme, tuple(dict.fromkeys(api.names)))
+    return Issuing(wanted, folder, roots=api.acme_ca)
 
 
 def _bound(place: tuple[str, int]) -> socket.socket:

@@ -20,6 +20,8 @@ probe           one probe of a machine, through the tunnel
 http_stream     HTTP connections of peers
 https           those from elsewhere
 tls             what TLS they have
+tls_alpn        the proofs that a CA comes to see there
+acme            how one is asked for a certificate
 http_unix       HTTP connections over a Unix socket, with the user at their other end
 crowd           how many connections there may be
 |

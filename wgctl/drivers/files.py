@@ -15,7 +15,7 @@ from typing import IO
 
 from wgctl.core.errors import Denied, Invalid, Unavailable
 
-__all__ = ["draft_of", "led_to", "new_whole_file", "open_itself", "place", "sync_folder"]
+__all__ = ["draft_of", "led_to", "new_whole_file", "open_itself", "place", "put", "sync_folder"]
 
 _MODE = 0o600
 _FILES_OF_OURS = Path("/proc/self/fd")
@@ -66,6 +66,26 @@ def new_whole_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if draft is not None:
             draft.unlink(missing_ok=True)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write the file at `path` anew, whole or not at all, for its owner alone; raises OSError.
+
+    A folder that is not there is made, for its owner too. SIGKILL or a power cut can leave a file
+    beside it called `.NAME.` and eight hexadecimal digits.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with os.fdopen(_open_new(draft), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import uvicorn
 from wgctl.core.source import source_of
 from wgctl.drivers.crowd import Crowd
 from wgctl.drivers.http_stream import Patient
+from wgctl.drivers.tls_alpn import Proofs, Visitor
 
 __all__ = ["serve"]
 
@@ -37,6 +38,7 @@ async def serve(
     listener: socket.socket,
     tls: ssl.SSLContext,
     *,
+    proofs: Proofs | None = None,
     handshake_s: float = _HANDSHAKE_S,
     patience_s: float = _PATIENCE_S,
 ) -> None:
@@ -44,11 +46,13 @@ async def serve(
 
     `server` gets its connections from here alone. One that has no TLS within `handshake_s`, or no
     whole request or answer within `patience_s`, is closed; and at once one that is more than 64 of
-    one address (of IPv6, one /64), 256 of a /48 or 512 in all.
+    one address (of IPv6, one /64), 256 of a /48 or 512 in all. A CA is shown `proofs`.
     """
     # `_serve`, not `serve`: the latter takes the signals of the process.
     running = asyncio.create_task(server._serve([]))  # noqa: SLF001
-    entrance = _Entrance(server, tls, handshake_s=handshake_s, patience_s=patience_s)
+    entrance = _Entrance(
+        server, tls, proofs or Proofs(), handshake_s=handshake_s, patience_s=patience_s
+    )
     taking = asyncio.create_task(entrance.take_from(listener))
     try:
         await asyncio.wait([running, taking], return_when=asyncio.FIRST_COMPLETED)
@@ -64,10 +68,17 @@ async def serve(
 
 class _Entrance:
     def __init__(
-        self, server: uvicorn.Server, tls: ssl.SSLContext, *, handshake_s: float, patience_s: float
+        self,
+        server: uvicorn.Server,
+        tls: ssl.SSLContext,
+        proofs: Proofs,
+        *,
+        handshake_s: float,
+        patience_s: float,
     ) -> None:
         self._server = server
         self._tls = tls
+        self._proofs = proofs
         self._handshake_s = handshake_s
         self._patience_s = patience_s
         self._crowd = Crowd(per_asker=_PER_SOURCE, per_network=_PER_NETWORK)
@@ -101,10 +112,12 @@ class _Entrance:
         """Make a connection with TLS of it; whatever goes wrong there is the other side's doing."""
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(self._handshake_s):
+                proving = await self._proofs.looked_for(connection)
             await asyncio.get_running_loop().connect_accepted_socket(
-                partial(self._protocol, leave),
+                partial(self._protocol if proving is None else Visitor, leave),
                 connection,
-                ssl=self._tls,
+                ssl=proving or self._tls,
                 ssl_handshake_timeout=self._handshake_s,
                 ssl_shutdown_timeout=self._handshake_s,
             )

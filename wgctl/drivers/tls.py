@@ -1,22 +1,41 @@
 """The server's side of TLS: versions, and a certificate that can be changed while it runs.
 
-Where the certificate comes from is `wgctl.daemon.remote`.
+Where certificates come from is `wgctl.daemon.certificates` and `wgctl.daemon.issuing`.
 """
 
 import os
 import ssl
+from collections.abc import Mapping
 
 from wgctl.core.errors import Unavailable
 
-__all__ = ["server_tls", "use"]
+__all__ = ["server_tls", "show_by_name", "use"]
 
 
-def server_tls() -> ssl.SSLContext:
-    """Return TLS 1.2 or newer, for HTTP/1.1, that has no certificate yet."""
+def server_tls(protocol: str = "http/1.1") -> ssl.SSLContext:
+    """Return TLS 1.2 or newer, for one protocol, that has no certificate yet."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    tls.set_alpn_protocols(["http/1.1"])
+    tls.set_alpn_protocols([protocol])
     return tls
+
+
+def show_by_name(
+    tls: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext], *, others: int | None = None
+) -> None:
+    """Let who asks for a name in `by_name` have that TLS in the place of `tls`.
+
+    Who asks for none of them is refused with the alert `others`; None: has `tls` itself.
+    """
+
+    def choose(asker: ssl.SSLObject, name: str | None, _tls: ssl.SSLContext) -> int | None:
+        named = by_name.get(name or "")
+        if named is None:
+            return others
+        asker.context = named
+        return None
+
+    tls.sni_callback = choose
 
 
 def use(tls: ssl.SSLContext, *, certificate: bytes, key: bytes) -> None:
