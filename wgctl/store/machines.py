@@ -26,7 +26,7 @@ class Machines(Scoped):
 
     def apps(self, *, network: Network) -> list[App]:
         """Return the apps of `network` by name."""
-        found = self._page(tables.apps, network=network)
+        found = self._page(tables.apps, having={"network_id": network.id})
         return [rows.app_of(row, prefix=network.prefix) for row in found]
 
     def app(self, network: Network, name: str) -> App:
@@ -68,8 +68,9 @@ class Machines(Scoped):
 
     def machines(self, *, network: Network, app: App | None = None) -> list[Machine]:
         """Return the machines of `network`, or of one of its apps, by name."""
-        found = [rows.machine_of(row) for row in self._page(tables.machines, network=network)]
-        return [machine for machine in found if app is None or machine.app_id == app.id]
+        having = {"network_id": network.id} | ({} if app is None else {"app_id": app.id})
+        found = self._page(tables.machines, having=having)
+        return [rows.machine_of(row) for row in found]
 
     def machines_on(self, peer: Peer) -> list[Machine]:
         """Return the machines on `peer`, by id."""
@@ -116,7 +117,7 @@ class Machines(Scoped):
 
     def machine_with_id(self, machine_id: int) -> Machine | None:
         """Return the machine `machine_id` of the org, or None."""
-        found = self._rows(self._select(tables.machines, tables.machines.c.id == machine_id))
+        found = self._having(tables.machines, id=machine_id)
         return rows.machine_of(found[0]) if found else None
 
     def count_leases(self, peer: Peer) -> int:
@@ -166,7 +167,7 @@ class Machines(Scoped):
 
     def check(self, machine: Machine) -> Check | None:
         """Return the check of `machine`, None if it has none."""
-        found = self._rows(self._select(tables.checks, tables.checks.c.machine_id == machine.id))
+        found = self._having(tables.checks, machine_id=machine.id)
         return rows.check_of(found[0]) if found else None
 
     def set_check(self, machine: Machine, new: NewCheckRow | None) -> Check | None:

@@ -5,8 +5,9 @@ what members and tokens are narrowed to, so that a later one of that name is non
 """
 
 from collections.abc import Iterable
+from functools import cache
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Table, Update, bindparam, update
 
 from peers.names import Label
 from wgctl.core.errors import Denied
@@ -141,9 +142,8 @@ class Members(Scoped):
         token = self.caller.token
         if token is None or token.uses_left is None:
             return
-        uses_left = tables.tokens.c.uses_left
-        statement = self._update(tables.tokens, token.id, uses_left=uses_left - 1)
-        spent = self._rows(statement.where(uses_left > 0))
+        row = self._connection.execute(_spending(), {"org": self.org.id, "token": token.id})
+        spent = row.mappings().all()
         if not spent:
             raise Denied(
                 f"token {token.name!a} was used as often as it may be: ask for another one"
@@ -174,6 +174,22 @@ class Members(Scoped):
         table: Table = tables.tokens
         found = self._rows(self._select(table, *where).order_by(table.c.name))
         return [rows.token_of(row) for row in found]
+
+
+@cache
+def _spending() -> Update:
+    """Return what takes a use from a token that has one left."""
+    tokens = tables.tokens
+    return (
+        update(tokens)
+        .where(
+            tokens.c.org_id == bindparam("org"),
+            tokens.c.id == bindparam("token"),
+            tokens.c.uses_left > 0,
+        )
+        .values(uses_left=tokens.c.uses_left - 1)
+        .returning(tokens)
+    )
 
 
 def _listed(networks: tuple[Label, ...] | None) -> list[str] | None:

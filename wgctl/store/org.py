@@ -97,9 +97,10 @@ class OrgDoor(Machines, Members):
         # A label in its quotes is in the text of a JSON list only if it is in the list.
         tags = tables.peers.c.tags.cast(Text)
         tagged = () if tag is None else (tags.contains(f'"{tag}"', autoescape=True),)
+        having = {} if network is None else {"network_id": network.id}
         return [
             rows.peer_of(row, prefix=prefixes[row["network_id"]])
-            for row in self._page(tables.peers, *tagged, network=network, after=after, limit=limit)
+            for row in self._page(tables.peers, *tagged, having=having, after=after, limit=limit)
         ]
 
     def peer(self, network: Network, name: str) -> Peer:
@@ -116,7 +117,7 @@ class OrgDoor(Machines, Members):
 
     def peer_with_id(self, network: Network, peer_id: int) -> Peer:
         """Return the peer `peer_id` of `network`, which must be there."""
-        found = self._rows(self._select(tables.peers, tables.peers.c.id == peer_id))[0]
+        found = self._having(tables.peers, id=peer_id)[0]
         return rows.peer_of(found, prefix=network.prefix)
 
     def add_peer(self, network: Network, gateway: Gateway, new: NewPeerRow) -> Peer:

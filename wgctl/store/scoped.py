@@ -109,21 +109,22 @@ class Scoped:
         statement, within = _having(table, tuple(values)), self._in_reach(table)
         if within:
             statement = statement.where(*within)
-        return self._rows(_Filled(statement, {"org_id": self.org.id, **values}))
+        return self._rows(_Filled(statement, {"org": self.org.id, **values}))
 
     def _insert(self, table: Table, **values: object) -> _Filled:
         return _Filled(_inserting(table), {"org_id": self.org.id, **values})
 
-    def _update(self, table: Table, row_id: int, **values: object) -> Update:
-        return (
-            update(table)
-            .where(*self._owned(table), table.c.id == row_id)
-            .values(**values)
-            .returning(table)
-        )
+    def _update(self, table: Table, row_id: int, **values: object) -> _Filled:
+        statement, within = _updating(table), self._in_reach(table)
+        if within:
+            statement = statement.where(*within)
+        return _Filled(statement, {"org": self.org.id, "row": row_id, **values})
 
-    def _delete(self, table: Table, row_id: int) -> Delete:
-        return delete(table).where(*self._owned(table), table.c.id == row_id)
+    def _delete(self, table: Table, row_id: int) -> _Filled:
+        statement, within = _deleting(table), self._in_reach(table)
+        if within:
+            statement = statement.where(*within)
+        return _Filled(statement, {"org": self.org.id, "row": row_id})
 
     @property
     def _record(self) -> Recorder:
@@ -135,16 +136,16 @@ class Scoped:
         self,
         table: Table,
         *where: ColumnElement[bool],
-        network: Network | None,
+        having: Mapping[str, object],
         after: tuple[str, int] = ("", 0),
         limit: int = EVERYTHING,
     ) -> Sequence[RowMapping]:
-        within = () if network is None else (table.c.network_id == network.id,)
-        return self._rows(
-            self._select(table, tuple_(table.c.name, table.c.id) > after, *within, *where)
-            .order_by(table.c.name, table.c.id)
-            .limit(limit)
-        )
+        """Return rows with the values `having` by name and id, from the first one past `after`."""
+        statement, within = _paging(table, tuple(having)), (*self._in_reach(table), *where)
+        if within:
+            statement = statement.where(*within)
+        start = {"past": after[0], "past_id": after[1], "most": limit}
+        return self._rows(_Filled(statement, {"org": self.org.id, **start, **having}))
 
     def _named(self, table: Table, name: str, *, what: str, within: Network | None) -> RowMapping:
         scope = {} if within is None else {"network_id": within.id}
@@ -180,7 +181,7 @@ class Scoped:
     def _rows(self, statement: Executable | _Filled) -> Sequence[RowMapping]:
         return self._run(statement).mappings().all()
 
-    def _execute(self, statement: Insert | Delete | _Filled) -> None:
+    def _execute(self, statement: Insert | _Filled) -> None:
         self._run(statement)
 
     def _run(self, statement: Executable | _Filled) -> CursorResult[*tuple[object, ...]]:
@@ -201,7 +202,30 @@ class Scoped:
 @cache
 def _having(table: Table, columns: tuple[str, ...]) -> Select[*tuple[object, ...]]:
     named = (table.c[column] == bindparam(column) for column in columns)
-    return select(table).where(table.c.org_id == bindparam("org_id"), *named)
+    return select(table).where(table.c.org_id == bindparam("org"), *named)
+
+
+@cache
+def _paging(table: Table, columns: tuple[str, ...]) -> Select[*tuple[object, ...]]:
+    past = tuple_(table.c.name, table.c.id) > tuple_(bindparam("past"), bindparam("past_id"))
+    return (
+        _having(table, columns)
+        .where(past)
+        .order_by(table.c.name, table.c.id)
+        .limit(bindparam("most"))
+    )
+
+
+@cache
+def _updating(table: Table) -> Update:
+    """Return what changes the columns of one row whose values it is run with."""
+    its = (table.c.org_id == bindparam("org"), table.c.id == bindparam("row"))
+    return update(table).where(*its).returning(table)
+
+
+@cache
+def _deleting(table: Table) -> Delete:
+    return delete(table).where(table.c.org_id == bindparam("org"), table.c.id == bindparam("row"))
 
 
 @cache
