@@ -187,6 +187,9 @@ def test_a_ca_vouches_for_it_by_name_and_the_pinned_authority_as_before(
             first = await asyncio.to_thread(_client_as_soon_as, port, roots)
             assert await asyncio.to_thread(first.asks) == 200
             assert (await asyncio.to_thread(_ask, settings, port)).status == 200
+            # By the address that it was always reached at, as other programs than ours do.
+            tls = ssl.create_default_context(cafile=settings.authority_file)
+            assert await asyncio.to_thread(_shakes_hands, port, tls, "127.0.0.1")
             pinned = ControllerUrl.parse(f"{url}#{pin}")
             assert await asyncio.to_thread(authority_at, pinned)
 
@@ -212,6 +215,14 @@ def test_a_ca_vouches_for_it_by_name_and_the_pinned_authority_as_before(
         "API ready",
         "certificate issued",
     }
+
+
+def _shakes_hands(port: int, tls: ssl.SSLContext, name: str) -> bool:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as plain,
+        tls.wrap_socket(plain, server_hostname=name) as talking,
+    ):
+        return talking.version() is not None
 
 
 def _issued(settings: Settings) -> Path:

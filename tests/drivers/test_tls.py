@@ -92,6 +92,7 @@ def test_a_name_can_have_another_certificate_and_be_the_only_one() -> None:
     seen = {name: _shake(server, _client(), name=name) for name in (NAME, "a.example", None)}
 
     assert seen["a.example"] == seen[None] == before
+    assert _shake(server, _client(), name=NAME.upper()) == seen[NAME]
     assert seen[NAME] == _shake(named, _client()) != before
 
     show_by_name(server, {NAME: named}, others=ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.systemd import guide
 
 __all__ = [
+    "CA",
     "FIRST",
     "INSTALL",
     "KILLS",
@@ -106,6 +107,45 @@ echo "niceness $(ps -o ni= -p "$resolver") $(ps -o ni= --ppid "$resolver" | head
 echo "name $(names)"
 (set -x; {LOOK})
 systemctl --no-pager --failed
+"""
+
+_PEBBLE = """{"pebble": {
+"listenAddress": "203.0.113.9:14000", "managementListenAddress": "203.0.113.9:15000",
+"certificate": "/run/ca.pem", "privateKey": "/run/ca.key", "httpPort": 80, "tlsPort": 443}}"""
+
+CA = f"""
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca \\
+	-addext subjectAltName=IP:203.0.113.9 -keyout /run/ca.key -out /run/ca.pem 2>/dev/null
+install -m 644 /run/ca.pem /etc/ssl/own-ca.pem
+cat >/run/pebble.json <<'END'
+{_PEBBLE}
+END
+laptop pebble-challtestsrv -dns01 203.0.113.9:53 -management 203.0.113.9:8055 -http01 "" \\
+	-https01 "" -tlsalpn01 "" -defaultIPv4 203.0.113.7 -defaultIPv6 "" >/run/names.log 2>&1 &
+names=$!
+laptop env PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=0 \\
+	pebble -config /run/pebble.json -dnsserver 203.0.113.9:53 >/run/pebble.log 2>&1 &
+pebble=$!
+until laptop curl -fsk https://203.0.113.9:15000/roots/0 >/run/roots.pem; do sleep 0.2; done
+cat >>/etc/wgctl/wgctl.toml <<'END'
+[api]
+listen = "[::]:443"
+names = ["vpn.example.org"]
+acme = "https://203.0.113.9:14000/dir"
+acme_ca = "/etc/ssl/own-ca.pem"
+END
+systemctl restart wgctl-controller
+kept=/var/lib/wgctl/controller/acme
+until [ -e $kept/certificate.pem ] || grep -q '"problem": "203' $kept/standing.json; do
+	sleep 0.2
+done
+ask() {{ laptop curl -sS --cacert /run/roots.pem -o /dev/null -w '%{{http_code}}\n' "$@"; }}
+until [ "$(ask --connect-to ::203.0.113.7: https://vpn.example.org/v1/orgs)" = 401 ]; do
+	sleep 0.2
+done
+say "a CA vouches for vpn.example.org"
+stat -c 'kept %n %U %a' $kept $kept/*
+kill $pebble $names
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernel.guest import CACHE, Outcome
 from tests.systemd import namespaced
-from tests.systemd.server import FIRST, KILLS, ROLES, pings, restarts
+from tests.systemd.server import CA, FIRST, KILLS, ROLES, pings, restarts
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 def outcome() -> Outcome:
     if not (CACHE / "wheels").exists():
         pytest.skip("make test fetches what the server installs")
-    return namespaced.run(f"{FIRST}\n{KILLS}", within_s=500)
+    return namespaced.run(f"{FIRST}\n{KILLS}\n{CA}", within_s=500)
 
 
 def test_the_guide_holds_on_this_kernel_too(outcome: Outcome) -> None:
@@ -56,3 +56,21 @@ def test_what_answers_names_goes_before_what_asks_elsewhere(outcome: Outcome) ->
     asking, answering = re.findall(r"^niceness +(\d+) +(\d+)", outcome.said, re.MULTILINE)[0]
 
     assert int(asking) == int(answering) + 5
+
+
+def test_a_role_with_the_rights_of_its_unit_gets_a_certificate_for_port_443(
+    outcome: Outcome,
+) -> None:
+    kept = re.findall(
+        r"^kept /var/lib/wgctl/controller/(\S+) (\S+) (\d+)", outcome.said, re.MULTILINE
+    )
+
+    assert "a CA vouches for vpn.example.org" in outcome.said
+    assert set(kept) == {
+        ("acme", "wgctl-controller", "700"),
+        ("acme/account.key", "wgctl-controller", "600"),
+        ("acme/certificate.pem", "wgctl-controller", "600"),
+        ("acme/standing.json", "wgctl-controller", "600"),
+    }
+    assert "certificate issued" in outcome.journal
+    assert "PRIVATE KEY" not in outcome.journal

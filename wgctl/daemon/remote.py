@@ -17,7 +17,6 @@ from fastapi import FastAPI
 
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
-from wgctl.core.pin import NAME
 from wgctl.core.renewal import Wanted
 from wgctl.core.settings import Settings
 from wgctl.daemon.certificates import Certificates
@@ -49,10 +48,10 @@ class Remote:
         handed = os.environ.get("CREDENTIALS_DIRECTORY")
         self._certificates = Certificates(settings, None if handed is None else Path(handed))
         self._issuing = _issuing(settings)
-        # Who has pinned the own authority asks for its name, whoever else vouches.
-        self._tls, self._own = tls.server_tls(), tls.server_tls()
+        # Who has pinned the own authority asks for none of the names that a CA vouches for.
+        self._tls, self._named = tls.server_tls(), tls.server_tls()
         if self._issuing is not None:
-            tls.show_by_name(self._tls, {NAME: self._own})
+            tls.show_by_name(self._tls, dict.fromkeys(settings.api.names, self._named))
         self.server = _server(app)
         self._problem: str | None = None
 
@@ -116,7 +115,7 @@ class Remote:
         now = int(time.time())
         own = await asyncio.to_thread(self._certificates.present, now=now)
         issued = None if self._issuing is None else self._issuing.certified
-        for context, shown in ((self._own, own), (self._tls, issued or own)):
+        for context, shown in ((self._tls, own), (self._named, issued or own)):
             tls.use(context, certificate=shown.certificate, key=shown.key)
 
     def _tell(self, problem: str | None) -> None:

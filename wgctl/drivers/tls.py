@@ -23,13 +23,13 @@ def server_tls(protocol: str = "http/1.1") -> ssl.SSLContext:
 def show_by_name(
     tls: ssl.SSLContext, by_name: Mapping[str, ssl.SSLContext], *, others: int | None = None
 ) -> None:
-    """Let who asks for a name in `by_name` have that TLS in the place of `tls`.
+    """Let who asks for a name in `by_name`, in lower case there, have that TLS in place of `tls`.
 
     Who asks for none of them is refused with the alert `others`; None: has `tls` itself.
     """
 
     def choose(asker: ssl.SSLObject, name: str | None, _tls: ssl.SSLContext) -> int | None:
-        named = by_name.get(name or "")
+        named = by_name.get((name or "").lower())
         if named is None:
             return others
         asker.context = named
