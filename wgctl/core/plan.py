@@ -92,12 +92,16 @@ def desired(
         Link(
             host.mtu_bytes,
             up=True,
-            addresses=frozenset(
-                IPv6Interface(resolver_address(prefix)) for prefix in prefixes.values()
-            ),
+            addresses=frozenset(map(_resolver, prefixes.values())),
         ),
         _device(wanted, host, preshared_keys),
     )
+
+
+def _resolver(prefix: IPv6Network) -> IPv6Interface:
+    address = resolver_address(prefix)
+    # Of a number: the library would write an address out as text, and read that.
+    return IPv6Interface((int(address), address.max_prefixlen))
 
 
 def sparing(
@@ -203,13 +207,15 @@ def _link_steps(desired: Link | None, actual: Link | None) -> Iterator[Step]:
 
 def _surplus_addresses(desired: Link | None, actual: Link | None) -> Iterator[Step]:
     if desired and actual:
-        yield from (RemoveAddress(one) for one in sorted(actual.addresses - desired.addresses))
+        yield from (
+            RemoveAddress(one) for one in _addresses_in_order(actual.addresses - desired.addresses)
+        )
 
 
 def _missing_addresses(desired: Link | None, actual: Link | None) -> Iterator[Step]:
     if desired:
         there = actual.addresses if actual else frozenset()
-        yield from (AddAddress(one) for one in sorted(desired.addresses - there))
+        yield from (AddAddress(one) for one in _addresses_in_order(desired.addresses - there))
 
 
 def _device_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]:
@@ -344,4 +350,13 @@ def _held(device: Device) -> frozenset[bytes]:
 
 
 def _in_order(routes: Iterable[Route]) -> list[Route]:
-    return sorted(routes, key=lambda route: (route.destination, str(route.source), route.metric))
+    return sorted(routes, key=lambda one: (_place(one.destination), _place(one.source), one.metric))
+
+
+def _place(network: IPv6Network | None) -> tuple[int, int]:
+    """Return numbers that order as networks do, which the library compares ten times slower."""
+    return (-1, 0) if network is None else (int(network.network_address), network.prefixlen)
+
+
+def _addresses_in_order(addresses: Iterable[IPv6Interface]) -> list[IPv6Interface]:
+    return sorted(addresses, key=lambda one: (int(one), one.network.prefixlen))

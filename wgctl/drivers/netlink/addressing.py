@@ -9,7 +9,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv6Interface, IPv6Network
 from typing import Generic, TypeVar, assert_never
 
 from wgctl.core.tunnel import (
@@ -124,7 +124,7 @@ def parse_address(body: bytes, *, index: int) -> IPv6Interface | None:
     if link != index or scope != _SCOPE_UNIVERSE:
         return None
     facts = dict(unpack(body[_ADDRESS_HEAD.size :]))
-    return IPv6Interface((IPv6Address(facts.get(_ADDRESS, b"")), length))
+    return IPv6Interface((facts.get(_ADDRESS, b""), length))
 
 
 def parse_route(body: bytes, *, index: int | None, metric: int) -> Route | None:
