@@ -1,5 +1,5 @@
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
@@ -55,6 +55,37 @@ def test_a_reader_has_each_commit_as_soon_as_it_is_written(copy: Copy, reader: C
     assert (before, changed, _names(reader)) == (["laptop"], ["desk"], [])
     assert reader.network_of(_NETWORK.prefix) == _NETWORK
     assert reader.position == reader.reached == ("f", 3)
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda copy: copy.peer(1),
+        lambda copy: copy.peer_by_key(key(1)),
+        lambda copy: copy.peer_at(_PEER.address),
+        lambda copy: list(copy.seals_of(1)),
+        lambda copy: copy.org(1),
+        lambda copy: copy.network(1),
+        lambda copy: copy.network_of(_NETWORK.prefix),
+        lambda copy: copy.network_rows(1),
+        lambda copy: copy.machine(1),
+        lambda copy: copy.leased_machines(),
+    ],
+)
+def test_what_is_looked_up_is_found_without_going_through_its_kind(
+    copy: Copy, look_up: Callable[[Copy], object]
+) -> None:
+    asked: list[str] = []
+    connection = copy._connection  # noqa: SLF001  # what SQLite makes of it, no answer shows
+    connection.set_trace_callback(asked.append)
+    look_up(copy)
+    connection.set_trace_callback(None)
+
+    for statement in asked:
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert any(step.startswith("SEARCH rows USING") for step in plan)
+        assert not [step for step in plan if step.endswith("(kind=?)") or "SCAN" in step]
+    assert asked
 
 
 def _walk(path: Path, found: "multiprocessing.SimpleQueue[set[tuple[str, ...]]]") -> None:
