@@ -1,7 +1,9 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from peers.names import Label
 from tests.store.samples import NOW, add_peer, key, register
@@ -130,3 +132,23 @@ def test_adding_and_removing_an_org_are_changes(empty_store: Store) -> None:
 
     assert first == Put(Kind.ORG, Org(org.id, Label("acme"), NOW))
     assert (second.kind, getattr(second, "id", None)) == (Kind.ORG, org.id)
+
+
+def test_ended_peers_are_looked_for_without_going_through_all_peers(store: Store) -> None:
+    """It is asked each second, of a million."""
+    plans: list[str] = []
+
+    def explain(_context: Any, cursor: Any, statement: str, values: Any, *_: object) -> None:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        plans.extend(step for *_, step in cursor.fetchall())
+
+    event.listen(Engine, "before_cursor_execute", explain)
+    try:
+        with store.reading() as deployment:
+            plans.clear()
+            deployment.ended_peers(now=NOW, most=10)
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+
+    assert "SEARCH peers USING INDEX ix_peers_expires_at (expires_at<?)" in plans
+    assert not [step for step in plans if "SCAN" in step]

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
     union_all,
     update,
 )
@@ -380,7 +381,8 @@ def _ended_peers() -> Select[str, str, str, int]:
         select(orgs.c.slug, networks.c.name, peers.c.name, peers.c.id)
         .join(orgs, orgs.c.id == peers.c.org_id)
         .join(networks, networks.c.id == peers.c.network_id)
-        .where(peers.c.ephemeral, peers.c.expires_at <= bindparam("now"))
+        # In the words of the index, which SQLite takes for no others.
+        .where(text("peers.ephemeral"), peers.c.expires_at <= bindparam("now"))
         .order_by(peers.c.expires_at, peers.c.id)
         .limit(bindparam("most"))
     )
