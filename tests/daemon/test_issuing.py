@@ -158,6 +158,7 @@ def test_a_ca_that_is_down_takes_nothing_away_and_is_not_pressed_by_restarts(
     assert issuing.certified == kept
     assert issuing.problem is not None
     assert "not reached: Connection refused; tried again at " in issuing.problem
+    assert "; the one shown ends at 20" in issuing.problem
     assert [log["event"] for log in logs if log["log_level"] == "error"] == [
         "no certificate issued"
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import http.server
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -33,9 +34,7 @@ def _unshown(_: Mapping[str, Certified]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _obtain(
-    pebble: Pebble, *, names: tuple[str, ...] = _NAMES, account: bytes | None = None
-) -> Issued:
+def _obtain(pebble: Pebble, *, account: bytes | None = None, roots_told: bool = True) -> Issued:
     """Ask, with a server beside that shows the proofs where the CA looks for them."""
     proofs = Proofs()
 
@@ -43,9 +42,9 @@ def _obtain(
         async with served(proofs=proofs, port=pebble.proof_port):
             return await asyncio.to_thread(
                 obtain,
-                Wanted(pebble.directory, names),
+                Wanted(pebble.directory, _NAMES),
                 account=account or new_key(),
-                roots=pebble.roots,
+                roots=pebble.roots if roots_told else None,
                 shower=proofs.shown,
             )
 
@@ -138,6 +137,21 @@ def test_a_ca_that_nobody_known_here_vouches_for_is_not_spoken_to(
 
     assert "self-signed certificate" in str(_refused(pebble, roots=other))
     assert " /dir -> " not in pebble.said().removeprefix(before)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_whom_the_host_trusts_vouches_for_the_ca_unless_told(
+    pebble: Pebble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Not whom a bundle of requests does."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
+    monkeypatch.setenv("SSL_CERT_FILE", str(pebble.roots if kind == "file" else tmp_path / "none"))
+    if kind == "folder":
+        (tmp_path / "own.pem").write_bytes(pebble.roots.read_bytes())
+        subprocess.run(["openssl", "rehash", tmp_path], check=True)
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    _obtain(pebble, roots_told=False)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

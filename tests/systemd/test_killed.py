@@ -72,5 +72,9 @@ def test_a_role_with_the_rights_of_its_unit_gets_a_certificate_for_port_443(
         ("acme/certificate.pem", "wgctl-controller", "600"),
         ("acme/standing.json", "wgctl-controller", "600"),
     }
+    assert re.search(
+        r"^before: .* API from elsewhere: no certificate is", outcome.said, re.MULTILINE
+    )
+    assert re.search(r"^after: +ok +API from elsewhere: \[::\]:443", outcome.said, re.MULTILINE)
     assert "certificate issued" in outcome.journal
     assert "PRIVATE KEY" not in outcome.journal

@@ -90,8 +90,9 @@ class Issuing:
         standing = self._standing
         if standing is None or not standing.problem or standing.wanted != self._wanted:
             return None
-        again = datetime.fromtimestamp(standing.again_at, UTC).isoformat(timespec="seconds")
-        return f"no certificate issued: {standing.problem}; tried again at {again}"
+        shown = "" if self._issued is None else f"; the one shown ends at {_at(self._issued.ends)}"
+        again = _at(standing.again_at)
+        return f"no certificate issued: {standing.problem}; tried again at {again}{shown}"
 
     async def run(self, got: Callable[[], Awaitable[None]]) -> Never:
         """Ask for what is due, for ever, and have `got` done when there is another to show."""
@@ -169,6 +170,10 @@ class Issuing:
         except (OSError, Invalid) as error:
             _log.error("not what was kept", file=str(self._folder / name), reason=str(error))
             return None
+
+
+def _at(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
 
 
 async def _aside(work: Callable[[], bool]) -> bool:
