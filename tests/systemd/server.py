@@ -103,7 +103,11 @@ kill_each
 end_pings kills
 say "all serve"
 resolver=$(main_pid resolver)
-echo "niceness $(ps -o ni= -p "$resolver") $(ps -o ni= --ppid "$resolver" | head -n 1)"
+answering=$(pgrep -P "$resolver" | head -n 1)
+for process in "$resolver" "$answering"; do
+	turn=$(sed -n 's/^se.slice *: *//p' "/proc/$process/sched")
+	echo "scheduled $(ps -o cls=,ni= -p "$process") $turn"
+done
 echo "name $(names)"
 (set -x; {LOOK})
 systemctl --no-pager --failed

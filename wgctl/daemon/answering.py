@@ -31,6 +31,7 @@ from wgctl.drivers.crowd import NETWORK_BYTES
 from wgctl.drivers.dns_datagrams import Allowance, DnsDatagrams, Question
 from wgctl.drivers.dns_server import DNS_PORT, Listening
 from wgctl.drivers.kept import Kept
+from wgctl.drivers.processor import take_short_turns
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 from wgctl.store.copy_reader import CopyReader
 
@@ -60,6 +61,7 @@ def work(settings: Settings, channel: Channel) -> None:
         # than any reply may: what is here for good is left out, and nothing old is walked through.
         gc.freeze()
         gc.set_threshold(10_000, 50, 1_000_000)
+        take_short_turns()
         worker.run()
     except EOFError:
         return

@@ -10,7 +10,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Never
@@ -39,6 +39,7 @@ from wgctl.drivers.dns_server import DnsServer, Listening
 from wgctl.drivers.dns_stream import Asker, Handler, Streams
 from wgctl.drivers.lease_file import LeaseReader
 from wgctl.drivers.probe import Prober
+from wgctl.drivers.processor import go_behind
 from wgctl.drivers.systemd import Service
 from wgctl.drivers.upstream.forwarder import Upstreams
 from wgctl.store.copy import Copy
@@ -50,7 +51,6 @@ _HEALTH_NAME = "health.sqlite"
 _TURN_BITS = 32
 _SORTS = 2
 _HEAR_S = 0.25
-_BEHIND = 5
 _IDLE_S = 60.0
 
 _log = structlog.get_logger()
@@ -67,8 +67,7 @@ def run(settings: Settings) -> None:
     settings.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     workers = Workers(settings.resolver.workers, partial(work, settings))
     # Where processors are short, names of the networks go before what is asked for elsewhere.
-    with suppress(PermissionError):
-        os.nice(_BEHIND)
+    go_behind()
     try:
         with (
             closing(open_copy(folder / COPY_NAME)) as copy,

@@ -29,6 +29,7 @@ files           files that have their names only when they are whole
 archive         the file of a back-up
 lease_file      how leases stand, from the internal API to resolver and gateway
 systemd         what a service tells systemd
+processor       how soon the kernel lets a process run
 |
 own_tunnel      on a peer: where the API of its network is
 own_check       on a peer: whether its program answers
