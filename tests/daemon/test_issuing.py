@@ -40,7 +40,7 @@ class Host:
     now: int = field(default_factory=lambda: int(time.time()))
     shown: int = 0
 
-    def issuing(self, *names: str) -> Issuing:
+    def issuing(self, *names: str, longest_s: float = HANG_S) -> Issuing:
         """Start as a role that starts does."""
         return Issuing(
             Wanted(self.directory or self.pebble.directory, names or (NAME,)),
@@ -49,6 +49,7 @@ class Host:
             now=lambda: self.now,
             chance=lambda: 0.0,
             look_s=0.02,
+            longest_s=longest_s,
         )
 
     @asynccontextmanager
@@ -209,9 +210,26 @@ def test_a_try_is_on_the_disk_before_the_ca_hears_of_it(host: Host) -> None:
 
         assert begun.failures == 1
         assert again.problem is not None
-        assert "it ended before it was done; tried again at " in again.problem
+        assert "the last try came to no end; tried again at " in again.problem
         assert host.standing() == begun
         silent.accept()[0].close()
+    until(lambda: host.standing() != begun)
+
+
+def test_a_ca_that_never_comes_to_an_end_is_told_and_left_alone(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host.directory = f"https://127.0.0.1:{silent.getsockname()[1]}/dir"
+        issuing = host.issuing(longest_s=0.3)
+        before = issuing.problem
+        with capture_logs() as logs:
+            host.run(issuing, lambda: issuing.problem is not None, then_s=0.5)
+        begun, problem = host.standing(), issuing.problem
+        silent.accept()[0].close()
+
+        assert before is None
+        assert "the last try came to no end" in str(problem)
+        assert [log["event"] for log in logs].count("no certificate issued") == 1
+        assert begun.failures == 1
     until(lambda: host.standing() != begun)
 
 

@@ -26,7 +26,7 @@ MOST_TOLD_S = 7 * 86_400
 """The longest that a CA can have itself left alone: no limit of theirs is over a week."""
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
-_INTERRUPTED = "it ended before it was done"
+_INTERRUPTED = "the last try came to no end"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ STANDING = "standing.json"
 """How the last try went, and when the next is due."""
 
 _LOOK_S = 1.0
+_LONGEST_S = 900.0
+"""After how long a try is given up: each step of one has an end of its own, far sooner, unless the
+CA keeps sending a little."""
 
 _Kept = TypeVar("_Kept")
 
@@ -60,15 +63,19 @@ class Issuing:
         now: Callable[[], int] = lambda: int(time.time()),
         chance: Callable[[], float] = random.random,  # noqa: S311  # spreads, and hides nothing
         look_s: float = _LOOK_S,
+        longest_s: float = _LONGEST_S,
     ) -> None:
-        """Read what is kept; `run` asks for what is due, and looks each `look_s` whether it is."""
+        """Read what is kept; `run` asks for what is due, and looks each `look_s` whether it is.
+
+        It gives a try up after `longest_s`.
+        """
         self.proofs = Proofs()
         self._wanted = wanted
         self._folder = folder
         self._roots = roots
         self._now = now
         self._chance = chance
-        self._look_s = look_s
+        self._look_s, self._longest_s = look_s, longest_s
         self._trouble: str | None = None
         for left in folder.glob(".*"):
             # What a kill left half written, which may hold a key.
@@ -97,8 +104,15 @@ class Issuing:
     async def run(self, got: Callable[[], Awaitable[None]]) -> Never:
         """Ask for what is due, for ever, and have `got` done when there is another to show."""
         while True:
-            if self._is_due() and await _aside(self._try):
-                await got()
+            if self._is_due():
+                try:
+                    async with asyncio.timeout(self._longest_s):
+                        is_there = await _aside(self._try)
+                except TimeoutError:
+                    is_there, self._standing = False, self._read(STANDING, Standing.parse)
+                    _log.error("no certificate issued", reason=self.problem)
+                if is_there:
+                    await got()
             await asyncio.sleep(self._look_s)
 
     def _is_due(self) -> bool:
@@ -112,7 +126,7 @@ class Issuing:
         begun = Standing.begun(self._standing, self._wanted, now=self._now(), chance=self._chance())
         try:
             account = self._account()
-            self._keep(begun)
+            put(self._folder / STANDING, begun.render())
         except OSError as error:
             self._tell(f"no certificate asked for: {error}")
             return False
@@ -120,7 +134,7 @@ class Issuing:
         after = self._asked(begun, account)
         self._standing = after
         try:
-            self._keep(after)
+            put(self._folder / STANDING, after.render())
         except OSError as error:
             self._tell(f"what came of asking for a certificate is not kept: {error}")
         return not after.failures
@@ -151,10 +165,6 @@ class Issuing:
         except FileNotFoundError:
             put(path, key := new_key())
             return key
-
-    def _keep(self, standing: Standing) -> None:
-        put(self._folder / STANDING, standing.render())
-        self._standing = standing
 
     def _tell(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:
