@@ -1,5 +1,6 @@
 """The views of the networks that are asked for follow rows, health, leases and time."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv6Address
@@ -133,6 +134,25 @@ def test_a_check_that_changes_builds_no_view_anew(copy: Copy) -> None:
     followed.commit(Delete(Kind.CHECK, check.id), revision=3)
 
     assert followed.views.of(prefix) is before
+
+
+def test_what_changes_replace_goes_without_a_garbage_collection(copy: Copy) -> None:
+    """What answers walks through nothing that is old: what refers to itself would stay for good."""
+    followed = Followed(copy)
+    followed.names(ACME)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            state = MachineState.STOPPED if number % 2 else MachineState.STARTED
+            moved = put(replace(MACHINE, state=state))
+            followed.views.take(Changes(replaced=False, events=(moved,), revision=number))
+            followed.names(ACME)
+        unreachable = gc.collect()
+    finally:
+        gc.enable()
+
+    assert unreachable == 0
 
 
 def test_a_deleted_network_has_no_view(copy: Copy) -> None:

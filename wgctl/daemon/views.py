@@ -120,8 +120,10 @@ class Views:
 
     def look_after(self) -> None:
         """Say which views are no longer right, for time alone has passed."""
+        clock, now = self._clock(), self._now()
         for network, held in self._held.items():
-            self._look_after(network, held)
+            if held.view is not None and (clock >= held.ill_from or held.expired(held.view, now)):
+                self._look_after(network, held)
 
     def forget_idle(self) -> None:
         """Keep nothing of the networks that were not asked from since this was last called."""
