@@ -25,7 +25,9 @@ def made(
     services: Sequence[Service] = (),
     uids: frozenset[int] = frozenset({0}),
 ) -> Ruleset:
-    return firewall.ruleset(networks, services, interface="wgctl0", own_uids=uids)
+    return firewall.ruleset(
+        networks, services, interface="wgctl0", listen_port=51820, own_uids=uids
+    )
 
 
 def service(*machines: int) -> Service:

@@ -10,7 +10,7 @@ from peers.keys import PresharedKey, PrivateKey
 from peers.names import Label
 from wgctl.core import firewall
 from wgctl.core.allowed_ips import NO_IPS, pack, pack_host, rows, texts
-from wgctl.core.firewall import Element, Tap
+from wgctl.core.firewall import Element
 from wgctl.core.model import Network, Peer
 from wgctl.core.plan import desired, diff, sparing
 from wgctl.core.service import Service
@@ -452,8 +452,9 @@ def test_initiations_are_heard_at_the_devices_port_where_somebody_hears_them() -
         firewall=firewall.ruleset(
             [],
             interface=HOST.interface,
+            listen_port=HOST.listen_port,
             own_uids=HOST.own_uids,
-            tap=Tap(HOST.listen_port, 2000),
+            log_group=2000,
         ),
     )
 

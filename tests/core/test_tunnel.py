@@ -32,7 +32,7 @@ KEY = SECRET.public()
 PSK = PresharedKey.generate()
 PREFIX = IPv6Network("fdaa:0:1::/48")
 SOURCE = Source(IPv6Address("2001:db8::1"), 9)
-TABLE = firewall.ruleset([PREFIX], interface="wgctl0", own_uids=frozenset({0}))
+TABLE = firewall.ruleset([PREFIX], interface="wgctl0", listen_port=51820, own_uids=frozenset({0}))
 
 
 @pytest.mark.parametrize(

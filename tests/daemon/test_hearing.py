@@ -12,7 +12,6 @@ from tests.drivers.namespaces import namespaced
 from tests.peers.initiating import initiation, signed
 from tests.system.hosts import eventually
 from wgctl.core import firewall
-from wgctl.core.firewall import Tap
 from wgctl.core.presence import Fate
 from wgctl.core.tunnel import ReplaceFirewall, log_group
 from wgctl.daemon.hearing import Hearing
@@ -134,7 +133,11 @@ def test_a_log_that_another_has_is_told_and_heard_once_it_is_free(
 ) -> None:
     group, stop = log_group("wgctl0"), threading.Event()
     table = firewall.ruleset(
-        [], interface="wgctl0", own_uids=frozenset({0}), tap=Tap(HOST.listen_port, group)
+        [],
+        interface="wgctl0",
+        listen_port=HOST.listen_port,
+        own_uids=frozenset({0}),
+        log_group=group,
     )
     with namespaced() as namespace, namespace.beside() as thread:
         namespace.run(Nft("wgctl0").apply, ReplaceFirewall(table))

@@ -13,7 +13,6 @@ from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import firewall
 from wgctl.core.allowed_ips import pack_host
 from wgctl.core.errors import Unavailable
-from wgctl.core.firewall import Tap
 from wgctl.core.ports import WireGuard
 from wgctl.core.tunnel import Greet, ReplaceFirewall, SetDevice, SetLink, SetPeer, Source, log_group
 from wgctl.drivers.handshakes import Arrival, Handshakes
@@ -35,7 +34,11 @@ def heard(namespace: Namespace) -> Iterator[Handshakes]:
     """A namespace with the table of a gateway that lets peers in on demand."""
     group = log_group(namespace.interface)
     table = firewall.ruleset(
-        [], interface=namespace.interface, own_uids=frozenset({0}), tap=Tap(PORT, group)
+        [],
+        interface=namespace.interface,
+        listen_port=PORT,
+        own_uids=frozenset({0}),
+        log_group=group,
     )
     namespace.run(Nft(namespace.interface).apply, ReplaceFirewall(table))
     with closing(namespace.run(Handshakes, group)) as made:

@@ -339,7 +339,9 @@ def test_a_device_made_again_is_another_link(up: Place) -> None:
 
 
 def test_a_written_table_reads_back_the_same(place: Place) -> None:
-    wanted = firewall.ruleset(NETWORKS, interface=place.interface, own_uids=frozenset({0, 998}))
+    wanted = firewall.ruleset(
+        NETWORKS, interface=place.interface, listen_port=51820, own_uids=frozenset({0, 998})
+    )
 
     place.run(place.firewall.apply, ReplaceFirewall(wanted))
     place.run(place.firewall.apply, ReplaceFirewall(wanted))
@@ -349,7 +351,9 @@ def test_a_written_table_reads_back_the_same(place: Place) -> None:
 
 def test_elements_come_and_go_and_twice_is_once(place: Place) -> None:
     first, both, second = (
-        firewall.ruleset(networks, interface=place.interface, own_uids=frozenset({0}))
+        firewall.ruleset(
+            networks, interface=place.interface, listen_port=51820, own_uids=frozenset({0})
+        )
         for networks in (NETWORKS[:1], NETWORKS, NETWORKS[1:])
     )
     none: frozenset[Element] = frozenset()
@@ -375,7 +379,13 @@ def test_a_service_s_machines_change_in_their_place_and_what_is_not_as_told_is_r
 ) -> None:
     """The same slot leads elsewhere, in one step."""
     before, after = (
-        firewall.ruleset(NETWORKS, services, interface=place.interface, own_uids=frozenset({0}))
+        firewall.ruleset(
+            NETWORKS,
+            services,
+            interface=place.interface,
+            listen_port=51820,
+            own_uids=frozenset({0}),
+        )
         for services in ([_service(2, 2, 3), _service(3, 2)], [_service(2, 4, 3), _service(4, 5)])
     )
     place.run(place.firewall.apply, ReplaceFirewall(before))
@@ -391,7 +401,9 @@ def test_a_service_s_machines_change_in_their_place_and_what_is_not_as_told_is_r
 
 
 def test_elements_without_their_table_are_refused_and_a_removed_table_is_gone(place: Place) -> None:
-    wanted = firewall.ruleset(NETWORKS, interface=place.interface, own_uids=frozenset({0}))
+    wanted = firewall.ruleset(
+        NETWORKS, interface=place.interface, listen_port=51820, own_uids=frozenset({0})
+    )
     place.run(place.firewall.apply, ReplaceFirewall(wanted))
 
     place.run(place.firewall.remove)

@@ -13,7 +13,7 @@ import pytest
 from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core import firewall
 from wgctl.core.errors import Unavailable
-from wgctl.core.firewall import Ruleset, Tap
+from wgctl.core.firewall import Ruleset
 from wgctl.core.tunnel import ChangeFirewall, ReplaceFirewall
 from wgctl.drivers.nft import Nft
 
@@ -21,14 +21,18 @@ NETWORKS = [IPv6Network(f"fdaa:0:{n:x}::/48") for n in range(1, 4)]
 
 
 def made(interface: str, networks: Sequence[IPv6Network] = NETWORKS) -> Ruleset:
-    return firewall.ruleset(networks, interface=interface, own_uids=frozenset({0, 998}))
+    return firewall.ruleset(
+        networks, interface=interface, listen_port=51820, own_uids=frozenset({0, 998})
+    )
 
 
 @pytest.mark.network
 @pytest.mark.parametrize("uids", [{0}, {998}, {0, 65534}, {1, 2, 3}])
 def test_the_kernel_lists_what_was_written(namespace: Namespace, uids: set[int]) -> None:
     """Else each pass would find drift where there is none."""
-    wanted = firewall.ruleset(NETWORKS, interface=namespace.interface, own_uids=frozenset(uids))
+    wanted = firewall.ruleset(
+        NETWORKS, interface=namespace.interface, listen_port=51820, own_uids=frozenset(uids)
+    )
     writer, reader = Nft(namespace.interface), Nft(namespace.interface)
 
     namespace.run(writer.apply, ReplaceFirewall(wanted))
@@ -39,7 +43,11 @@ def test_the_kernel_lists_what_was_written(namespace: Namespace, uids: set[int])
 @pytest.mark.network
 def test_the_kernel_lists_the_tap_that_was_written(namespace: Namespace) -> None:
     wanted = firewall.ruleset(
-        NETWORKS, interface=namespace.interface, own_uids=frozenset({0}), tap=Tap(51820, 65535)
+        NETWORKS,
+        interface=namespace.interface,
+        listen_port=51820,
+        own_uids=frozenset({0}),
+        log_group=65535,
     )
 
     namespace.run(Nft(namespace.interface).apply, ReplaceFirewall(wanted))
@@ -266,7 +274,9 @@ def neighbours(wire: Wire) -> None:
 def walled(wire: Wire) -> Iterator[Wire]:
     networks = [IPv6Network(f"{prefix}::/48") for prefix in (ONE, OTHER)]
     table = Nft(wire.gateway.interface)
-    wanted = firewall.ruleset(networks, interface=wire.gateway.interface, own_uids=frozenset({0}))
+    wanted = firewall.ruleset(
+        networks, interface=wire.gateway.interface, listen_port=51820, own_uids=frozenset({0})
+    )
     wire.gateway.run(table.apply, ReplaceFirewall(wanted))
     yield wire
     wire.gateway.run(table.remove)

@@ -17,6 +17,7 @@ import pytest
 from peers.keys import PrivateKey
 from tests.drivers.namespaces import Namespace, namespaced
 from tests.patience import HANG_S
+from wgctl.core import firewall
 from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, pack, pack_host
 from wgctl.core.ports import Seen, WireGuard
 from wgctl.core.tunnel import (
@@ -26,6 +27,7 @@ from wgctl.core.tunnel import (
     DeviceStep,
     GivePeer,
     RemovePeer,
+    ReplaceFirewall,
     Route,
     SetDevice,
     SetLink,
@@ -33,6 +35,7 @@ from wgctl.core.tunnel import (
 )
 from wgctl.drivers.netlink.links import Netlink
 from wgctl.drivers.netlink.wireguard import KernelWireGuard
+from wgctl.drivers.nft import Nft
 from wgctl.drivers.wireguard_go import WireguardGo
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
@@ -292,3 +295,21 @@ def test_a_packet_that_fits_goes_through_and_one_byte_more_does_not(pair: Pair) 
     link, _ = pair.one.place.run(pair.one.links.read)
     assert link is not None
     assert link.mtu_bytes == MTU_BYTES
+
+
+def test_an_endpoint_inside_the_tunnel_is_no_loop(pair: Pair) -> None:
+    """The table lets no message of a device into its tunnel; netns.sh allows some rounds."""
+    one, key, pings = pair.met().one, pair.two.public, 10
+    table = firewall.ruleset(
+        [INSIDE], interface=one.place.interface, listen_port=PORT, own_uids=frozenset({0})
+    )
+    one.place.run(Nft(one.place.interface).apply, ReplaceFirewall(table))
+    assert one.pings(2)
+    before = one.seen(key).sent_bytes
+
+    one.sends_to(key, f"[{INSIDE[2]}]:{PORT}")
+    assert not one.pings(2, f"-c{pings}", "-i0.01")
+
+    assert one.seen(key).sent_bytes - before <= pings * ECHO_BYTES
+    one.sends_to(key, f"198.18.0.2:{PORT}")
+    eventually(lambda: one.pings(2))

@@ -35,7 +35,6 @@ __all__ = [
     "Document",
     "Element",
     "Ruleset",
-    "Tap",
     "change",
     "elements",
     "parse_listing",
@@ -92,28 +91,23 @@ class Ruleset:
     elements: frozenset[Element]
 
 
-class Tap(NamedTuple):
-    """The UDP port of a WireGuard device, and the log group that hears its initiations."""
-
-    port: int
-    group: int
-
-
 def ruleset(
     networks: Iterable[IPv6Network],
     services: Iterable[Service] = (),
     *,
     interface: str,
+    listen_port: int,
     own_uids: frozenset[int],
-    tap: Tap | None = None,
+    log_group: int | None = None,
 ) -> Ruleset:
     """Return the table of the tunnel `interface`, which is named after it.
 
-    `networks` are `/48`s. `own_uids` are the users whose processes may send into the tunnel.
-    `tap` None: nobody hears the initiations.
+    `networks` are `/48`s. `listen_port` is the UDP port of the WireGuard device, and `own_uids` are
+    the users whose processes may send into the tunnel. `log_group` is the one of netfilter that
+    hears the initiations; None: nobody does.
     """
     members = elements(networks).union(*map(_slots, services))
-    return Ruleset(interface, _texts(interface, own_uids, tap), members)
+    return Ruleset(interface, _texts(interface, listen_port, own_uids, log_group), members)
 
 
 def elements(networks: Iterable[IPv6Network]) -> frozenset[Element]:
@@ -177,12 +171,15 @@ def parse_listing(document: object) -> Ruleset:
 
 # Asked anew for each change of the feed, and always the same: 0.5 ms against nothing.
 @lru_cache(maxsize=4)
-def _texts(interface: str, own_uids: frozenset[int], tap: Tap | None) -> tuple[str, ...]:
-    return tuple(_canonical(kind, body) for kind, body in _objects(interface, own_uids, tap))
+def _texts(
+    interface: str, listen_port: int, own_uids: frozenset[int], log_group: int | None
+) -> tuple[str, ...]:
+    objects = _objects(interface, listen_port, own_uids, log_group)
+    return tuple(_canonical(kind, body) for kind, body in objects)
 
 
 def _objects(
-    interface: str, own_uids: frozenset[int], tap: Tap | None
+    interface: str, listen_port: int, own_uids: frozenset[int], log_group: int | None
 ) -> list[tuple[str, dict[str, object]]]:
     """Return sets, chains and rules in the order in which nft lists them."""
     of_table: dict[str, object] = {"family": _FAMILY, "table": interface}
@@ -207,15 +204,24 @@ def _objects(
         ("chain", {**of_table, **_hook("forward", 0)}),
         ("chain", {**of_table, **_nat("services", "prerouting", _DNAT_PRIORITY)}),
         ("chain", {**of_table, **_nat("hairpin", "postrouting", _SNAT_PRIORITY)}),
-        *([("chain", {**of_table, **_hook("input", _LAST_PRIORITY), "name": _TAP})] if tap else []),
+        *(
+            []
+            if log_group is None
+            else [("chain", {**of_table, **_hook("input", _LAST_PRIORITY), "name": _TAP})]
+        ),
         *(
             ("rule", {**of_table, "chain": chain, "expr": list(expressions)})
-            for chain, expressions in (*_rules(interface, own_uids), *_tap_rules(tap))
+            for chain, expressions in (
+                *_rules(interface, listen_port, own_uids),
+                *_tap_rules(listen_port, log_group),
+            )
         ),
     ]
 
 
-def _rules(interface: str, own_uids: frozenset[int]) -> list[tuple[str, tuple[object, ...]]]:
+def _rules(
+    interface: str, listen_port: int, own_uids: frozenset[int]
+) -> list[tuple[str, tuple[object, ...]]]:
     from_tunnel, not_from_tunnel = (_meta(op, "iifname", interface) for op in ("==", "!="))
     to_tunnel, not_to_tunnel = (_meta(op, "oifname", interface) for op in ("==", "!="))
     elsewhere = (not_from_tunnel, _meta("!=", "iifname", "lo"))
@@ -244,6 +250,8 @@ def _rules(interface: str, own_uids: frozenset[int]) -> list[tuple[str, tuple[ob
         ("from_tunnel", _DROP),
         ("output", (to_tunnel, _jump("to_tunnel"))),
         ("output", (to_resolver, _jump("to_tunnel"))),
+        # An endpoint inside of the tunnel: each message would go into another, without end.
+        ("to_tunnel", (_match("==", _field("udp", "sport"), listen_port), *_DROP)),
         ("to_tunnel", (_KNOWN, *_ACCEPT)),
         ("to_tunnel", (_meta("==", "skuid", {"set": sorted(own_uids)}), *_ACCEPT)),
         ("to_tunnel", (_match("==", _field("icmpv6", "type"), {"set": _ERRORS}), *_ACCEPT)),
@@ -264,17 +272,17 @@ def _service_rules(from_tunnel: object, to_tunnel: object) -> list[tuple[str, tu
     ]
 
 
-def _tap_rules(tap: Tap | None) -> Iterator[tuple[str, tuple[object, ...]]]:
-    if tap is None:
+def _tap_rules(listen_port: int, log_group: int | None) -> Iterator[tuple[str, tuple[object, ...]]]:
+    if log_group is None:
         return
     begins = {"payload": {"base": "th", "offset": 8 * _UDP_HEADER_BYTES, "len": 32}}
     yield (
         _TAP,
         (
-            _match("==", _field("udp", "dport"), tap.port),
+            _match("==", _field("udp", "dport"), listen_port),
             _match("==", _field("udp", "length"), _UDP_HEADER_BYTES + INITIATION_BYTES),
             _match("==", begins, int.from_bytes(INITIATION_TYPE)),
-            {"log": {"group": tap.group, "snaplen": _COPIED_BYTES, "queue-threshold": 1}},
+            {"log": {"group": log_group, "snaplen": _COPIED_BYTES, "queue-threshold": 1}},
         ),
     )
 

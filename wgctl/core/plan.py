@@ -24,7 +24,7 @@ from peers.addresses import resolver_address
 from peers.keys import PresharedKey, PrivateKey
 from wgctl.core import firewall
 from wgctl.core.allowed_ips import AllowedIPs, from_rows, pack_host, rows
-from wgctl.core.firewall import Ruleset, Tap
+from wgctl.core.firewall import Ruleset
 from wgctl.core.model import Network, Peer
 from wgctl.core.service import Service
 from wgctl.core.tunnel import (
@@ -239,13 +239,13 @@ def same_key(one: PrivateKey | None, other: PrivateKey | None) -> bool:
 
 
 def _firewall(prefixes: Iterable[IPv6Network], services: Iterable[Service], host: Host) -> Ruleset:
-    group = host.log_group
     return firewall.ruleset(
         prefixes,
         services,
         interface=host.interface,
+        listen_port=host.listen_port,
         own_uids=host.own_uids,
-        tap=None if group is None else Tap(host.listen_port, group),
+        log_group=host.log_group,
     )
 
 

@@ -37,7 +37,9 @@ def watch(namespace: Namespace) -> Iterator[Watch]:
         route = Route(NETWORK, NETWORK, route_metric(name))
         address = AddAddress(IPv6Interface(NETWORK[3]))
         namespace.run(links.apply, [SetLink(1420), address, AddRoute(route)])
-        table = firewall.ruleset([NETWORK], interface=name, own_uids=frozenset({0}))
+        table = firewall.ruleset(
+            [NETWORK], interface=name, listen_port=51820, own_uids=frozenset({0})
+        )
         namespace.run(Nft(name).apply, ReplaceFirewall(table))
         with closing(namespace.run(Watch, name)) as made:
             yield made
