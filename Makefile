@@ -11,7 +11,8 @@ READY := $(VENV)/.ready
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
 test test-%: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
-                       busybox-static cpio kmod e2fsprogs dmsetup unbound knot-dnsutils pebble
+                       busybox-static cpio kmod e2fsprogs xz-utils dmsetup unbound \
+                       knot-dnsutils pebble
 
 PARTS := test-unit-1 test-unit-2 test-system-1 test-system-2 test-guest test-server
 .PHONY: help venv demo test test-unit test-system $(PARTS) check bench bench-dns bench-gateway \
@@ -137,10 +138,11 @@ uninstall:
 	@DESTDIR=$(DESTDIR) systemd/install remove
 
 packages:
-	@missing=""; \
+	@there=$$(dpkg-query --show --showformat='/$${Package} $${db:Status-Status}/' $(DEBIAN) \
+		2>/dev/null); \
+	missing=""; \
 	for package in $(DEBIAN); do \
-		dpkg-query --show --showformat='$${db:Status-Status}\n' $$package 2>/dev/null \
-			| grep -qx installed || missing="$$missing $$package"; \
+		case $$there in *"/$$package installed/"*) ;; *) missing="$$missing $$package" ;; esac; \
 	done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing Debian packages:$$missing"; \

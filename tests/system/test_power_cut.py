@@ -78,7 +78,6 @@ class Disk:
         """Forget all that is in memory alone."""
         _run("umount", str(self.folder))
         _run("dmsetup", "remove", "--retry", self.name)
-        Path("/proc/sys/vm/drop_caches").write_text("3")
 
     def has_lost(self) -> bool:
         """Whether what nobody synced before the cut is gone, as it has to be."""
