@@ -4,6 +4,7 @@ Writes man pages and completion scripts below FOLDER, as /usr/local has them. Lo
 ours for that: Python leaves the bytecode of what it loads, which no role may write later.
 """
 
+import gc
 import importlib
 import pkgutil
 import sys
@@ -64,4 +65,6 @@ def _modules() -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    # All that is loaded stays to the end: hundreds of collections would find nothing.
+    gc.disable()
     main(Path(sys.argv[1]))
