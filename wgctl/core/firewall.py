@@ -250,16 +250,23 @@ def _rules(
         ("from_tunnel", _DROP),
         ("output", (to_tunnel, _jump("to_tunnel"))),
         ("output", (to_resolver, _jump("to_tunnel"))),
-        # An endpoint inside of the tunnel: each message would go into another, without end.
-        ("to_tunnel", (_match("==", _field("udp", "sport"), listen_port), *_DROP)),
-        ("to_tunnel", (_KNOWN, *_ACCEPT)),
-        ("to_tunnel", (_meta("==", "skuid", {"set": sorted(own_uids)}), *_ACCEPT)),
-        ("to_tunnel", (_match("==", _field("icmpv6", "type"), {"set": _ERRORS}), *_ACCEPT)),
-        ("to_tunnel", _DROP),
+        *(("to_tunnel", rule) for rule in _to_tunnel(listen_port, own_uids)),
         ("forward", (from_tunnel, not_to_tunnel, *_DROP)),
         ("forward", (not_from_tunnel, to_tunnel, *_DROP)),
         *_service_rules(from_tunnel, to_tunnel),
     ]
+
+
+def _to_tunnel(listen_port: int, own_uids: frozenset[int]) -> tuple[tuple[object, ...], ...]:
+    """Return the rules for what this host sends into the tunnel."""
+    return (
+        # Where an endpoint is inside of it, each message would go into another, without end.
+        (_match("==", _field("udp", "sport"), listen_port), *_DROP),
+        (_KNOWN, *_ACCEPT),
+        (_meta("==", "skuid", {"set": sorted(own_uids)}), *_ACCEPT),
+        (_match("==", _field("icmpv6", "type"), {"set": _ERRORS}), *_ACCEPT),
+        _DROP,
+    )
 
 
 def _service_rules(from_tunnel: object, to_tunnel: object) -> list[tuple[str, tuple[object, ...]]]:
