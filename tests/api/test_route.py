@@ -161,19 +161,40 @@ def test_an_answer_that_is_not_as_declared_is_no_answer() -> None:
         assert door.get("/thing").status_code == 500
 
 
+def test_an_iteration_that_ends_is_told_as_any_other_fault() -> None:
+    def broken() -> Thing:
+        return next(iter(()))
+
+    app = FastAPI()
+    answer_with_problems(app)
+    app.router.routes.append(Route("/thing", broken))
+    with Door(app, fails=True) as door:
+        assert door.get("/thing").status_code == 500
+
+
 def _waiting() -> int:
     return 1
+
+
+async def _taking(thing: Thing) -> Thing:
+    return thing
 
 
 async def _with_a_thread(_count: Annotated[int, Depends(_waiting)]) -> None: ...
 async def _with_a_cookie(_one: Annotated[str, Cookie()]) -> None: ...
 async def _with_tasks(_tasks: BackgroundTasks) -> None: ...
 async def _with_two_bodies(one: Thing, other: Thing) -> None: ...
+async def _with_a_body_below(_thing: Annotated[Thing, Depends(_taking)]) -> None: ...
+async def _with_many_of_a_name(_names: Annotated[list[str], Query()]) -> None: ...
 
 
 @pytest.mark.parametrize(
-    "endpoint", [_with_a_thread, _with_a_cookie, _with_tasks, _with_two_bodies]
+    "endpoint",
+    [
+        *(_with_a_thread, _with_a_cookie, _with_tasks, _with_two_bodies),
+        *(_with_a_body_below, _with_many_of_a_name),
+    ],
 )
 def test_a_signature_that_needs_more_does_not_start(endpoint: Callable[..., object]) -> None:
-    with pytest.raises(TypeError, match=r"expected a coroutine|asks for more|2 bodies"):
+    with pytest.raises(TypeError, match=r"expected (a coroutine|the route)|asks for more|2 bodies"):
         Route("/thing", endpoint)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_origin
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -65,7 +65,10 @@ def _rendering(route: APIRoute) -> Callable[[dict[str, Any]], Awaitable[Response
         return field_of.serialize_json(value)
 
     def done(values: dict[str, Any]) -> Response | bytes:
-        return rendered(run(**values))
+        try:
+            return rendered(run(**values))
+        except StopIteration as error:  # No future takes one: nobody would hear of it.
+            raise RuntimeError("a route ended an iteration that it did not begin") from error
 
     async def answer(values: dict[str, Any]) -> Response | bytes:
         if waits:
@@ -210,6 +213,8 @@ class _Steps:
         if call is not None and dependant.use_cache and call in self._known:
             return self._known[call]
         step = self._step(dependant)
+        if dependant.body_params:
+            raise TypeError(f"{step.call} takes a body, expected the route to take it")
         if not iscoroutinefunction(step.call) and not iscoroutinefunction(type(step.call).__call__):
             raise TypeError(f"{step.call} is depended on, expected a coroutine")
         self._steps.append(step)
@@ -224,6 +229,10 @@ def _asks_for_more(dependant: Dependant) -> bool:
         or dependant.http_connection_param_name
         or dependant.background_tasks_param_name
         or dependant.security_scopes_param_name
+        or any(
+            get_origin(one.field_info.annotation) in {list, set, frozenset, tuple}
+            for one in (*dependant.query_params, *dependant.header_params)
+        )
     )
 
 

@@ -28,11 +28,11 @@ def take_short_turns() -> None:
     process with a policy that is not the usual one keeps that.
     """
     number = _SCHED_SETATTR.get(platform.machine())
-    if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        return
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    wanted = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, _TURN_NS, 0, 0)
-    ctypes.CDLL(None).syscall(number, 0, wanted, 0)
+    with suppress(OSError):
+        if number is not None and os.sched_getscheduler(0) == os.SCHED_OTHER:
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            wanted = _ATTRIBUTES.pack(_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, _TURN_NS, 0, 0)
+            ctypes.CDLL(None).syscall(number, 0, wanted, 0)
 
 
 def go_behind() -> None:
@@ -41,7 +41,7 @@ def go_behind() -> None:
     For one whose work can wait for a moment. It is nicer by 5, which leaves it a quarter beside
     another that does not rest; a process with a policy that is not the usual one keeps that.
     """
-    with suppress(PermissionError):
+    with suppress(OSError):
         os.nice(_BEHIND)
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

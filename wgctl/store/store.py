@@ -184,7 +184,7 @@ def _engine(path: Path) -> Engine:
         module=pysqlite3.dbapi2,
         connect_args={"timeout": _BUSY_TIMEOUT_S},
         pool_size=16,
-        max_overflow=48,
+        max_overflow=96,  # More than all threads that may want one at a time.
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
