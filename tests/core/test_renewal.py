@@ -78,11 +78,25 @@ def test_a_certificate_is_renewed_while_a_third_of_its_time_is_left(
     begins: int, lifetime_s: int, chance: float
 ) -> None:
     got = Standing.begun(None, _WANTED, now=begins, chance=0).got(
-        begins=begins, ends=begins + lifetime_s, chance=chance
+        begins=begins, ends=begins + lifetime_s, now=begins, chance=chance
     )
 
     assert (got.failures, got.problem) == (0, "")
     assert 0.59 * lifetime_s <= got.again_at - begins <= lifetime_s * 2 / 3
+
+
+@given(_times, st.integers(60, 4000 * _DAY_S), st.integers(0, 4000 * _DAY_S), _chances)
+def test_a_certificate_that_began_long_ago_is_not_renewed_without_a_pause(
+    begins: int, lifetime_s: int, late_s: int, chance: float
+) -> None:
+    """Where the clock is ahead, or the CA dates back, each would be due as soon as it is there."""
+    now = begins + late_s
+    got = Standing.begun(None, _WANTED, now=now, chance=0).got(
+        begins=begins, ends=begins + lifetime_s, now=now, chance=chance
+    )
+
+    assert got.again_at - now >= min(FIRST_S, int(0.59 * lifetime_s))
+    assert got.again_at <= max(now + FIRST_S, begins + lifetime_s * 2 / 3)
 
 
 def test_what_else_is_wanted_is_due_at_once_and_begins_anew() -> None:

@@ -24,6 +24,7 @@ _LEAST = """\
 region = "ams"
 endpoint = "203.0.113.7:51820"
 """
+_LISTEN = _LEAST + '[api]\nlisten = "[::]:443"\n'
 _ACME = _LEAST + '[api]\nnames = ["vpn.example.org"]\n'
 
 
@@ -73,12 +74,9 @@ _UPSTREAMS = [
 
 
 _NAMES = ["vpn.example.org", "api.example.org"]
-_common = {
-    "listen": st.sampled_from(
-        [None, "[::]:8443", "0.0.0.0:1", "203.0.113.7:65535", "[2001:db8::1]:443"]
-    ),
-    "requests_per_s": st.sampled_from([1, 200, 1_000_000]),
-}
+_listens = st.sampled_from(["[::]:8443", "0.0.0.0:1", "203.0.113.7:65535", "[2001:db8::1]:443"])
+_paces = st.sampled_from([1, 200, 1_000_000])
+_common = {"listen": st.none() | _listens, "requests_per_s": _paces}
 _hosts = st.lists(st.sampled_from([*_NAMES, "203.0.113.7", "2001:db8::1"]), max_size=3).map(tuple)
 _apis = st.one_of(
     st.builds(ApiSettings, names=_hosts, **_common),
@@ -95,7 +93,8 @@ _apis = st.one_of(
             ["https://ca.example.org/d", 'https://[2001:db8::1]:14000/a"\\?b=%20', "https://ca"]
         ),
         acme_ca=st.none() | _paths,
-        **_common,
+        listen=_listens,
+        requests_per_s=_paces,
     ),
 )
 
@@ -207,9 +206,10 @@ def test_an_upstream_without_a_port_is_asked_on_53(text: str, endpoint: str) -> 
             _ACME + 'acme = "https://ca/d"\ncertificate = "/x"\nkey = "/y"',
             "api: certificate and acme: expected one of them",
         ),
-        (_LEAST + '[api]\nacme = "https://ca/d"', "api: no names with acme, expected"),
+        (_ACME + 'acme = "https://ca/d"', "api: acme without listen, expected where"),
+        (_LISTEN + 'acme = "https://ca/d"', "api: no names with acme, expected"),
         (
-            _LEAST + '[api]\nnames = ["a.example", "192.0.2.1", "::1"]\nacme = "https://ca/d"',
+            _LISTEN + 'names = ["a.example", "192.0.2.1", "::1"]\nacme = "https://ca/d"',
             "api: 192.0.2.1, ::1 with acme, expected the host names",
         ),
         (_LEAST + '[api]\nnames = ["*.example"]\nacme = "https://ca/d"', "api.names.0: "),

@@ -18,11 +18,46 @@ except ZeroDivisionError as error:
 """
 
 
-def _lines() -> list[str]:
+_HANDSHAKE = """
+import ssl
+import sys
+from wgctl.daemon import logs
+from wgctl.drivers.tls import server_tls, show_by_name
+
+def wrap(tls, **how):
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    return tls.wrap_bio(into, out, **how), into, out
+
+logs.configure("controller")
+client, _, hello = wrap(ssl.create_default_context(), server_hostname="vpn.example")
+try:
+    client.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+server = server_tls()
+show_by_name(server, {})
+serving, heard, _ = wrap(server, server_side=True)
+said = hello.read()
+assert said.count(b"vpn.example") == 1
+heard.write(said.replace(b"vpn.example", b"vpn.exampl\\xff"))
+try:
+    serving.do_handshake()
+except ssl.SSLError as error:
+    print(error.reason)
+
+class Broken:
+    def __del__(self):
+        raise ValueError("elsewhere")
+
+Broken()
+"""
+
+
+def _lines(program: str = _PROGRAM, *, printed: str = "") -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    assert done.stdout == ""
+    assert done.stdout == printed
     return done.stderr.splitlines()
 
 
@@ -46,3 +81,10 @@ def test_what_a_terminal_obeys_is_escaped() -> None:
     assert r"path=\tc" in said
     assert "café=é" in said
     assert r"\nZeroDivisionError: division by zero" in failed
+
+
+def test_a_stranger_who_asks_for_a_name_that_is_no_ascii_prints_nothing() -> None:
+    first, *_, last = _lines(_HANDSHAKE, printed="CALLBACK_FAILED\n")
+
+    assert first.startswith("Exception ignored in: <function Broken.__del__")
+    assert last == "ValueError: elsewhere"

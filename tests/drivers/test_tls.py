@@ -1,3 +1,4 @@
+import resource
 import socket
 import ssl
 import threading
@@ -104,15 +105,32 @@ def test_a_name_can_have_another_certificate_and_be_the_only_one() -> None:
 
 @pytest.mark.parametrize("broken", ["another key", "no key", "no certificate", "with a password"])
 def test_what_does_not_belong_together_is_unavailable(broken: str) -> None:
-    _, shown = _issued()
-    _, other = _issued()
+    own, shown = _issued()
+    other = authority.issue(own, ["a.example"], now=_NOW)
     locked = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAo=\n-----END ENCRYPTED PRIVATE KEY-----\n"
     certificate, key = {
-        "another key": (shown.certificate, other.key),
+        "another key": (other.certificate, shown.key),
         "no key": (shown.certificate, b""),
         "no certificate": (b"", shown.key),
         "with a password": (shown.certificate, locked),
     }[broken]
 
+    server = server_tls()
+    use(server, certificate=shown.certificate, key=shown.key)
+    before = _shake(server, _client())
+
     with pytest.raises(Unavailable, match="expected a chain in PEM"):
-        use(server_tls(), certificate=certificate, key=key)
+        use(server, certificate=certificate, key=key)
+    assert _shake(server, _client()) == before
+
+
+def test_where_nothing_more_can_be_opened_it_is_unavailable() -> None:
+    _, shown = _issued()
+    server = server_tls()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(Unavailable, match="Too many open files"):
+            use(server, certificate=shown.certificate, key=shown.key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -79,12 +79,15 @@ class Standing:
         again_at = max(self.again_at, now + told_s)
         return replace(self, problem=problem, again_at=again_at)
 
-    def got(self, *, begins: int, ends: int, chance: float) -> Self:
+    def got(self, *, begins: int, ends: int, now: int, chance: float) -> Self:
         """Return how it stands with a certificate that is good from `begins` to `ends`.
 
-        It is renewed when two thirds of that are over, or up to a fifteenth of it sooner.
+        It is renewed when two thirds of that are over, or up to a fifteenth of it sooner; but not
+        within `FIRST_S`, or within those thirds if that is less. A clock that is ahead, and a CA
+        that has it begin long ago, would else have one asked for after the other.
         """
-        again_at = begins + int((ends - begins) * (2 - chance / 5) / 3)
+        share_s = int((ends - begins) * (2 - chance / 5) / 3)
+        again_at = max(begins + share_s, now + min(share_s, FIRST_S))
         return replace(self, failures=0, problem="", again_at=again_at)
 
     def is_due(self, wanted: Wanted, *, now: int) -> bool:

@@ -242,6 +242,8 @@ class ApiSettings(_Section):
             return self
         if self.certificate is not None:
             raise ValueError("certificate and acme: expected one of them")
+        if self.listen is None:
+            raise ValueError("acme without listen, expected where the API is to be reached")
         addresses = [name for name in self.names if _is_address(name)]
         if addresses or not self.names:
             found = ", ".join(addresses) or "no names"

@@ -154,7 +154,9 @@ class Issuing:
         else:
             self._issued = issued
             _log.info("certificate issued", names=",".join(self._wanted.names))
-            return begun.got(begins=issued.begins, ends=issued.ends, chance=self._chance())
+            return begun.got(
+                begins=issued.begins, ends=issued.ends, now=self._now(), chance=self._chance()
+            )
         _log.error("no certificate issued", reason=reason)
         return begun.failed(reason, told_s=told_s, now=self._now())
 

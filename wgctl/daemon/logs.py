@@ -11,7 +11,11 @@ __all__ = ["configure"]
 
 
 def configure(role: str) -> None:
-    """Log events to stderr as `key=value` lines that begin with the time and name `role`."""
+    """Log events to stderr as `key=value` lines that begin with the time and name `role`.
+
+    What strangers can have Python print there, whenever they like, is not.
+    """
+    sys.unraisablehook = _unraisable
     structlog.configure(
         processors=[
             partial(_named, role),
@@ -26,6 +30,16 @@ def configure(role: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+
+
+def _unraisable(told: "sys.UnraisableHookArgs") -> None:
+    """Print what cannot be raised, as Python does, unless it is a server's name that is no ASCII.
+
+    `_servername_callback` in Modules/_ssl.c decodes that before it asks us, tells why it could not,
+    with the bytes, and ends the handshake.
+    """
+    if not (isinstance(told.exc_value, UnicodeDecodeError) and isinstance(told.object, bytes)):
+        sys.__unraisablehook__(told)
 
 
 def _named(

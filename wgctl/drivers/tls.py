@@ -41,21 +41,24 @@ def show_by_name(
 def use(tls: ssl.SSLContext, *, certificate: bytes, key: bytes) -> None:
     """Let those who connect from now on see `certificate`, a chain in PEM, whose key is `key`.
 
-    Raises Unavailable when the two do not belong together, or are none.
+    Raises Unavailable when the two do not belong together, or are none; `tls` is as before then.
     """
     # OpenSSL reads keys from files alone: one in memory that has no name leaves nothing behind.
-    descriptor = os.memfd_create("wgctl-tls", os.MFD_CLOEXEC)
     try:
-        with open(descriptor, "wb", closefd=False) as file:
+        with os.fdopen(os.memfd_create("wgctl-tls", os.MFD_CLOEXEC), "wb", buffering=0) as file:
             file.write(key.rstrip() + b"\n" + certificate)
-        tls.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
+            # What OpenSSL refuses half-way has already taken the place of what was there.
+            for context in (server_tls(), tls):
+                context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=_no_password)
     except ssl.SSLError as error:
         raise Unavailable(
             f"the API's certificate and its key cannot be used ({error.reason}): "
             "expected a chain in PEM, and its key without a password"
         ) from error
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        raise Unavailable(
+            f"the API's certificate cannot be handed to OpenSSL: {error.strerror}"
+        ) from error
 
 
 def _no_password() -> str:
