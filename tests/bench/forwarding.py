@@ -5,7 +5,8 @@ machine's name, one query after the other, and compares rounds in which eight ne
 twenty, or a hundred, new questions a second to an upstream that is silent or sends garbage with
 rounds in which nobody asks it anything. Both sorts of rounds take turns; a round's figures are the
 medians of its parts, which what else the host does for a moment leaves alone, the result is that of
-the ratios.
+the ratios. The askers of new questions and the upstream, which would be on hosts of their own, give
+way to the resolver and to who asks it for a machine's name.
 As root, since it makes two network namespaces.
 """
 
@@ -33,6 +34,7 @@ from wgctl.core.feed import Kind, Put
 from wgctl.core.forward.upstream import Upstream
 from wgctl.core.model import App, Network
 from wgctl.core.settings import GatewaySettings, ResolverSettings, Settings, render
+from wgctl.drivers.processor import go_behind, take_short_turns
 from wgctl.store.copy import Copy
 
 ROUNDS = 5
@@ -121,6 +123,7 @@ def _fill(settings: Settings) -> None:
 
 def ask(pid: int) -> None:
     """Compare both sorts of rounds; `pid` is the role's."""
+    take_short_turns()
     mine = _socket(1)
     _wait_for_replies(mine)
     _latencies(mine)
@@ -217,6 +220,7 @@ def _processor_s(pid: int) -> float:
 
 def _flood(hostile: Event, rate: int) -> None:
     """Be the members who ask for names that the upstream is asked for, `rate` a second."""
+    go_behind()
     asyncio.run(_ask_for_all(hostile, rate))
 
 
@@ -234,6 +238,7 @@ async def _ask_for_all(hostile: Event, rate: int) -> None:
 
 def be_hostile() -> None:
     """Be the upstream: silent, somebody else, garbage, or truncated with nobody behind TCP."""
+    go_behind()
     upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     upstream.bind(("127.0.0.1", UPSTREAM_PORT))
     while True:
