@@ -9,6 +9,7 @@ from dataclasses import replace
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from starlette.routing import BaseRoute
 
 from wgctl import __version__
@@ -21,6 +22,14 @@ from wgctl.core.errors import Denied
 from wgctl.core.shape import finish
 
 __all__ = ["build", "needs", "routes"]
+
+# Else each request is looked at for whether OpenTelemetry has somebody to tell.
+_TOLD_TO_NOBODY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
 
 
 class _Needs:
@@ -66,6 +75,7 @@ def build(
         version=__version__,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=_TOLD_TO_NOBODY,
     )
     app.add_middleware(Identified, identify=identified or by_door(asker))
     for name, value in state.items():
