@@ -105,3 +105,12 @@ def test_what_cannot_be_used_is_named(settings: Settings, broken: str) -> None:
 def test_an_authority_of_the_deployment_is_made_once(settings: Settings) -> None:
     assert authority.fingerprint(settings.authority_file.read_bytes()).startswith("SHA256:")
     assert settings.authority_key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_handed_key_that_cannot_be_read_is_unavailable(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / AUTHORITY_KEY_NAME).mkdir()
+
+    with pytest.raises(Unavailable, match="Is a directory"):
+        _with(settings, tmp_path, listen="[::]:8443").present(now=_NOW)

@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.daemon.running import free_port, until
-from tests.drivers.pebble import NAME, Pebble, running_pebble
+from tests.drivers.pebble import NAME, Pebble, running_pebble, weak_certificate
 from tests.drivers.serving import served
 from tests.patience import HANG_S
 from wgctl.core.issued import Issued
@@ -40,13 +41,15 @@ class Host:
     now: int = field(default_factory=lambda: int(time.time()))
     shown: int = 0
 
-    def issuing(self, *names: str, longest_s: float = HANG_S) -> Issuing:
+    def issuing(
+        self, *names: str, longest_s: float = HANG_S, now: Callable[[], int] | None = None
+    ) -> Issuing:
         """Start as a role that starts does."""
         return Issuing(
             Wanted(self.directory or self.pebble.directory, names or (NAME,)),
             self.folder,
             roots=self.pebble.roots,
-            now=lambda: self.now,
+            now=now or (lambda: self.now),
             chance=lambda: 0.0,
             look_s=0.02,
             longest_s=longest_s,
@@ -70,9 +73,8 @@ class Host:
         """Run it until something holds, and for a while after that."""
 
         async def scene() -> None:
-            async with self.running(issuing), asyncio.timeout(HANG_S):
-                while not until():  # noqa: ASYNC110  # it has no event
-                    await asyncio.sleep(0.02)
+            async with self.running(issuing):
+                await _until(until)
                 await asyncio.sleep(then_s)
 
         asyncio.run(scene())
@@ -80,6 +82,12 @@ class Host:
     def standing(self) -> Standing:
         """Return what is on the disk of the last try."""
         return Standing.parse((self.folder / STANDING).read_bytes())
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(HANG_S):
+        while not holds():  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -204,7 +212,7 @@ def test_a_try_is_on_the_disk_before_the_ca_hears_of_it(host: Host) -> None:
     """A role that is killed while it asks must not ask again at each start."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host.directory = f"https://127.0.0.1:{silent.getsockname()[1]}/dir"
-        host.run(host.issuing(), lambda: bool(select.select([silent], [], [], 0)[0]))
+        host.run(host.issuing(), lambda: _is_called(silent))
         begun, again = host.standing(), host.issuing()
         host.run(again, lambda: True, then_s=0.2)
 
@@ -213,7 +221,15 @@ def test_a_try_is_on_the_disk_before_the_ca_hears_of_it(host: Host) -> None:
         assert "the last try came to no end; tried again at " in again.problem
         assert host.standing() == begun
         silent.accept()[0].close()
-    until(lambda: host.standing() != begun)
+    until(_nobody_asks)
+
+
+def _nobody_asks() -> bool:
+    return all(thread.name != "issuing" for thread in threading.enumerate())
+
+
+def _is_called(listener: socket.socket) -> bool:
+    return bool(select.select([listener], [], [], 0)[0])
 
 
 def test_a_ca_that_never_comes_to_an_end_is_told_and_left_alone(host: Host) -> None:
@@ -223,14 +239,43 @@ def test_a_ca_that_never_comes_to_an_end_is_told_and_left_alone(host: Host) -> N
         before = issuing.problem
         with capture_logs() as logs:
             host.run(issuing, lambda: issuing.problem is not None, then_s=0.5)
-        begun, problem = host.standing(), issuing.problem
+        given_up, problem = host.standing(), issuing.problem
         silent.accept()[0].close()
 
         assert before is None
         assert "the last try came to no end" in str(problem)
         assert [log["event"] for log in logs].count("no certificate issued") == 1
-        assert begun.failures == 1
-    until(lambda: host.standing() != begun)
+        assert given_up.failures == 1
+        until(_nobody_asks)
+        assert host.standing() == given_up
+
+
+def test_a_try_that_was_given_up_has_a_pause_and_an_end_before_the_next(host: Host) -> None:
+    took_s = 2 * FIRST_S
+
+    async def scene(silent: socket.socket) -> None:
+        host.directory = f"https://127.0.0.1:{silent.getsockname()[1]}/dir"
+        issuing = host.issuing(longest_s=1.0)
+        async with host.running(issuing):
+            await _until((host.folder / STANDING).exists)
+            begun = host.standing()
+            host.now += took_s
+            await _until(lambda: issuing.problem is not None)
+            await _until(lambda: host.standing() != begun)
+            assert host.standing().again_at == begun.again_at + took_s
+
+            await _until(lambda: _is_called(silent))
+            held, _ = silent.accept()
+            with held:
+                host.now = host.standing().again_at
+                await asyncio.sleep(0.3)
+                assert not _is_called(silent)
+            await _until(lambda: _is_called(silent))
+            silent.accept()[0].close()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, capture_logs():
+        asyncio.run(scene(silent))
+    until(_nobody_asks)
 
 
 @pytest.mark.parametrize("other", ["names", "directory"])
@@ -266,13 +311,52 @@ def test_nobody_is_asked_where_nothing_can_be_kept(host: Host) -> None:
     assert str(host.folder) in issuing.problem
     assert hears() == ""
     assert [log["event"] for log in logs if log["log_level"] == "error"].count(
-        "no certificate asked for"
+        "certificate not as it should be"
     ) == 1
 
 
-def test_what_is_damaged_is_told_and_asked_for_anew(host: Host) -> None:
+def test_one_that_cannot_be_kept_is_shown_and_asked_for_anew_by_a_restart(host: Host) -> None:
+    (host.folder / CERTIFICATE).mkdir(parents=True)
+    with capture_logs():
+        issuing = host.issuing()
+        host.run(issuing, lambda: host.shown == 1)
+
+    assert issuing.certified is not None
+    assert "the certificate that was issued is not kept: " in str(issuing.problem)
+    assert host.standing().failures == 1
+
+    (host.folder / CERTIFICATE).rmdir()
+    host.now += FIRST_S
+    again = host.issuing()
+    host.run(again, lambda: host.shown == 2)
+
+    assert again.problem is None
+    assert Issued.parse((host.folder / CERTIFICATE).read_bytes()).certified == again.certified
+
+
+def test_what_nobody_has_foreseen_is_told_and_ends_nothing(host: Host) -> None:
+    told = iter([OverflowError("no such time")])
+
+    def now() -> int:
+        for error in told:
+            raise error
+        return host.now
+
+    issuing = host.issuing(now=now)
+    with capture_logs() as logs:
+        host.run(issuing, lambda: host.shown == 1)
+
+    assert issuing.problem is None
+    assert "OverflowError('no such time')" in str(logs[0]["reason"])
+
+
+@pytest.mark.parametrize("how", ["damaged", "weak"])
+def test_what_cannot_be_used_is_told_and_asked_for_anew(host: Host, how: str) -> None:
     host.run(host.issuing(), lambda: host.shown == 1)
-    (host.folder / CERTIFICATE).write_bytes(b"-----BEGIN secret")
+    kept = (host.folder / CERTIFICATE).read_bytes()
+    (host.folder / CERTIFICATE).write_bytes(
+        b"-----BEGIN secret" if how == "damaged" else kept + weak_certificate()
+    )
     (host.folder / f".{CERTIFICATE}.0123abcd").write_bytes(b"half a key")
 
     with capture_logs() as logs:

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from tests.daemon.running import free_port, host
 from tests.drivers.pebble import NAME as _NAME
-from tests.drivers.pebble import Pebble, running_pebble
+from tests.drivers.pebble import Pebble, running_pebble, weak_certificate
 from tests.patience import HANG_S
 from wgctl.api.door import build, needs
 from wgctl.client.asking import Answer, ask
@@ -30,7 +30,7 @@ from wgctl.daemon.issuing import CERTIFICATE, ISSUED, STANDING
 from wgctl.daemon.remote import Remote
 from wgctl.drivers.files import put
 
-_GOOD_FOR_S = 9
+_GOOD_FOR_S = 24
 """Renewed while a test waits, and not while a handshake does."""
 
 
@@ -198,7 +198,7 @@ def test_a_ca_vouches_for_it_by_name_and_the_pinned_authority_as_before(
                 while _issued(settings).read_bytes() == kept:
                     assert await asyncio.to_thread(first.asks) == 200
                     await asyncio.sleep(0.1)
-            while (second := await asyncio.to_thread(_Client, port, roots=roots)).shown == (
+            while (second := await asyncio.to_thread(_client_as_soon_as, port, roots)).shown == (
                 first.shown
             ):
                 second.close()
@@ -231,9 +231,11 @@ def _issued(settings: Settings) -> Path:
 
 def _client_as_soon_as(port: int, roots: str) -> _Client:
     """Return a client once what is on the disk is shown too."""
-    while True:
+    deadline = time.monotonic() + HANG_S
+    while time.monotonic() < deadline:
         with suppress(ssl.SSLCertVerificationError):
             return _Client(port, roots=roots)
+    pytest.fail(f"not within {HANG_S} s")
 
 
 def test_nobody_believes_it_by_name_until_the_ca_has_vouched(
@@ -257,6 +259,30 @@ def test_nobody_believes_it_by_name_until_the_ca_has_vouched(
         problem = asyncio.run(scene())
 
     assert "no certificate issued: 127.0.0.1:" in str(problem)
+
+
+def test_what_is_kept_and_cannot_be_used_holds_no_start_up(settings: Settings) -> None:
+    own = authority.make(now=int(time.time()))
+    kept = authority.issue(own, [_NAME], now=int(time.time()))
+    put(_issued(settings), kept.key + kept.certificate + weak_certificate())
+    port = free_port()
+    absent = f"https://127.0.0.1:{free_port()}/dir"
+    api = ApiSettings(listen=f"127.0.0.1:{port}", names=(_NAME,), acme=absent)
+
+    async def scene() -> tuple[Answer, bool]:
+        remote = _remote(settings.model_copy(update={"api": api}), port)
+        async with _running(remote):
+            await _until(lambda: remote.server.started)
+            await _until(lambda: remote.problem is not None)
+            tls = ssl.create_default_context(cafile=settings.authority_file)
+            by_name = await asyncio.to_thread(_shakes_hands, port, tls, _NAME)
+            return await asyncio.to_thread(_ask, settings, port), by_name
+
+    with capture_logs() as logs:
+        answer, by_name = asyncio.run(scene())
+
+    assert (answer.status, by_name) == (200, True)
+    assert "CA_KEY_TOO_SMALL" in str(logs[0]["reason"])
 
 
 def test_what_is_kept_is_shown_from_the_start(settings: Settings, pebble: Pebble) -> None:

@@ -8,14 +8,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from tests.daemon.running import free_port
 from tests.patience import HANG_S
 from wgctl.core import authority
 
-__all__ = ["NAME", "Pebble", "running_pebble"]
+__all__ = ["NAME", "Pebble", "running_pebble", "weak_certificate"]
 
 NAME = "vpn.example.org"
 """A name that leads to the loopback, as every name does there."""
@@ -97,6 +104,16 @@ def running_pebble(
             yield made
         finally:
             made.stop()
+
+
+def weak_certificate() -> bytes:
+    """Return one in PEM that OpenSSL takes into no chain, since its key of RSA has 1024 bits."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=1024)  # noqa: S505  # weak
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weak")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 @contextmanager

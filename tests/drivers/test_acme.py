@@ -1,20 +1,26 @@
 """Certificates of Debian's pebble, a real CA of RFC 8555 for tests."""
 
 import asyncio
+import http.client
 import http.server
+import json
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from email.utils import formatdate
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography import x509
 
 from tests.daemon.running import free_port
-from tests.drivers.pebble import NAME, Pebble, running_pebble
+from tests.drivers.pebble import NAME, Pebble, running_pebble, weak_certificate
 from tests.drivers.serving import served
+from tests.patience import HANG_S
 from wgctl.core.authority import Certified
 from wgctl.core.issued import Issued, new_key
 from wgctl.core.renewal import MOST_TOLD_S, Wanted
@@ -34,7 +40,13 @@ def _unshown(_: Mapping[str, Certified]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _obtain(pebble: Pebble, *, account: bytes | None = None, roots_told: bool = True) -> Issued:
+def _obtain(
+    pebble: Pebble,
+    *,
+    account: bytes | None = None,
+    roots_told: bool = True,
+    directory: str | None = None,
+) -> Issued:
     """Ask, with a server beside that shows the proofs where the CA looks for them."""
     proofs = Proofs()
 
@@ -42,7 +54,7 @@ def _obtain(pebble: Pebble, *, account: bytes | None = None, roots_told: bool = 
         async with served(proofs=proofs, port=pebble.proof_port):
             return await asyncio.to_thread(
                 obtain,
-                Wanted(pebble.directory, _NAMES),
+                Wanted(directory or pebble.directory, _NAMES),
                 account=account or new_key(),
                 roots=pebble.roots if roots_told else None,
                 shower=proofs.shown,
@@ -196,8 +208,53 @@ def _ca(pebble: Pebble, answer: tuple[int, dict[str, str], bytes]) -> Iterator[s
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
+    with _served_over_tls(pebble, Same) as place:
+        yield f"https://{place}/directory"
+
+
+_Change = Callable[[str, http.client.HTTPMessage, bytes], bytes]
+
+
+@contextmanager
+def _between(pebble: Pebble, change: _Change) -> Iterator[str]:
+    """Hand on what is asked of pebble, and its answers as `change` has them; give the URL.
+
+    It takes an answer's path, its headers, which it may change, and its body, and returns that.
+    """
+    tls = ssl.create_default_context(cafile=pebble.roots)
+    place = urlsplit(pebble.directory).netloc
+
+    class Between(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the library's name
+            asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            with closing(http.client.HTTPSConnection(place, context=tls, timeout=HANG_S)) as ca:
+                ca.request(self.command, self.path, asked, dict(self.headers))
+                answer = ca.getresponse()
+                body = change(self.path, answer.headers, answer.read())
+            self.send_response(answer.status)
+            del answer.headers["Content-Length"], answer.headers["Transfer-Encoding"]
+            answer.headers["Content-Length"] = str(len(body))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_HEAD = do_POST = do_GET  # noqa: N815  # likewise
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with _served_over_tls(pebble, Between) as here:
+        yield f"https://{here}/dir"
+
+
+@contextmanager
+def _served_over_tls(
+    pebble: Pebble, handler: type[http.server.BaseHTTPRequestHandler]
+) -> Iterator[str]:
+    """Answer with `handler`, as who vouches for pebble vouches for too; give the place."""
     port = free_port()
-    with http.server.HTTPServer(("127.0.0.1", port), Same) as server:
+    with http.server.HTTPServer(("127.0.0.1", port), handler) as server:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(
             pebble.roots.with_name("pebble.pem"), pebble.roots.with_name("pebble.key")
@@ -206,7 +263,7 @@ def _ca(pebble: Pebble, answer: tuple[int, dict[str, str], bytes]) -> Iterator[s
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         try:
-            yield f"https://127.0.0.1:{port}/directory"
+            yield f"127.0.0.1:{port}"
         finally:
             server.shutdown()
             serving.join()
@@ -246,3 +303,52 @@ def test_how_long_a_ca_wants_to_be_left_alone_is_handed_on(
 
     assert refused.told_s == told_s
     assert str(refused).endswith("too  many")
+
+
+def test_a_chain_that_openssl_refuses_is_none(pebble: Pebble) -> None:
+    """Else it would take the place of one that can be shown."""
+
+    def change(path: str, _: http.client.HTTPMessage, body: bytes) -> bytes:
+        return body + weak_certificate() if path.startswith("/certZ/") else body
+
+    with (
+        _between(pebble, change) as url,
+        pytest.raises(NotIssued, match=r"cannot be used \(CA_KEY_TOO_SMALL\)"),
+    ):
+        _obtain(pebble, directory=url)
+
+
+@pytest.fixture(params=["Etc/GMT-12", "Etc/GMT+12"])
+def _far_from_greenwich(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_from_greenwich")
+@pytest.mark.parametrize("header", ["a date", "0"])
+def test_a_ca_that_is_not_done_is_asked_again_after_a_pause(pebble: Pebble, header: str) -> None:
+    """Wherever this host is: 12 hours east it would ask without end, and west never."""
+    looked_at = []
+
+    def change(path: str, headers: http.client.HTTPMessage, body: bytes) -> bytes:
+        if not path.startswith("/my-order/"):
+            return body
+        looked_at.append(time.monotonic())
+        if len(looked_at) > 1:
+            return body
+        in_2_s = formatdate(time.time() + 2, usegmt=True)
+        headers["Retry-After"] = in_2_s if header == "a date" else header
+        order = json.loads(body) | {"status": "processing"}
+        order.pop("certificate", None)
+        return json.dumps(order).encode()
+
+    with _between(pebble, change) as url:
+        _obtain(pebble, directory=url)
+
+    first, second = looked_at
+    assert second - first >= 1.0

@@ -67,7 +67,7 @@ class Certificates:
         if self.credentials is None:
             return path
         handed = self.credentials / name
-        return handed if handed.exists() and handed.read_bytes() != NO_KEY else path
+        return handed if handed.exists() and _read(handed) != NO_KEY else path
 
 
 def _read(path: Path) -> bytes:

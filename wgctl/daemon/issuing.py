@@ -12,16 +12,18 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Never, TypeVar
 
 import structlog
 
 from wgctl.core.authority import Certified
-from wgctl.core.errors import Invalid
+from wgctl.core.errors import Invalid, Unavailable
 from wgctl.core.issued import Issued, new_key
 from wgctl.core.renewal import Standing, Wanted
 from wgctl.drivers.files import put
+from wgctl.drivers.tls import require_usable
 from wgctl.drivers.tls_alpn import Proofs
 
 __all__ = ["ACCOUNT", "CERTIFICATE", "ISSUED", "STANDING", "Issuing"]
@@ -44,6 +46,7 @@ _LONGEST_S = 900.0
 CA keeps sending a little."""
 
 _Kept = TypeVar("_Kept")
+_Done = TypeVar("_Done")
 
 _log = structlog.get_logger()
 
@@ -67,7 +70,8 @@ class Issuing:
     ) -> None:
         """Read what is kept; `run` asks for what is due, and looks each `look_s` whether it is.
 
-        It gives a try up after `longest_s`.
+        It gives a try up after `longest_s`; what comes of that one later changes nothing, and
+        until then no other begins.
         """
         self.proofs = Proofs()
         self._wanted = wanted
@@ -77,11 +81,12 @@ class Issuing:
         self._chance = chance
         self._look_s, self._longest_s = look_s, longest_s
         self._trouble: str | None = None
+        self._asking: threading.Thread | None = None
         for left in folder.glob(".*"):
             # What a kill left half written, which may hold a key.
             with suppress(OSError):
                 left.unlink()
-        self._issued = self._read(CERTIFICATE, Issued.parse)
+        self._issued = self._read(CERTIFICATE, _usable)
         self._standing = self._read(STANDING, Standing.parse)
 
     @property
@@ -104,61 +109,80 @@ class Issuing:
     async def run(self, got: Callable[[], Awaitable[None]]) -> Never:
         """Ask for what is due, for ever, and have `got` done when there is another to show."""
         while True:
-            if self._is_due():
-                try:
-                    async with asyncio.timeout(self._longest_s):
-                        is_there = await _aside(self._try)
-                except TimeoutError:
-                    is_there, self._standing = False, self._read(STANDING, Standing.parse)
-                    _log.error("no certificate issued", reason=self.problem)
-                if is_there:
+            try:
+                if self._is_due() and await self._try():
                     await got()
+            except Exception as error:  # noqa: BLE001  # whatever it was, it may not be the next time
+                self._tell(f"certificates are not seen to: {error!r}")
             await asyncio.sleep(self._look_s)
 
     def _is_due(self) -> bool:
+        if self._asking is not None and self._asking.is_alive():
+            # One that was given up: a CA is spoken to by one at a time.
+            return False
         standing = self._standing
         if standing is None or (self._issued is None and not standing.failures):
             return True
         return standing.is_due(self._wanted, now=self._now())
 
-    def _try(self) -> bool:
+    def _begin(self) -> Standing:
+        return Standing.begun(self._standing, self._wanted, now=self._now(), chance=self._chance())
+
+    async def _try(self) -> bool:
         """Ask once; return whether that gave a certificate."""
-        begun = Standing.begun(self._standing, self._wanted, now=self._now(), chance=self._chance())
+        begun = self._begin()
         try:
-            account = self._account()
-            put(self._folder / STANDING, begun.render())
+            account = await asyncio.to_thread(self._account)
+            await self._put(STANDING, begun.render())
         except OSError as error:
             self._tell(f"no certificate asked for: {error}")
             return False
         self._tell(None)
-        after = self._asked(begun, account)
-        self._standing = after
         try:
-            put(self._folder / STANDING, after.render())
+            async with asyncio.timeout(self._longest_s):
+                self._asking, asked = _aside(partial(self._obtain, account))
+                issued = await asked
+        except TimeoutError:
+            # Its pause is to begin only here.
+            failed = self._begin()
+        except Exception as error:  # noqa: BLE001  # a try that failed is a try
+            reason = str(error) if isinstance(error, Unavailable) else repr(error)
+            told_s = getattr(error, "told_s", 0)
+            failed = begun.failed(reason, told_s=told_s, now=self._now())
+        else:
+            await self._keep(issued, begun)
+            return True
+        self._standing = failed
+        _log.error("no certificate issued", reason=failed.problem)
+        try:
+            await self._put(STANDING, failed.render())
         except OSError as error:
             self._tell(f"what came of asking for a certificate is not kept: {error}")
-        return not after.failures
+        return False
 
-    def _asked(self, begun: Standing, account: bytes) -> Standing:
-        """Ask, and keep what there is to show; return how that went."""
+    def _obtain(self, account: bytes) -> Issued:
         from wgctl.drivers import acme
 
-        told_s = 0
+        return acme.obtain(
+            self._wanted, account=account, roots=self._roots, shower=self.proofs.shown
+        )
+
+    async def _keep(self, issued: Issued, begun: Standing) -> None:
+        """Have what is `issued` shown, whether or not it can be kept."""
+        self._issued = issued
+        self._standing = begun.got(
+            begins=issued.begins, ends=issued.ends, now=self._now(), chance=self._chance()
+        )
+        _log.info("certificate issued", names=",".join(self._wanted.names))
         try:
-            issued = acme.obtain(
-                self._wanted, account=account, roots=self._roots, shower=self.proofs.shown
-            )
-            put(self._folder / CERTIFICATE, issued.render())
-        except (acme.NotIssued, OSError) as error:
-            reason, told_s = str(error), getattr(error, "told_s", 0)
-        else:
-            self._issued = issued
-            _log.info("certificate issued", names=",".join(self._wanted.names))
-            return begun.got(
-                begins=issued.begins, ends=issued.ends, now=self._now(), chance=self._chance()
-            )
-        _log.error("no certificate issued", reason=reason)
-        return begun.failed(reason, told_s=told_s, now=self._now())
+            await self._put(CERTIFICATE, issued.render())
+            # Not without the certificate: a role that restarts is then to ask again.
+            await self._put(STANDING, self._standing.render())
+        except OSError as error:
+            self._tell(f"the certificate that was issued is not kept: {error}")
+
+    async def _put(self, name: str, content: bytes) -> None:
+        await asyncio.to_thread(put, self._folder / name, content)
 
     def _account(self) -> bytes:
         path = self._folder / ACCOUNT
@@ -170,7 +194,7 @@ class Issuing:
 
     def _tell(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:
-            _log.error("no certificate asked for", reason=trouble)
+            _log.error("certificate not as it should be", reason=trouble)
         self._trouble = trouble
 
     def _read(self, name: str, parse: Callable[[bytes], _Kept]) -> _Kept | None:
@@ -179,28 +203,40 @@ class Issuing:
             return parse((self._folder / name).read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, Invalid) as error:
+        except (OSError, Invalid, Unavailable) as error:
             _log.error("not what was kept", file=str(self._folder / name), reason=str(error))
             return None
+
+
+def _usable(text: bytes) -> Issued:
+    issued = Issued.parse(text)
+    require_usable(certificate=issued.certified.certificate, key=issued.certified.key)
+    return issued
 
 
 def _at(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
 
 
-async def _aside(work: Callable[[], bool]) -> bool:
-    """Return what `work` does in a thread that the process does not wait for when it ends."""
+def _aside(work: Callable[[], _Done]) -> tuple[threading.Thread, asyncio.Future[_Done]]:
+    """Do `work` in a thread that the process does not wait for when it ends; return both."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[bool] = loop.create_future()
+    done: asyncio.Future[_Done] = loop.create_future()
 
-    def settle(result: bool) -> None:  # noqa: FBT001  # what work returned
+    def settle(tell: Callable[[], None]) -> None:
         if not done.done():
-            done.set_result(result)
+            tell()
 
     def run() -> None:
-        result = work()
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  # who awaits it has it
+            tell: Callable[[], None] = partial(done.set_exception, error)
+        else:
+            tell = partial(done.set_result, result)
         with suppress(RuntimeError):  # The loop has been closed meanwhile.
-            loop.call_soon_threadsafe(settle, result)
+            loop.call_soon_threadsafe(settle, tell)
 
-    threading.Thread(target=run, name="issuing", daemon=True).start()
-    return await done
+    thread = threading.Thread(target=run, name="issuing", daemon=True)
+    thread.start()
+    return thread, done

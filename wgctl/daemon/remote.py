@@ -110,6 +110,8 @@ class Remote:
             self._tell(None)
         except Unavailable as error:
             self._tell(str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it was, it may not be the next time
+            self._tell(f"the certificate is not renewed: {error!r}")
 
     async def _certify(self) -> None:
         now = int(time.time())

@@ -27,6 +27,7 @@ from wgctl.core.challenge import proof
 from wgctl.core.errors import Invalid, Unavailable
 from wgctl.core.issued import Issued, Request, new_key
 from wgctl.core.renewal import Wanted, told_s
+from wgctl.drivers.tls import require_usable
 
 __all__ = ["NotIssued", "Shower", "obtain"]
 
@@ -73,6 +74,7 @@ def obtain(wanted: Wanted, *, account: bytes, roots: Path | None, shower: Shower
         chain = speaking.order(request, shower)
         issued = Issued.read(chain.encode(), request.key)
         issued.require(wanted.names, now=int(time.time()))
+        require_usable(certificate=issued.certified.certificate, key=issued.certified.key)
     except Exception as error:
         # At an answer of another shape, the library raises what comes of it.
         raise speaking.not_issued(error) from error
@@ -95,9 +97,15 @@ class _Speaking:
         )
         self._network.session.hooks["response"].append(self._hear)
         self._heard: requests.Response | None = None
+        self._told_s = 0
 
     def _hear(self, response: requests.Response, **_: object) -> None:
         self._heard = response
+        wanted = response.headers.get("Retry-After")
+        self._told_s = 0 if wanted is None else told_s(wanted, now=int(time.time()))
+        if wanted is not None:
+            # The library takes a date for one of this host's zone, and asks without a pause for 0.
+            response.headers["Retry-After"] = str(max(1, self._told_s))
 
     def order(self, request: Request, shower: Shower) -> str:
         """Return the chain in PEM."""
@@ -131,7 +139,9 @@ class _Speaking:
         """Say what went wrong, in words that a log takes."""
         ca = urlsplit(self._directory).netloc
         said = "".join(c if c.isprintable() else " " for c in f"{ca}: {self._reason(error)}")
-        return NotIssued(said[:_MOST_SAID], told_s=self._told_s())
+        # Only what an error says is for later: else it says when to look again.
+        told = 0 if self._heard is None or self._heard.ok else self._told_s
+        return NotIssued(said[:_MOST_SAID], told_s=told)
 
     def _reason(self, error: Exception) -> str:
         match error:
@@ -141,18 +151,12 @@ class _Speaking:
                 return "; ".join(_unproven(error))
             case errors.IssuanceError(error=refused) | (messages.Error() as refused):
                 return str(refused.detail or refused.typ)
-            case Invalid() | _Unanswerable() | OSError():
+            case Invalid() | Unavailable() | _Unanswerable() | OSError():
                 return str(error)
             case errors.TimeoutError():
                 return f"not done within {_DEADLINE_S} s"
         status = "" if self._heard is None else f", but {self._heard.status_code}"
         return f"no answer of ACME{status}, expected its directory at {self._directory}"
-
-    def _told_s(self) -> int:
-        """Return for how long the last answer said not to come again."""
-        if self._heard is None or self._heard.ok:
-            return 0
-        return told_s(self._heard.headers.get("Retry-After", ""), now=int(time.time()))
 
 
 def _account_key(pem: bytes) -> JWKEC:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from wgctl.core.errors import Unavailable
 
-__all__ = ["server_tls", "show_by_name", "use"]
+__all__ = ["require_usable", "server_tls", "show_by_name", "use"]
 
 
 def server_tls(protocol: str = "http/1.1") -> ssl.SSLContext:
@@ -59,6 +59,11 @@ def use(tls: ssl.SSLContext, *, certificate: bytes, key: bytes) -> None:
         raise Unavailable(
             f"the API's certificate cannot be handed to OpenSSL: {error.strerror}"
         ) from error
+
+
+def require_usable(*, certificate: bytes, key: bytes) -> None:
+    """Raise Unavailable, as `use` does, unless both can be used: OpenSSL refuses weak ones too."""
+    use(server_tls(), certificate=certificate, key=key)
 
 
 def _no_password() -> str:
