@@ -74,9 +74,10 @@ async def _serve(settings: Settings, context: Context) -> None:
     loop = asyncio.get_running_loop()
     context.bell.attach(loop)
     loop.set_default_executor(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="request"))
+    remote: Remote | None = None
+    # The remote door is made of this context too, so it is there only when it is asked.
+    context = replace(context, problem=lambda: None if remote is None else remote.problem)
     remote = _remote(settings, context)
-    if remote is not None:
-        context = replace(context, problem=lambda: remote.problem)
     doors = [
         (operators_app(context), settings.api_socket, OPERATORS_GROUP),
         (nodes_app(context), settings.node_socket, NODES_GROUP),
