@@ -267,7 +267,9 @@ def test_a_try_that_was_given_up_has_a_pause_and_an_end_before_the_next(host: Ho
             await _until(lambda: _is_called(silent))
             held, _ = silent.accept()
             with held:
+                assert "tried again at 20" in str(issuing.problem)
                 host.now = host.standing().again_at
+                assert "tried again once that try has ended" in str(issuing.problem)
                 await asyncio.sleep(0.3)
                 assert not _is_called(silent)
             await _until(lambda: _is_called(silent))

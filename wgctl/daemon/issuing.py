@@ -103,8 +103,10 @@ class Issuing:
         if standing is None or not standing.problem or standing.wanted != self._wanted:
             return None
         shown = "" if self._issued is None else f"; the one shown ends at {_at(self._issued.ends)}"
-        again = _at(standing.again_at)
-        return f"no certificate issued: {standing.problem}; tried again at {again}{shown}"
+        again = f"at {_at(standing.again_at)}"
+        if self._is_asking() and self._now() >= standing.again_at:
+            again = "once that try has ended"
+        return f"no certificate issued: {standing.problem}; tried again {again}{shown}"
 
     async def run(self, got: Callable[[], Awaitable[None]]) -> Never:
         """Ask for what is due, for ever, and have `got` done when there is another to show."""
@@ -117,13 +119,16 @@ class Issuing:
             await asyncio.sleep(self._look_s)
 
     def _is_due(self) -> bool:
-        if self._asking is not None and self._asking.is_alive():
+        if self._is_asking():
             # One that was given up: a CA is spoken to by one at a time.
             return False
         standing = self._standing
         if standing is None or (self._issued is None and not standing.failures):
             return True
         return standing.is_due(self._wanted, now=self._now())
+
+    def _is_asking(self) -> bool:
+        return self._asking is not None and self._asking.is_alive()
 
     def _begin(self) -> Standing:
         return Standing.begun(self._standing, self._wanted, now=self._now(), chance=self._chance())
