@@ -33,7 +33,7 @@ _KERNEL = {"wgctl.drivers.netlink", "wgctl.drivers.nft"}
 @pytest.mark.parametrize(
     ("module", "foreign"),
     [
-        ("roles", {*_SERVER, *_STORE, *_KERNEL, "dnslib", "h11", "httptools"}),
+        ("roles", {*_SERVER, *_STORE, *_KERNEL, "dnslib", "h11"}),
         ("controller", {*_KERNEL, "alembic", "dnslib", "httpx2"}),
         ("gateway", {*_SERVER, *_STORE, "dnslib", "httpx2"}),
         ("resolver", {*_SERVER, *_STORE, *_KERNEL, "httpx2"}),

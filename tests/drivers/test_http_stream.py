@@ -1,13 +1,14 @@
 """Real connections over IPv6's loopback to a real uvicorn."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+import uvicorn
 
-from tests.drivers.plain_serving import serving
 from tests.patience import HANG_S
 from wgctl.drivers.http_stream import guarded
 
@@ -22,9 +23,27 @@ async def answer(scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None
     await send({"type": "http.response.body", "body": b"hi"})
 
 
-def served(*, patience_s: float = PATIENCE_S) -> AbstractAsyncContextManager[int]:
+@asynccontextmanager
+async def served(*, patience_s: float = PATIENCE_S) -> AsyncIterator[int]:
     """Serve for the block; give the port."""
-    return serving(answer, guarded(patience_s=patience_s), host="::1")
+    listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    config = uvicorn.Config(
+        answer,
+        http=guarded(patience_s=patience_s),
+        log_config=None,
+        lifespan="off",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve([listener]))  # noqa: SLF001  # as the role does
+    while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
 
 
 class Caller:

@@ -1,7 +1,7 @@
 """One HTTP request over a Unix socket from within an event loop, and its answer as it comes.
 
-The protocol is h11's: it loads in a tenth of the time of a client with pools and TLS. What is asked
-is `wgctl.client.node`.
+The protocol is h11's, which the server speaks too: it loads in a tenth of the time of a client
+with pools and TLS. What is asked is `wgctl.client.node`.
 """
 
 import asyncio

@@ -17,7 +17,6 @@ dns_stream      DNS over streams, also from operators
 upstream/       DNS that is asked elsewhere
 host_resolvers  where this host asks itself
 probe           one probe of a machine, through the tunnel
-http_strict     HTTP/1.1 without what is in doubt
 http_stream     HTTP connections of peers
 https           those from elsewhere
 tls             what TLS they have

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
 from wgctl.drivers.crowd import Crowd
-from wgctl.drivers.http_strict import StrictProtocol
 
 __all__ = ["Patient", "guarded"]
 
@@ -28,7 +29,7 @@ def guarded(*, patience_s: float = _PATIENCE_S) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", made)
 
 
-class Patient(StrictProtocol):
+class Patient(H11Protocol):
     """A connection that is closed when its whole request, or whole answer, takes too long.
 
     `on_lost` is called once, when it has ended.
@@ -54,6 +55,12 @@ class Patient(StrictProtocol):
             self._impatience.cancel()
         self._on_lost()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take part of a request."""
+        # What had arrived before an abort is read all the same.
+        if not self.transport.is_closing():
+            super().data_received(data)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
