@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import pysqlite3.dbapi2
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import URL, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 
 from peers.addresses import FIRST_GATEWAY
@@ -30,6 +30,8 @@ __all__ = ["Store"]
 
 _BUSY_TIMEOUT_S = 10
 _REVISION = "SELECT revision FROM deployment"
+# A deferred transaction that reads and then writes loses most races for the lock.
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 
 class _Cursor(Protocol):
@@ -66,19 +68,19 @@ class Store:
         self.caller = CONTROLLER
         self._on_commit = on_commit
         self._clock = clock
-        self._engine = _engine(path)
-        self._turns = Turns(self._engine)
+        self._readers, self._writers = _engine(path, begin=_READ), _engine(path, begin=_WRITE)
+        self._turns = Turns(self._writers)
         try:
             self.pool = self._open()
         except BaseException:
-            self._engine.dispose()
+            self.close()
             raise
 
     @classmethod
     def create(cls, path: Path, *, pool: IPv6Network, epoch: str, now: int) -> "Store":
         """Make the store at `path` and open it; `epoch` is a name no other store has."""
         path.touch(mode=0o600, exist_ok=False)
-        engine = _engine(path)
+        engine = _engine(path, begin=_WRITE)
         upgrade(engine)
         with engine.begin() as connection:
             connection.execute(
@@ -97,7 +99,8 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._readers.dispose()
+        self._writers.dispose()
 
     def seen_by(self, caller: Caller) -> Self:
         """Return this store as `caller` may see and change it."""
@@ -108,7 +111,7 @@ class Store:
     def revision(self) -> int:
         """Return the revision of the last commit, at a fifth of what `reading` costs."""
         try:
-            with self._translated(), closing(self._engine.raw_connection()) as connection:
+            with self._translated(), closing(self._readers.raw_connection()) as connection:
                 cursor = connection.cursor()
                 cursor.execute(_REVISION)
                 # To the last row: else the connection would go on reading the store as it is now.
@@ -120,7 +123,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
         """Give what is stored as it is at one moment."""
-        with self._translated(), self._engine.connect() as connection:
+        with self._translated(), self._readers.connect() as connection:
             yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
 
     @contextmanager
@@ -151,8 +154,8 @@ class Store:
     def _open(self) -> IPv6Network:
         try:
             with self._translated():
-                upgrade(self._engine)
-                with self._engine.connect() as connection:
+                upgrade(self._writers)
+                with self._readers.connect() as connection:
                     kept = connection.execute(select(deployment.c.pool)).scalar_one()
         except NoResultFound as error:
             raise Unavailable(
@@ -178,7 +181,8 @@ class Store:
             raise Unavailable(f"the store at {self.path} cannot be used: {error}") from error
 
 
-def _engine(path: Path) -> Engine:
+def _engine(path: Path, *, begin: str) -> Engine:
+    """Return what gives out connections whose transactions begin with the statement `begin`."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         module=pysqlite3.dbapi2,
@@ -187,18 +191,17 @@ def _engine(path: Path) -> Engine:
         max_overflow=96,  # More than all threads that may want one at a time.
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+
+    def do_begin(dbapi_connection: _DBAPIConnection) -> None:
+        dbapi_connection.cursor().execute(begin)
+
+    # For an event, SQLAlchemy would look for listeners around each statement.
+    engine.dialect.do_begin = do_begin  # type: ignore[method-assign]
     return engine
 
 
 def _prepare(connection: _DBAPIConnection, _record: object) -> None:
-    connection.isolation_level = None  # We say BEGIN ourselves, in `_begin`.
+    connection.isolation_level = None  # We say BEGIN ourselves.
     cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    # A deferred transaction that reads and then writes loses most races for the lock.
-    writes = connection.get_execution_options().get("wgctl_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

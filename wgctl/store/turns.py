@@ -58,7 +58,10 @@ class Turns:
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Write to the database of `engine`, whose connections may go from thread to thread."""
+        """Write to the database of `engine`, whose transactions take its lock as they begin.
+
+        Its connections may go from thread to thread.
+        """
         self._engine = engine
         self._lock = threading.Lock()
         self._counting = threading.Lock()
@@ -102,7 +105,7 @@ class Turns:
 
     def _joined(self) -> _Group:
         if self._group is None:
-            connection = self._engine.connect().execution_options(wgctl_writes=True)
+            connection = self._engine.connect()
             try:
                 self._group = _Group(connection, connection.begin())
             except BaseException:

@@ -25,11 +25,9 @@ def upgrade(engine: Engine) -> None:
 
     Raises UnknownSchema for a database that has seen others.
     """
-    with engine.connect() as connection:
-        connection.execution_options(wgctl_writes=True)
-        with connection.begin():
-            if _seen(connection) != LATEST:
-                _migrate(connection)
+    with engine.connect() as connection, connection.begin():
+        if _seen(connection) != LATEST:
+            _migrate(connection)
 
 
 def _seen(connection: Connection) -> str | None:
