@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.system import agreement
 from tests.system.enrolling import (
     Ledger,
@@ -115,8 +116,10 @@ def test_what_was_acknowledged_outlives_a_restart_of_everything(scene: Scene) ->
     """And the next address is one that nobody ever had."""
     for role in ROLES:
         scene.roles[role].terminate()
-        scene.roles[role].wait(15)
-    os.kill(_device_pid(scene.gateway), signal.SIGKILL)
+        scene.roles[role].wait(HANG_S)
+    device = _device_pid(scene.gateway)
+    assert device
+    os.kill(device, signal.SIGKILL)
     for role in ROLES:
         scene.roles[role] = scene.gateway.run_role(role)
     _all_agree(scene)
