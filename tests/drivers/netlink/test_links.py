@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv6Interface, IPv6Network
 from types import FrameType
 
@@ -236,3 +236,32 @@ def test_a_link_that_is_renamed_between_look_and_write_keeps_nothing_of_ours(
     assert "stolen0" in namespace.shell("ip", "link")
     assert "fdaa" not in namespace.shell("ip", "-6", "addr")
     assert "fdaa" not in namespace.shell("ip", "-6", "route")
+
+
+@pytest.mark.parametrize(
+    ("ask", "found"),
+    [(Netlink.kind, None), (Netlink.read, (None, frozenset()))],
+)
+def test_a_link_that_goes_between_look_and_question_is_not_there(
+    namespace: Namespace, links: Netlink, ask: Callable[[Netlink], object], found: object
+) -> None:
+    """As when the process of the device is killed."""
+
+    def take_away(_frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__name__", "") == "send":
+            sys.setprofile(None)
+            namespace.shell("ip", "link", "del", namespace.interface)
+
+    def ask_meanwhile() -> object:
+        sys.setprofile(take_away)
+        try:
+            return ask(links)
+        finally:
+            sys.setprofile(None)
+
+    assert namespace.run(ask_meanwhile) == found
+
+
+def test_a_name_that_is_taken_is_refused(namespace: Namespace, links: Netlink) -> None:
+    with pytest.raises(Unavailable, match="veth link made: File exists"):
+        namespace.run(links.make, "veth")

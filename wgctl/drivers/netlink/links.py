@@ -121,10 +121,10 @@ class Netlink:
                     _set_link(route, self._required(), step.mtu_bytes)
                 elif index or not addressing.needs_link(step):
                     requests.append(addressing.request(step, index=index or 0, sequence=sequence))
-            refused = exchange.take(route, requests)
+            refused = _have_done(route, requests)
             if index and self.index() != index:
                 # Whatever has the number by now is not ours.
-                exchange.take(route, [addressing.undoing(request) for request in requests])
+                _have_done(route, [addressing.undoing(request) for request in requests])
                 raise NetlinkError(errno.ENODEV)
         asked = {request.sequence for request in requests}
         for sequence, step in enumerate(steps):
@@ -154,8 +154,6 @@ class Netlink:
         try:
             if self._opened is None:
                 self._opened = IPRoute(ext_ack=True, strict_check=True)
-                # Else each refusal repeats its request.
-                self._opened.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
             yield self._opened
         except NetlinkError as error:
             cure = _CURES.get(error.code, "the next pass reads back and tries again")
@@ -165,6 +163,16 @@ class Netlink:
         except OSError as error:
             self.close()
             raise Unavailable(f"interface {self._interface}: {what}: {error}") from error
+
+
+def _have_done(route: Any, requests: Sequence[Message]) -> dict[int, int]:
+    """Return the codes of the requests that are refused, by their sequence number."""
+    # Of many, refusals that repeat their request would not find room; pyroute2 reads no others.
+    route.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+    try:
+        return exchange.take(route, requests)
+    finally:
+        route.setsockopt(_SOL_NETLINK, _CAP_ACK, 0)
 
 
 def _read_kind(route: Any, index: int) -> str | None:
