@@ -28,7 +28,8 @@ _HERE = Path(__file__).parent
 # cures cost a third; stalls that are the emulation's own are no fault of the kernel's, nor are late
 # interrupts of its timer.
 _KERNEL_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog no_timer_check"
-_NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1"
+# Without haste, each link, namespace and peer that goes waits for a grace period, idle.
+_NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1 rcupdate.rcu_expedited=1"
 # A library that lies elsewhere in each process is translated anew for each: a fifth of what a start
 # of Python takes. A huge page is cleared whole, however little of it is used.
 _SAME_PLACES = "norandmaps transparent_hugepage=never"
