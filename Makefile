@@ -10,9 +10,9 @@ READY := $(VENV)/.ready
 # configs, and QEMU boots a kernel that has WireGuard.
 DEBIAN := python3-venv wireguard-go wireguard-tools nftables iproute2 \
           bind9-dnsutils curl iputils-ping procps
-test test-%: DEBIAN += groff-base network-manager systemd qemu-system-x86 \
-                       busybox-static cpio kmod e2fsprogs xz-utils dmsetup unbound \
-                       knot-dnsutils pebble
+test test-%: DEBIAN += groff-base network-manager systemd dmsetup unbound knot-dnsutils \
+                       pebble openssl
+test test-% bench bench-gateway: DEBIAN += qemu-system-x86 busybox-static cpio kmod e2fsprogs xz-utils
 
 PARTS := test-unit-1 test-unit-2 test-system-1 test-system-2 test-guest test-server
 .PHONY: help venv demo test test-unit test-system $(PARTS) check bench bench-dns bench-gateway \

@@ -28,8 +28,9 @@ _HERE = Path(__file__).parent
 # cures cost a third; stalls that are the emulation's own are no fault of the kernel's, nor are late
 # interrupts of its timer.
 _KERNEL_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog no_timer_check"
+_NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1"
 # Without haste, each link, namespace and peer that goes waits for a grace period, idle.
-_NO_STALLS = "rcupdate.rcu_cpu_stall_suppress=1 rcupdate.rcu_expedited=1"
+_HASTE = "rcupdate.rcu_expedited=1"
 # A library that lies elsewhere in each process is translated anew for each: a fifth of what a start
 # of Python takes. A huge page is cleared whole, however little of it is used.
 _SAME_PLACES = "norandmaps transparent_hugepage=never"
@@ -166,7 +167,7 @@ def _command(job: Path, disk: Path | None, *, by_instructions: bool) -> list[str
         *_MACHINE,
         *(_BY_INSTRUCTIONS if by_instructions else ()),
         *kernel,
-        *("-append", f"{_KERNEL_LINE} {_NO_STALLS} {_SAME_PLACES}"),
+        *("-append", f"{_KERNEL_LINE} {_NO_STALLS} {_HASTE} {_SAME_PLACES}"),
         *_share("host", Path("/"), "readonly=on,multidevs=remap"),
         *_share("cache", CACHE, "readonly=on"),
         *_share("job", job, "readonly=off"),
