@@ -11,6 +11,7 @@ from wgctl.core.allowed_ips import (
     from_rows,
     pack,
     pack_host,
+    pack_hosts,
     rows,
     texts,
     unpack,
@@ -55,7 +56,10 @@ def test_rows_are_compared_one_by_one(
 
 
 def test_an_address_is_a_prefix_of_all_its_bits() -> None:
-    assert unpack(pack_host(IPv6Address("fdaa::1"))) == {IPv6Network("fdaa::1/128")}
+    one, other = IPv6Address("fdaa::1"), IPv6Address("fdaa::2")
+
+    assert unpack(pack_host(one)) == {IPv6Network("fdaa::1/128")}
+    assert list(pack_hosts([one.packed, other.packed])) == [pack_host(one), pack_host(other)]
 
 
 def test_addresses_are_told_from_prefixes() -> None:

@@ -8,7 +8,8 @@ bytes. Which IPs a peer is to have is `wgctl.core.plan`.
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import repeat
-from typing import NewType
+from operator import add
+from typing import NewType, cast
 
 __all__ = [
     "NO_IPS",
@@ -18,6 +19,7 @@ __all__ = [
     "from_rows",
     "pack",
     "pack_host",
+    "pack_hosts",
     "rows",
     "texts",
     "to_row",
@@ -48,6 +50,11 @@ def pack(networks: Iterable[IPv6Network | IPv4Network]) -> AllowedIPs:
 def pack_host(address: IPv6Address) -> AllowedIPs:
     """Return one address, which is a prefix of 128 bits, as a value."""
     return AllowedIPs(_IPV6_HOST + address.packed)
+
+
+def pack_hosts(addresses: Iterable[bytes]) -> Iterator[AllowedIPs]:
+    """Yield for each address, 16 bytes, a value that is it alone."""
+    return cast(Iterator[AllowedIPs], map(add, repeat(_IPV6_HOST), addresses))
 
 
 def unpack(ips: AllowedIPs) -> frozenset[IPv6Network | IPv4Network]:

@@ -266,7 +266,7 @@ def _device(
 
 def _surplus_peers(desired: Device | None, actual: Device | None) -> Iterator[Step]:
     """Yield the peers that go before all else: none of their allowed IPs moves."""
-    if desired and actual:
+    if desired and actual and desired.peers != actual.peers:
         moving = _moving(desired, actual)
         surplus = actual.peers.keys() - desired.peers.keys()
         yield from (
@@ -281,7 +281,7 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     outlives its preshared key for up to 180 s (REJECT_AFTER_TIME), and a key is changed so that
     whoever knows the old one is out.
     """
-    if desired is None:
+    if desired is None or (actual and _same_peers(desired, actual)):
         return
     actual = actual or Device(None, 0, {})
     moving = _moving(desired, actual)
@@ -300,6 +300,10 @@ def _peer_steps(desired: Device | None, actual: Device | None) -> Iterator[Step]
     for key in sorted(actual.peers.keys() - desired.peers.keys()):
         if not moving.isdisjoint(rows(actual.peers[key])):
             yield RemovePeer(key)
+
+
+def _same_peers(one: Device, other: Device) -> bool:
+    return one.peers == other.peers and one.preshared_keys == other.preshared_keys
 
 
 def _added(desired: Device, actual: Device) -> AddPeers | None:

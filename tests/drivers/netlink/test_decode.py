@@ -33,9 +33,9 @@ def allowed(network: IPv6Network | IPv4Network) -> bytes:
     return nested(
         0,
         [
+            pack(3, from_number(network.prefixlen, size=1)),
             pack(1, from_number(family, size=2)),
             pack(2, network.network_address.packed),
-            pack(3, from_number(network.prefixlen, size=1)),
         ],
     )
 
@@ -128,6 +128,35 @@ def test_a_device_is_the_same_however_it_is_split(
     split = parse([message(*pieces[:cut], own=OWN), message(*pieces[cut:])])
 
     assert split == whole
+
+
+SECOND = IPv6Network("fdaa:0:1:10::3/128")
+# In the kernel's order, of which most peers are.
+IN_ORDER = (
+    pack(2, ONE)
+    + pack(6, struct.pack("=qq", 1700000000, 5))
+    + pack(5, from_number(25, size=2))
+    + pack(8, from_number(12, size=8))
+    + pack(7, from_number(34, size=8))
+    + pack(10, from_number(1, size=4))
+    + pack(4, IPV6)
+)
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_a_peer_that_is_told_twice_has_what_is_told_of_it_both_times(cut: int) -> None:
+    """As one that is taken away and made again while a device is read."""
+    pieces = [
+        peer(ONE, IP, more=IN_ORDER),
+        peer(OTHER, IP, more=IN_ORDER),
+        peer(ONE, SECOND, more=IN_ORDER),
+    ]
+    told = [message(*pieces[:cut]), message(*pieces[cut:])]
+    device, seen = parse(told), parse_seen(told)
+
+    assert device.peers == {ONE: ips({IP, SECOND}), OTHER: ips({IP})}
+    assert device.preshared_keys == dict.fromkeys((ONE, OTHER), PresharedKey(ONE))
+    assert seen == dict.fromkeys((ONE, OTHER), Seen("[2001:db8::1]:53", 1700000000, 34, 12))
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,16 @@ the next, and so does a peer, by its key.
 
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 
 from peers.keys import PresharedKey, PrivateKey
-from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, from_rows, rows, to_row
+from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, from_rows, pack_hosts, rows, to_row
 from wgctl.core.ports import Seen
 from wgctl.core.tunnel import Device
-from wgctl.drivers.netlink.attributes import from_number, head, pack, to_number, unpack
+from wgctl.drivers.netlink.attributes import to_number, unpack
+from wgctl.drivers.netlink.usual import usual
 from wgctl.drivers.netlink.vocabulary import (
     KEY_BYTES,
     NO_KEY,
@@ -32,15 +33,13 @@ _IPV4_ENDPOINT = struct.Struct("=2s2s4s")
 _IPV6_ENDPOINT = struct.Struct("=2s2s4x16s4s")
 _SECONDS_BYTES = 8
 
-# One allowed IP of IPv6 as Linux writes it (drivers/net/wireguard/netlink.c, get_allowedips), and
-# where its length and its address are: nearly all are, and reading one by one takes ten times as
-# long.
-_LENGTH_AT, _FAMILY_AT, _ADDRESS_AT, _USUAL_BYTES = 8, 12, 24, 40
-_USUAL_START = head(0x8000, _USUAL_BYTES - 4) + head(AllowedIPAttribute.PREFIX_LENGTH, 1)
-_USUAL_MIDDLE = pack(AllowedIPAttribute.FAMILY, from_number(socket.AF_INET6, size=2)) + head(
-    AllowedIPAttribute.ADDRESS, 16
+_SEEN = (
+    PeerAttribute.ENDPOINT,
+    PeerAttribute.LAST_HANDSHAKE,
+    PeerAttribute.RECEIVED_BYTES,
+    PeerAttribute.SENT_BYTES,
 )
-_IPV6_SIZE = bytes((16,))
+
 _SIZES: Mapping[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 16}
 
 
@@ -50,15 +49,20 @@ def parse(messages: Iterable[bytes]) -> Device:
     peers: dict[bytes, AllowedIPs] = {}
     preshared_keys: dict[bytes, PresharedKey] = {}
     split: dict[bytes, list[AllowedIPs]] = {}
-    for key, facts in _peers(messages, own):
-        ips = _allowed_ips(facts.get(PeerAttribute.ALLOWED_IPS, b""))
-        if key in peers:
-            split.setdefault(key, [peers[key]]).append(ips)
-        else:
-            peers[key] = ips
-        secret = facts.get(PeerAttribute.PRESHARED_KEY, NO_KEY)
-        if secret != NO_KEY:
-            preshared_keys[key] = PresharedKey.from_bytes(secret)
+    for listed in _lists(messages, own):
+        told = usual(listed)
+        if told is not None and _are_new(told.keys, peers):
+            peers.update(zip(told.keys, pack_hosts(told.addresses), strict=True))
+            preshared_keys.update(_preshared_keys(told.keys, told.preshared_keys))
+            continue
+        for key, facts in _peers(listed):
+            ips = _allowed_ips(facts.get(PeerAttribute.ALLOWED_IPS, b""))
+            if key in peers:
+                split.setdefault(key, [peers[key]]).append(ips)
+            else:
+                peers[key] = ips
+            secret = facts.get(PeerAttribute.PRESHARED_KEY, NO_KEY)
+            preshared_keys.update(_preshared_keys([key], [secret]))
     peers.update(
         (key, from_rows(chain.from_iterable(map(rows, parts)))) for key, parts in split.items()
     )
@@ -77,37 +81,55 @@ def parse_seen(messages: Iterable[bytes]) -> Mapping[bytes, Seen]:
     Raises ValueError for another form.
     """
     seen: dict[bytes, Seen] = {}
-    for key, facts in _peers(messages, {}):
-        # Where a peer goes on, its key alone is told again.
-        if key not in seen:
-            seen[key] = _seen(facts)
+    for listed in _lists(messages, {}):
+        told = usual(listed)
+        if told is not None:
+            sights = map(_seen, told.endpoints, told.handshakes, told.received, told.sent)
+            seen.update(zip(told.keys, sights, strict=True))
+            continue
+        for key, facts in _peers(listed):
+            # Where a peer goes on, its key alone is told again.
+            if key not in seen:
+                seen[key] = _seen(*(facts.get(kind, b"") for kind in _SEEN))
     return seen
 
 
-def _peers(
-    messages: Iterable[bytes], own: dict[int, bytes]
-) -> Iterator[tuple[bytes, Mapping[int, bytes]]]:
-    """Yield keys and attributes of the peers; what is the device's own is added to `own`."""
+def _are_new(keys: Sequence[bytes], peers: Mapping[bytes, object]) -> bool:
+    """Whether each of `keys` is told once, and none was told before."""
+    return len(set(keys)) == len(keys) and peers.keys().isdisjoint(keys)
+
+
+def _preshared_keys(
+    keys: Sequence[bytes], secrets: Sequence[bytes]
+) -> Iterator[tuple[bytes, PresharedKey]]:
+    """Yield those of `keys` that have a preshared key, with it."""
+    if secrets.count(NO_KEY) < len(secrets):
+        for key, secret in zip(keys, secrets, strict=True):
+            if secret != NO_KEY:
+                yield key, PresharedKey.from_bytes(secret)
+
+
+def _lists(messages: Iterable[bytes], own: dict[int, bytes]) -> Iterator[bytes]:
+    """Yield the lists of peers; what is the device's own is added to `own`."""
     for message in messages:
         for kind, value in unpack(message):
-            if kind != DeviceAttribute.PEERS:
+            if kind == DeviceAttribute.PEERS:
+                yield value
+            else:
                 own.setdefault(kind, value)
-                continue
-            for _, member in unpack(value):
-                facts = dict(unpack(member))
-                key = facts.get(PeerAttribute.PUBLIC_KEY, b"")
-                if len(key) != KEY_BYTES:
-                    raise ValueError(f"a peer with a key of {len(key)} bytes, expected {KEY_BYTES}")
-                yield key, facts
+
+
+def _peers(listed: bytes) -> Iterator[tuple[bytes, Mapping[int, bytes]]]:
+    """Yield keys and attributes of the peers of a list."""
+    for _, member in unpack(listed):
+        facts = dict(unpack(member))
+        key = facts.get(PeerAttribute.PUBLIC_KEY, b"")
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"a peer with a key of {len(key)} bytes, expected {KEY_BYTES}")
+        yield key, facts
 
 
 def _allowed_ips(data: bytes) -> AllowedIPs:
-    if (
-        len(data) == _USUAL_BYTES
-        and data[:_LENGTH_AT] == _USUAL_START
-        and data[_FAMILY_AT:_ADDRESS_AT] == _USUAL_MIDDLE
-    ):
-        return AllowedIPs(_IPV6_SIZE + data[_LENGTH_AT : _LENGTH_AT + 1] + data[_ADDRESS_AT:])
     return from_rows(_row(dict(unpack(told))) for _, told in unpack(data)) if data else NO_IPS
 
 
@@ -123,13 +145,12 @@ def _row(facts: Mapping[int, bytes]) -> bytes:
     return to_row(address, length)
 
 
-def _seen(facts: Mapping[int, bytes]) -> Seen:
-    handshake = facts.get(PeerAttribute.LAST_HANDSHAKE, b"")[:_SECONDS_BYTES]
+def _seen(endpoint: bytes, handshake: bytes, received: bytes, sent: bytes) -> Seen:
     return Seen(
-        endpoint=_endpoint(facts.get(PeerAttribute.ENDPOINT, b"")),
-        last_handshake=to_number(handshake) or None,
-        received_bytes=to_number(facts.get(PeerAttribute.RECEIVED_BYTES, b"")),
-        sent_bytes=to_number(facts.get(PeerAttribute.SENT_BYTES, b"")),
+        endpoint=_endpoint(endpoint),
+        last_handshake=to_number(handshake[:_SECONDS_BYTES]) or None,
+        received_bytes=to_number(received),
+        sent_bytes=to_number(sent),
     )
 
 

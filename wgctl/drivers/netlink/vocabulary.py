@@ -55,6 +55,7 @@ class PeerAttribute(IntEnum):
     RECEIVED_BYTES = 7
     SENT_BYTES = 8
     ALLOWED_IPS = 9
+    PROTOCOL_VERSION = 10
 
 
 class PeerFlag(IntFlag):
