@@ -73,6 +73,7 @@ def _prepare(connection: pysqlite3.dbapi2.Connection) -> None:
 def written(tmp_path: Path) -> Iterator[Written]:
     made = Written(tmp_path / "file.sqlite")
     yield made
+    made.turns.close()
     made.engine.dispose()
 
 

@@ -10,6 +10,7 @@ members       its members and tokens
 scoped        what each of its statements goes through: the org, and how far the caller reaches
 standing      beside it: how a token stands, before it is known which org is asked
 |
+prepared      statements that are compiled once, and run as the driver has them
 changes       the revision, and a row for each change
 rows          rows of the tables as values, and back
 trail         the audit trail: records that nobody changes

@@ -11,6 +11,7 @@ from sqlalchemy import cast as sql_cast
 
 from wgctl.core.audit import Made
 from wgctl.core.feed import Delete, Kind, Put, Row, decode_row, encode_row
+from wgctl.store.prepared import Prepared
 from wgctl.store.tables import changes, deployment
 
 __all__ = ["KEPT_BYTES", "KEPT_REVISIONS", "Recorder", "read_changes"]
@@ -26,11 +27,11 @@ KEPT_BYTES = 64 << 20
 
 _PRUNE_EVERY = 1_000
 
-# Every transaction runs these: made once, since making one takes as long as running it.
-_NEXT_REVISION = (
+# Every transaction runs these.
+_NEXT_REVISION = Prepared(
     update(deployment).values(revision=deployment.c.revision + 1).returning(deployment.c.revision)
 )
-_RECORD = insert(changes)
+_RECORD = Prepared(insert(changes), columns=("revision", "place", "kind", "row_id", "body"))
 
 
 class Recorder:
@@ -41,7 +42,7 @@ class Recorder:
         self._connection = connection
         self._place = 0
         self.made: list[Made] = []
-        self.revision: int = connection.execute(_NEXT_REVISION).scalar_one()
+        self.revision: int = _NEXT_REVISION.rows(connection, {})[0]["revision"]
         if self.revision % _PRUNE_EVERY == 0:
             self._prune()
 
@@ -61,8 +62,8 @@ class Recorder:
         self.made.append(Made(kind, row, None))
 
     def _record(self, kind: Kind, row_id: int, body: dict[str, object] | None) -> None:
-        self._connection.execute(
-            _RECORD,
+        _RECORD.run(
+            self._connection,
             {
                 "revision": self.revision,
                 "place": self._place,

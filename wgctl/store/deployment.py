@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
     Executable,
-    RowMapping,
     Select,
     Table,
     bindparam,
@@ -23,7 +21,6 @@ from sqlalchemy import (
     insert,
     select,
     text,
-    union_all,
     update,
 )
 
@@ -38,6 +35,7 @@ from wgctl.core.model import Gateway, Org, Token
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder, read_changes
 from wgctl.store.org import OrgDoor
+from wgctl.store.prepared import Prepared, Values
 from wgctl.store.standing import Standing, note_use, revision, standing, standing_still
 from wgctl.store.trail import OF_DEPLOYMENT, note_denial, read_trail
 from wgctl.store.unique import taken
@@ -46,9 +44,9 @@ __all__ = ["Counts", "Deployment", "EndedPeer"]
 
 _BATCH = 1_000
 
-# Asked for each peer that is added: made once, since making one takes longer than running it.
-_GATEWAYS = select(tables.gateways).order_by(tables.gateways.c.number)
-_ORG = select(tables.orgs).where(tables.orgs.c.slug == bindparam("slug"))
+# Asked for each peer that is added.
+_GATEWAYS = Prepared(select(tables.gateways).order_by(tables.gateways.c.number))
+_ORG = Prepared(select(tables.orgs).where(tables.orgs.c.slug == bindparam("slug")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class Deployment:
 
     def org(self, slug: str) -> Org:
         """Return the org `slug`; raises NotFound."""
-        found, own = self._rows(_ORG, {"slug": slug}), self.caller.org
+        found, own = _ORG.rows(self._connection, {"slug": slug}), self.caller.org
         if not found or (own is not None and own.id != found[0]["id"]):
             raise NotFound(f"no org {slug!a}: wgctl org list shows what there is")
         return rows.org_of(found[0])
@@ -157,7 +155,7 @@ class Deployment:
 
     def gateways(self) -> list[Gateway]:
         """Return every gateway by number."""
-        return [rows.gateway_of(row) for row in self._rows(_GATEWAYS)]
+        return [rows.gateway_of(row) for row in _GATEWAYS.rows(self._connection, {})]
 
     def gateway(self, name: str) -> Gateway:
         """Return the gateway `name`; raises NotFound."""
@@ -216,7 +214,7 @@ class Deployment:
 
     def key_in_use(self, key: PublicKey) -> bool:
         """Whether a gateway or a peer of any org has `key`; no more than that is told."""
-        return self._connection.execute(_having_key(), {"key": key.raw}).first() is not None
+        return any(found.rows(self._connection, {"key": key.raw}) for found in _having_key())
 
     def peers_among(self, ids: Collection[int]) -> frozenset[int]:
         """Return those of `ids` that are ids of peers, of whichever org."""
@@ -303,7 +301,7 @@ class Deployment:
         own = self.caller.org
         return () if own is None else (tables.orgs.c.id == own.id,)
 
-    def _value(self, kind: Kind, row: RowMapping, prefixes: dict[int, IPv6Network]) -> Row:
+    def _value(self, kind: Kind, row: Values, prefixes: dict[int, IPv6Network]) -> Row:
         match kind:
             case Kind.NETWORK:
                 return rows.network_of(row, pool=self.pool)
@@ -314,7 +312,7 @@ class Deployment:
             case _:
                 return _ROW_OF[kind](row)
 
-    def _each(self, table: Table) -> Iterator[RowMapping]:
+    def _each(self, table: Table) -> Iterator[Values]:
         after = 0
         while batch := self._rows(
             select(table).where(table.c.id > after).order_by(table.c.id).limit(_BATCH)
@@ -328,10 +326,8 @@ class Deployment:
             raise TypeError("a change within Store.reading(), expected Store.writing()")
         return self._recorder
 
-    def _rows(
-        self, statement: Executable, values: Mapping[str, object] | None = None
-    ) -> Sequence[RowMapping]:
-        return self._connection.execute(statement, values).mappings().all()
+    def _rows(self, statement: Executable) -> Sequence[Values]:
+        return self._connection.execute(statement).mappings().all()
 
     def _count(self, table: Table) -> int:
         found: int = self._connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -352,7 +348,7 @@ _TABLES = {
 }
 
 
-_ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
+_ROW_OF: Mapping[Kind, Callable[[Values], Row]] = {
     Kind.ORG: rows.org_of,
     Kind.GATEWAY: rows.gateway_of,
     Kind.SEAL: rows.seal_of,
@@ -364,13 +360,11 @@ _ROW_OF: Mapping[Kind, Callable[[RowMapping], Row]] = {
 
 
 @cache
-def _having_key() -> CompoundSelect[int]:
-    return union_all(
-        *(
-            select(table.c.id).where(table.c.public_key == bindparam("key"))
-            for table in (tables.gateways, tables.peers)
-        )
-    )
+def _having_key() -> list[Prepared[Select[int]]]:
+    return [
+        Prepared(select(table.c.id).where(table.c.public_key == bindparam("key")))
+        for table in (tables.peers, tables.gateways)
+    ]
 
 
 @cache

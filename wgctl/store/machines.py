@@ -74,9 +74,8 @@ class Machines(Scoped):
 
     def machines_on(self, peer: Peer) -> list[Machine]:
         """Return the machines on `peer`, by id."""
-        machines = tables.machines.c
-        found = self._select(tables.machines, machines.peer_id == peer.id).order_by(machines.id)
-        return [rows.machine_of(row) for row in self._rows(found)]
+        found = self._having(tables.machines, peer_id=peer.id)
+        return sorted(map(rows.machine_of, found), key=lambda machine: machine.id)
 
     def machine(self, network: Network, name: str) -> Machine:
         """Return the machine `name` of `network`; raises NotFound."""

@@ -14,6 +14,7 @@ from wgctl.core.errors import Denied
 from wgctl.core.feed import Kind
 from wgctl.core.model import OPERATOR, Member, MemberRole, Network, Peer, Token
 from wgctl.store import rows, tables
+from wgctl.store.prepared import Prepared
 from wgctl.store.rows import NewTokenRow
 from wgctl.store.scoped import Scoped
 from wgctl.store.unique import taken
@@ -142,8 +143,8 @@ class Members(Scoped):
         token = self.caller.token
         if token is None or token.uses_left is None:
             return
-        row = self._connection.execute(_spending(), {"org": self.org.id, "token": token.id})
-        spent = row.mappings().all()
+        values = {"org": self.org.id, "token": token.id}
+        spent = _spending().rows(self._connection, values)
         if not spent:
             raise Denied(
                 f"token {token.name!a} was used as often as it may be: ask for another one"
@@ -152,11 +153,10 @@ class Members(Scoped):
 
     def end_tokens_for(self, peers: Iterable[Peer]) -> None:
         """Record that the tokens that are for one of `peers` alone go with it."""
-        ids = {peer.id for peer in peers}
-        for token in self._tokens(tables.tokens.c.only_peer_id.is_not(None)):
-            if token.only_peer_id in ids:
-                self._execute(self._delete(tables.tokens, token.id))
-                self._record.delete(Kind.TOKEN, token)
+        for peer in peers:
+            for row in self._having(tables.tokens, only_peer_id=peer.id):
+                self._execute(self._delete(tables.tokens, row["id"]))
+                self._record.delete(Kind.TOKEN, rows.token_of(row))
 
     def forget_network(self, network: Network) -> None:
         """Take `network` out of what members and tokens are narrowed to."""
@@ -177,10 +177,10 @@ class Members(Scoped):
 
 
 @cache
-def _spending() -> Update:
+def _spending() -> Prepared[Update]:
     """Return what takes a use from a token that has one left."""
     tokens = tables.tokens
-    return (
+    return Prepared(
         update(tokens)
         .where(
             tokens.c.org_id == bindparam("org"),

@@ -32,7 +32,7 @@ class OrgDoor(Machines, Members):
 
     def networks(self) -> list[Network]:
         """Return the networks of the org by name."""
-        found = self._rows(self._select(tables.networks).order_by(tables.networks.c.name))
+        found = self._page(tables.networks, having={})
         return [rows.network_of(row, pool=self.pool) for row in found]
 
     def network(self, name: str) -> Network:

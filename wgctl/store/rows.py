@@ -9,8 +9,6 @@ from ipaddress import IPv6Network
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from peers.addresses import network_prefix, peer_address, service_address
 from peers.endpoint import Endpoint
 from peers.keys import PublicKey
@@ -35,6 +33,7 @@ from wgctl.core.model import (
     Token,
     TokenKind,
 )
+from wgctl.store.prepared import Values
 
 __all__ = [
     "NewCheckRow",
@@ -110,12 +109,12 @@ class NewTokenRow:
     tags: tuple[Label, ...] = ()
 
 
-def org_of(row: RowMapping) -> Org:
+def org_of(row: Values) -> Org:
     """Return the org that `row` of `orgs` holds."""
     return Org(id=row["id"], slug=Label(row["slug"]), created_at=row["created_at"])
 
 
-def network_of(row: RowMapping, *, pool: IPv6Network) -> Network:
+def network_of(row: Values, *, pool: IPv6Network) -> Network:
     """Return the network that `row` of `networks` holds."""
     return Network(
         id=row["id"],
@@ -126,7 +125,7 @@ def network_of(row: RowMapping, *, pool: IPv6Network) -> Network:
     )
 
 
-def gateway_of(row: RowMapping) -> Gateway:
+def gateway_of(row: Values) -> Gateway:
     """Return the gateway that `row` of `gateways` holds."""
     return Gateway(
         id=row["id"],
@@ -141,7 +140,7 @@ def gateway_of(row: RowMapping) -> Gateway:
     )
 
 
-def peer_of(row: RowMapping, *, prefix: IPv6Network) -> Peer:
+def peer_of(row: Values, *, prefix: IPv6Network) -> Peer:
     """Return the peer that `row` of `peers` holds; `prefix` is its network's."""
     return Peer(
         id=row["id"],
@@ -159,7 +158,7 @@ def peer_of(row: RowMapping, *, prefix: IPv6Network) -> Peer:
     )
 
 
-def seal_of(row: RowMapping) -> Seal:
+def seal_of(row: Values) -> Seal:
     """Return the seal that `row` of `seals` holds."""
     return Seal(
         id=row["id"],
@@ -170,7 +169,7 @@ def seal_of(row: RowMapping) -> Seal:
     )
 
 
-def app_of(row: RowMapping, *, prefix: IPv6Network) -> App:
+def app_of(row: Values, *, prefix: IPv6Network) -> App:
     """Return the app that `row` of `apps` holds; `prefix` is its network's."""
     number = row["service_number"]
     return App(
@@ -183,7 +182,7 @@ def app_of(row: RowMapping, *, prefix: IPv6Network) -> App:
     )
 
 
-def machine_of(row: RowMapping) -> Machine:
+def machine_of(row: Values) -> Machine:
     """Return the machine that `row` of `machines` holds."""
     return Machine(
         id=row["id"],
@@ -202,12 +201,12 @@ def machine_of(row: RowMapping) -> Machine:
     )
 
 
-def check_of(row: RowMapping) -> Check:
+def check_of(row: Values) -> Check:
     """Return the check that `row` of `checks` holds."""
     return Check(**{**row, "target": Target.parse(row["target"])})
 
 
-def member_of(row: RowMapping) -> Member:
+def member_of(row: Values) -> Member:
     """Return the member that `row` of `members` holds."""
     return Member(
         id=row["id"],
@@ -219,7 +218,7 @@ def member_of(row: RowMapping) -> Member:
     )
 
 
-def token_of(row: RowMapping) -> Token:
+def token_of(row: Values) -> Token:
     """Return the token that `row` of `tokens` holds, without what proves it."""
     return Token(
         id=row["id"],

@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv6Network
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    CursorResult,
     Delete,
     Executable,
     Insert,
-    RowMapping,
     Select,
     Table,
     Update,
@@ -36,8 +35,11 @@ from wgctl.core.errors import Denied, NotFound
 from wgctl.core.model import Network, Org
 from wgctl.store import tables
 from wgctl.store.changes import Recorder
+from wgctl.store.prepared import Prepared, Values
 
 __all__ = ["EVERYTHING", "Scoped"]
+
+_Found: TypeAlias = Select[*tuple[Any, ...]]
 
 EVERYTHING = 1_000_000
 """More rows of a table than an org has."""
@@ -47,8 +49,8 @@ EVERYTHING = 1_000_000
 class _Filled:
     """A statement that was made before, and what is in it this time."""
 
-    statement: Executable
-    values: Mapping[str, object]
+    statement: Prepared[Any] | Executable
+    values: Mapping[str, Any]
 
 
 class Scoped:
@@ -104,27 +106,32 @@ class Scoped:
     def _select(self, table: Table, *where: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
         return select(table).where(*self._owned(table), *where)
 
-    def _having(self, table: Table, **values: object) -> Sequence[RowMapping]:
+    def _having(self, table: Table, **values: object) -> Sequence[Values]:
         """Return the rows of `table` with these values in their columns."""
-        statement, within = _having(table, tuple(values)), self._in_reach(table)
-        if within:
-            statement = statement.where(*within)
+        statement = self._reaching(_having(table, tuple(values)), table)
         return self._rows(_Filled(statement, {"org": self.org.id, **values}))
 
     def _insert(self, table: Table, **values: object) -> _Filled:
-        return _Filled(_inserting(table), {"org_id": self.org.id, **values})
+        given = {"org_id": self.org.id, **values}
+        return _Filled(_inserting(table, tuple(given)), given)
 
     def _update(self, table: Table, row_id: int, **values: object) -> _Filled:
-        statement, within = _updating(table), self._in_reach(table)
-        if within:
-            statement = statement.where(*within)
+        statement = self._reaching(_updating(table, tuple(values)), table)
         return _Filled(statement, {"org": self.org.id, "row": row_id, **values})
 
     def _delete(self, table: Table, row_id: int) -> _Filled:
-        statement, within = _deleting(table), self._in_reach(table)
-        if within:
-            statement = statement.where(*within)
+        statement = self._reaching(_deleting(table), table)
         return _Filled(statement, {"org": self.org.id, "row": row_id})
+
+    def _reaching(
+        self,
+        prepared: Prepared[_Found] | Prepared[Update] | Prepared[Delete],
+        table: Table,
+        *where: ColumnElement[bool],
+    ) -> Prepared[Any] | Executable:
+        """Return what finds no more in `table` than is in the caller's reach, and so `where`."""
+        within = (*self._in_reach(table), *where)
+        return prepared.statement.where(*within) if within else prepared
 
     @property
     def _record(self) -> Recorder:
@@ -139,15 +146,13 @@ class Scoped:
         having: Mapping[str, object],
         after: tuple[str, int] = ("", 0),
         limit: int = EVERYTHING,
-    ) -> Sequence[RowMapping]:
+    ) -> Sequence[Values]:
         """Return rows with the values `having` by name and id, from the first one past `after`."""
-        statement, within = _paging(table, tuple(having)), (*self._in_reach(table), *where)
-        if within:
-            statement = statement.where(*within)
+        statement = self._reaching(_paging(table, tuple(having)), table, *where)
         start = {"past": after[0], "past_id": after[1], "most": limit}
         return self._rows(_Filled(statement, {"org": self.org.id, **start, **having}))
 
-    def _named(self, table: Table, name: str, *, what: str, within: Network | None) -> RowMapping:
+    def _named(self, table: Table, name: str, *, what: str, within: Network | None) -> Values:
         scope = {} if within is None else {"network_id": within.id}
         found = self._having(table, name=name, **scope)
         if not found:
@@ -163,11 +168,11 @@ class Scoped:
 
         Both begin at 2, and none is given out twice.
         """
-        counted = self._connection.execute(
-            _counting(), {"org": self.org.id, "network": network.id, "host": host}
-        ).scalar_one_or_none()
-        if counted is not None:
-            return int(counted) - 1
+        counted = self._rows(
+            _Filled(_counting(), {"org": self.org.id, "network": network.id, "host": host})
+        )
+        if counted:
+            return int(counted[0]["next_number"]) - 1
         self._execute(
             self._insert(
                 tables.address_counters,
@@ -178,16 +183,20 @@ class Scoped:
         )
         return FIRST_PEER
 
-    def _rows(self, statement: Executable | _Filled) -> Sequence[RowMapping]:
-        return self._run(statement).mappings().all()
+    def _rows(self, statement: Executable | _Filled) -> Sequence[Values]:
+        if not isinstance(statement, _Filled):
+            return self._connection.execute(statement).mappings().all()
+        if isinstance(statement.statement, Prepared):
+            return statement.statement.rows(self._connection, statement.values)
+        return self._connection.execute(statement.statement, statement.values).mappings().all()
 
     def _execute(self, statement: Insert | _Filled) -> None:
-        self._run(statement)
-
-    def _run(self, statement: Executable | _Filled) -> CursorResult[*tuple[object, ...]]:
-        if isinstance(statement, _Filled):
-            return self._connection.execute(statement.statement, statement.values)
-        return self._connection.execute(statement)
+        if not isinstance(statement, _Filled):
+            self._connection.execute(statement)
+        elif isinstance(statement.statement, Prepared):
+            statement.statement.run(self._connection, statement.values)
+        else:
+            self._connection.execute(statement.statement, statement.values)
 
     def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
         found: int = self._connection.execute(
@@ -196,48 +205,46 @@ class Scoped:
         return found
 
 
-# Those that are run again and again: making one takes three times as long as running it.
-
-
 @cache
-def _having(table: Table, columns: tuple[str, ...]) -> Select[*tuple[object, ...]]:
+def _having(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
     named = (table.c[column] == bindparam(column) for column in columns)
-    return select(table).where(table.c.org_id == bindparam("org"), *named)
+    return Prepared(select(table).where(table.c.org_id == bindparam("org"), *named))
 
 
 @cache
-def _paging(table: Table, columns: tuple[str, ...]) -> Select[*tuple[object, ...]]:
+def _paging(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
     past = tuple_(table.c.name, table.c.id) > tuple_(bindparam("past"), bindparam("past_id"))
-    return (
+    return Prepared(
         _having(table, columns)
-        .where(past)
+        .statement.where(past)
         .order_by(table.c.name, table.c.id)
         .limit(bindparam("most"))
     )
 
 
 @cache
-def _updating(table: Table) -> Update:
-    """Return what changes the columns of one row whose values it is run with."""
+def _updating(table: Table, columns: tuple[str, ...]) -> Prepared[Update]:
+    """Return what changes `columns` of one row."""
     its = (table.c.org_id == bindparam("org"), table.c.id == bindparam("row"))
-    return update(table).where(*its).returning(table)
+    return Prepared(update(table).where(*its).returning(table), columns=columns)
 
 
 @cache
-def _deleting(table: Table) -> Delete:
-    return delete(table).where(table.c.org_id == bindparam("org"), table.c.id == bindparam("row"))
+def _deleting(table: Table) -> Prepared[Delete]:
+    its = (table.c.org_id == bindparam("org"), table.c.id == bindparam("row"))
+    return Prepared(delete(table).where(*its))
 
 
 @cache
-def _inserting(table: Table) -> Insert:
+def _inserting(table: Table, columns: tuple[str, ...]) -> Prepared[Insert]:
     """Return what `Scoped._insert` fills, `org_id` with the rest."""
-    return insert(table).returning(table)
+    return Prepared(insert(table).returning(table), columns=columns)
 
 
 @cache
-def _counting() -> Update:
+def _counting() -> Prepared[Update]:
     counters = tables.address_counters
-    return (
+    return Prepared(
         update(counters)
         .where(
             counters.c.org_id == bindparam("org"),

@@ -5,23 +5,15 @@ The one place beside the scoped door that reads members and tokens.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, select, update
 
 from wgctl.core.model import OPERATOR, Member, Org, Proof, Token
 from wgctl.store import rows, tables
+from wgctl.store.prepared import Prepared
 
 __all__ = ["Standing", "note_use", "revision", "standing", "standing_still"]
-
-# Asked for each request: made once, since making one takes longer than running it.
-_REVISION = select(tables.deployment.c.revision)
-_BY_KEY = select(tables.tokens).where(tables.tokens.c.public_key == bindparam("key"))
-_BY_ID = select(tables.tokens).where(tables.tokens.c.id == bindparam("id"))
-_ORG = select(tables.orgs).where(tables.orgs.c.id == bindparam("org"))
-_OWNER = select(tables.members).where(
-    tables.members.c.org_id == bindparam("org"), tables.members.c.name == bindparam("owner")
-)
-_NOTE = update(tables.tokens).where(tables.tokens.c.id == bindparam("token"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +28,75 @@ class Standing:
     revision: int
 
 
+def _standings() -> Select[*tuple[Any, ...]]:
+    """Return what finds tokens, each with its org, its owner if there is one, and the revision."""
+    tokens, members = tables.tokens.c, tables.members.c
+    owners = and_(members.org_id == tokens.org_id, members.name == tokens.owner)
+    revision = select(tables.deployment.c.revision).scalar_subquery()
+    beside = [
+        column.label(_beside(table, column.name))
+        for table in (tables.orgs, tables.members)
+        for column in table.c
+    ]
+    return (
+        select(tables.tokens, *beside, revision.label("revision"))
+        .join(tables.orgs, tables.orgs.c.id == tokens.org_id)
+        .outerjoin(tables.members, owners)
+    )
+
+
+def _beside(table: Table, column: str) -> str:
+    return f"{table.name}_{column}"
+
+
+# Asked for each request.
+_REVISION = Prepared(select(tables.deployment.c.revision))
+_BY_KEY = Prepared(_standings().where(tables.tokens.c.public_key == bindparam("key")))
+_BY_ID = Prepared(_standings().where(tables.tokens.c.id == bindparam("id")))
+_NOTE = Prepared(
+    update(tables.tokens).where(tables.tokens.c.id == bindparam("token")),
+    columns=["last_used_at"],
+)
+
+
 def standing(connection: Connection, *, public_key: bytes) -> Standing | None:
     """Return how the token with `public_key` stands; None if there is none."""
-    return _standing(connection, _BY_KEY, {"key": public_key})
+    return _standing(_BY_KEY.rows(connection, {"key": public_key}))
 
 
 def standing_still(connection: Connection, token: Token) -> Standing | None:
     """Return how `token` stands in this transaction; None if it is gone."""
-    return _standing(connection, _BY_ID, {"id": token.id})
+    return _standing(_BY_ID.rows(connection, {"id": token.id}))
 
 
-def _standing(
-    connection: Connection, which: Select[*tuple[object, ...]], values: Mapping[str, object]
-) -> Standing | None:
-    row = connection.execute(which, values).mappings().one_or_none()
-    if row is None:
+def _standing(found: list[dict[str, Any]]) -> Standing | None:
+    if not found:
         return None
-    of_org = {"org": row["org_id"]}
-    org = connection.execute(_ORG, of_org).mappings().one()
-    owner = connection.execute(_OWNER, {**of_org, "owner": row["owner"]}).mappings()
-    member = owner.one_or_none()
-    if member is None and row["owner"] != OPERATOR:
+    row = found[0]
+    member = _of(tables.members, row)
+    if member["id"] is None and row["owner"] != OPERATOR:
         return None
     return Standing(
         token=rows.token_of(row),
         proof=Proof(row["public_key"], row["secret_hash"]),
-        org=rows.org_of(org),
-        member=None if member is None else rows.member_of(member),
+        org=rows.org_of(_of(tables.orgs, row)),
+        member=None if member["id"] is None else rows.member_of(member),
         last_used_at=row["last_used_at"],
-        revision=revision(connection),
+        revision=row["revision"],
     )
+
+
+def _of(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `row` has of `table` beside that of the token."""
+    return {column: row[_beside(table, column)] for column in table.c.keys()}  # noqa: SIM118
 
 
 def revision(connection: Connection) -> int:
     """Return the revision of the last change."""
-    found: int = connection.execute(_REVISION).scalar_one()
+    found: int = _REVISION.rows(connection, {})[0]["revision"]
     return found
 
 
 def note_use(connection: Connection, token: Token, *, now: int) -> None:
     """Note that `token` was used at `now`."""
-    connection.execute(_NOTE, {"token": token.id, "last_used_at": now})
+    _NOTE.run(connection, {"token": token.id, "last_used_at": now})

@@ -99,6 +99,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection."""
+        self._turns.close()
         self._readers.dispose()
         self._writers.dispose()
 
@@ -123,7 +124,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
         """Give what is stored as it is at one moment."""
-        with self._translated(), self._readers.connect() as connection:
+        with self._translated(), self._readers.connect() as connection, connection.begin():
             yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
 
     @contextmanager

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from wgctl.core.access import Asker, Caller
 from wgctl.core.audit import NO_HEAD, Head, Made, Record, describe, link
 from wgctl.core.feed import Kind
+from wgctl.store.prepared import Prepared
 from wgctl.store.tables import audit
 
 __all__ = ["OF_DEPLOYMENT", "note_changes", "note_denial", "read_trail"]
@@ -19,14 +20,14 @@ __all__ = ["OF_DEPLOYMENT", "note_changes", "note_denial", "read_trail"]
 # An org may go with 100,000 peers: a record of about 50 kB can still be read at once.
 _MOST_CHANGES = 100
 
-# Each change runs these: made once, since making one takes longer than running it.
-_LAST = (
+# Each change runs these.
+_LAST = Prepared(
     select(audit.c.place, audit.c.hash)
     .where(audit.c.chain == bindparam("chain"))
     .order_by(audit.c.place.desc())
     .limit(1)
 )
-_ADD = insert(audit)
+_ADD = Prepared(insert(audit), columns=audit.c.keys())
 
 OF_DEPLOYMENT = 0
 """The chain of what no org owns; that of an org is its id, which no other org ever has."""
@@ -72,7 +73,7 @@ def read_trail(connection: Connection, chain: int, *, after: int, limit: int) ->
 
 
 def _add(connection: Connection, chain: int, body: str, *, now: int) -> None:
-    last = connection.execute(_LAST, {"chain": chain}).one_or_none()
-    head = NO_HEAD if last is None else Head(*last)
+    last = _LAST.rows(connection, {"chain": chain})
+    head = Head(**last[0]) if last else NO_HEAD
     record = link(head, at=now, body=body)
-    connection.execute(_ADD, {"chain": chain, **asdict(record)})
+    _ADD.run(connection, {"chain": chain, **asdict(record)})

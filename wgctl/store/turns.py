@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
+from wgctl.store.prepared import say
+
 __all__ = ["NotKept", "Turn", "Turns"]
 
 # Each of them waits for the statements of all: a millisecond or two for each.
 _TOGETHER = 32
+_POINT = "turn"
 
 
 class NotKept(Exception):
@@ -41,12 +44,12 @@ class _Group:
     failure: BaseException | None = None
 
     @property
-    def lost(self) -> bool:
-        """Whether the database has undone all by itself, which a full disk makes it do.
+    def goes_on(self) -> bool:
+        """Whether the transaction has not ended: a full disk makes the database undo it by itself.
 
         To commit then is no error to its driver.
         """
-        return not self.connection.connection.driver_connection.in_transaction  # type: ignore[union-attr]  # it is open
+        return bool(self.connection.connection.driver_connection.in_transaction)  # type: ignore[union-attr]  # it is open
 
 
 class Turns:
@@ -63,10 +66,16 @@ class Turns:
         Its connections may go from thread to thread.
         """
         self._engine = engine
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         self._waiting = 0
         self._group: _Group | None = None
+
+    def close(self) -> None:
+        """Close the connection that all write over; the next one to write opens another."""
+        with self._lock:
+            self._disconnect()
 
     @property
     def waiting(self) -> int:
@@ -105,16 +114,17 @@ class Turns:
 
     def _joined(self) -> _Group:
         if self._group is None:
-            connection = self._engine.connect()
+            if self._connection is None:
+                self._connection = self._engine.connect()
             try:
-                self._group = _Group(connection, connection.begin())
+                self._group = _Group(self._connection, self._connection.begin())
             except BaseException:
-                connection.close()
+                self._disconnect()
                 raise
         return self._group
 
     def _is_last(self, group: _Group) -> bool:
-        return not (self._waiting and 0 < group.size < _TOGETHER) or group.lost
+        return not (self._waiting and 0 < group.size < _TOGETHER and group.goes_on)
 
     def _end(self, group: _Group) -> None:
         self._group = None
@@ -128,14 +138,20 @@ class Turns:
                 raise
         finally:
             try:
-                with suppress(DBAPIError):
-                    group.connection.close()
+                if group.failure is not None or group.goes_on:
+                    self._disconnect()
             finally:
                 group.ended.set()
 
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.close()
+
 
 def _commit(group: _Group) -> None:
-    if group.lost:
+    if not group.goes_on:
         raise NotKept("the database has undone it")
     group.transaction.commit()
 
@@ -150,16 +166,25 @@ def _see_end(group: _Group) -> None:
 @contextmanager
 def _savepoint(group: _Group) -> Iterator[Turn]:
     """Let the block be one of `group`; the first needs no savepoint: it is all there is."""
-    turn = Turn(group.connection)
-    point = group.connection.begin_nested() if group.size else group.transaction
+    turn, alone = Turn(group.connection), not group.size
+    if not alone:
+        say(group.connection, f"SAVEPOINT {_POINT}")
     try:
         yield turn
-        if turn.keep and group.size:
-            point.commit()
+        if turn.keep and not alone:
+            say(group.connection, f"RELEASE SAVEPOINT {_POINT}")
     except BaseException:
-        point.rollback()
+        _undo(group, all_of_it=alone)
         raise
     if turn.keep:
         group.size += 1
     else:
-        point.rollback()
+        _undo(group, all_of_it=alone)
+
+
+def _undo(group: _Group, *, all_of_it: bool) -> None:
+    if all_of_it:
+        group.transaction.rollback()
+        return
+    say(group.connection, f"ROLLBACK TO SAVEPOINT {_POINT}")
+    say(group.connection, f"RELEASE SAVEPOINT {_POINT}")
