@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from peers.names import Label
 from tests.services.minting import mint
 from tests.store.samples import NOW
+from tests.system.hosts import eventually
 from wgctl.core.access import Extent, Narrowing, Scope
 from wgctl.core.bearer import Bearer
 from wgctl.core.errors import Denied, NotFound, Unidentified
@@ -90,6 +92,27 @@ def test_what_has_changed_since_the_door_counts(store: Store) -> None:
         members.listed(seen, "acme")
 
 
+def test_what_changes_in_the_commit_that_a_change_shares_counts(store: Store) -> None:
+    members.add(store, "acme", Label("alice"), MemberRole.ADMIN, networks=None, now=NOW)
+    bearer = mint(store, "acme", "cli", owner="alice")
+    caller = caller_with(store, bearer.render(), origin="", now=NOW)
+    seen = store.seen_by(replace(caller, doing=Scope.MEMBER_WRITE))
+
+    def add(name: str) -> object:
+        return members.add(seen, "acme", Label(name), MemberRole.VIEWER, networks=None, now=NOW)
+
+    with ThreadPoolExecutor(1) as threads, store.writing() as deployment:
+        door = deployment.owned_by("acme")
+        waiting = threads.submit(add, "carol")
+        eventually(lambda: store._turns.waiting == 1)  # noqa: SLF001  # it shares this commit
+        door.set_role(door.member("alice"), MemberRole.VIEWER, networks=None)
+
+    with pytest.raises(Denied, match="viewer alice may not"):
+        waiting.result()
+    assert caller.as_of == store.revision() - 1
+    assert [facts.member.name for facts in members.listed(store, "acme")] == ["alice"]
+
+
 def test_the_last_use_is_noted_to_a_minute_and_is_no_change(store: Store) -> None:
     bearer = mint(store, "acme", "cli")
     with store.reading() as deployment:
@@ -141,7 +164,7 @@ def test_who_is_known_comes_from_where_this_request_does(store: Store) -> None:
         lambda store: orgs.remove(store, "acme"),
     ],
 )
-def test_nobody_is_known_once_anything_has_changed(
+def test_nobody_is_known_once_anything_of_theirs_has_changed(
     store: Store, second: Store, change: Callable[[Store], object]
 ) -> None:
     """Wherever it was changed: what is remembered is bound to the store's own revision."""
@@ -155,6 +178,22 @@ def test_nobody_is_known_once_anything_has_changed(
 
     assert before is not None
     assert entry.known(text, origin="", now=NOW) is None
+
+
+def test_who_is_known_stays_so_while_others_change(store: Store, second: Store) -> None:
+    """And is known as of then, so that nothing is read twice for what has not changed since."""
+    for name in ("alice", "bob"):
+        members.add(store, "acme", Label(name), MemberRole.ADMIN, networks=None, now=NOW)
+    text = mint(store, "acme", "cli", owner="alice").render()
+    entry = Entry(second)
+    looked_at = entry.look(text, origin="", now=NOW)
+    members.change(store, "acme", "bob", role=MemberRole.VIEWER)
+    mint(store, "acme", "other")
+    tokens.revoke(store, "acme", "other")
+    known = entry.known(text, origin="", now=NOW)
+
+    assert known == replace(looked_at, as_of=store.revision())
+    assert looked_at.as_of != store.revision()
 
 
 def test_nobody_is_known_past_their_time_and_none_that_was_refused(store: Store) -> None:

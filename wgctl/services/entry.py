@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from wgctl.core.access import Asker, Caller
 from wgctl.core.bearer import Bearer, judge
 from wgctl.core.errors import Invalid, Unidentified
+from wgctl.core.model import Proof
 from wgctl.store.standing import Standing
 from wgctl.store.store import Store
 
@@ -26,17 +27,25 @@ _MOST_KNOWN = 4_096
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A caller without their origin, and when the token's use was last noted."""
+    """A caller without their origin, what proved them, when the token's use was last noted."""
 
     caller: Caller
+    proof: Proof
     noted_at: int
+
+    def at(self, standing: Standing) -> "_Known | None":
+        """Return who it is at the revision of `standing`; None when that is not what it was."""
+        was = (self.caller.token, self.proof, self.caller.org, self.caller.member)
+        if was != (standing.token, standing.proof, standing.org, standing.member):
+            return None
+        return replace(self, caller=replace(self.caller, as_of=standing.revision))
 
 
 class Entry:
-    """Who came with a token, and is known again until anything in the store changes.
+    """Who came with a token, and is known again until the token, its org or its owner changes.
 
-    Looking at a token anew costs five times what it costs to see that nothing has changed. What is
-    wrong is never remembered, nor is a token's text. Safe to use from several threads.
+    Looking at a token anew costs many times what it costs to see how it stands. What is wrong is
+    never remembered, nor is a token's text. Safe to use from several threads.
     """
 
     def __init__(self, store: Store, *, most: int = _MOST_KNOWN) -> None:
@@ -49,37 +58,49 @@ class Entry:
     def known(self, text: str, *, origin: str, now: int) -> Caller | None:
         """Return who comes with the token `text`; None when that is to be looked at.
 
-        Asks the store for one number, so that a loop may call it.
+        Asks the store for one number, or for one row where that has changed, so that a loop may
+        call it.
         """
         name = _name(text)
         with self._lock:
             found = self._known.get(name)
         if found is None or now - found.noted_at >= _NOTED_EVERY_S:
             return None
-        still = found.caller.as_of == self._store.revision()
-        if not still or found.caller.expired(now=now):
+        if found.caller.as_of != self._store.revision():
+            found = self._again(name, found)
+        if found is None or found.caller.expired(now=now):
             return None
         return replace(found.caller, origin=origin)
 
     def look(self, text: str, *, origin: str, now: int) -> Caller:
         """Return who comes with the token `text`; raises Unidentified when it is not good."""
-        caller, noted_at = _looked_at(self._store, text, origin=origin, now=now)
+        known = _looked_at(self._store, text, now=now)
         name = _name(text)
         with self._lock:
-            self._known[name] = _Known(replace(caller, origin=""), noted_at)
+            self._known[name] = known
             self._known.move_to_end(name)
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
-        return caller
+        return replace(known.caller, origin=origin)
+
+    def _again(self, name: bytes, known: _Known) -> _Known | None:
+        """Return `known` as of now; None when it is to be looked at."""
+        token = known.caller.token
+        standing = None if token is None else self._store.standing(token)
+        found = None if standing is None else known.at(standing)
+        if found is not None:
+            with self._lock:
+                if name in self._known:
+                    self._known[name] = found
+        return found
 
 
 def caller_with(store: Store, text: str, *, origin: str, now: int) -> Caller:
     """Return who comes with the token `text`; raises Unidentified when it is not good."""
-    return _looked_at(store, text, origin=origin, now=now)[0]
+    return replace(_looked_at(store, text, now=now).caller, origin=origin)
 
 
-def _looked_at(store: Store, text: str, *, origin: str, now: int) -> tuple[Caller, int]:
-    """Return who it is, and when the token's use was last noted."""
+def _looked_at(store: Store, text: str, *, now: int) -> _Known:
     try:
         bearer = Bearer.parse(text)
         with store.reading() as deployment:
@@ -91,7 +112,7 @@ def _looked_at(store: Store, text: str, *, origin: str, now: int) -> tuple[Calle
         raise Unidentified(NOT_VALID) from None
     caller = Caller(
         Asker.BEARER,
-        origin,
+        origin="",
         org=found.org,
         member=found.member,
         token=found.token,
@@ -100,7 +121,7 @@ def _looked_at(store: Store, text: str, *, origin: str, now: int) -> tuple[Calle
     )
     if caller.expired(now=now):
         raise Unidentified(NOT_VALID)
-    return caller, _note_use(store, found, now=now)
+    return _Known(caller, found.proof, _note_use(store, found, now=now))
 
 
 def _note_use(store: Store, found: Standing, *, now: int) -> int:

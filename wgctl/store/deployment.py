@@ -294,7 +294,9 @@ class Deployment:
 
     def _stands(self, caller: Caller) -> bool:
         """Whether nothing at all has changed since it was looked how `caller` stands."""
-        return self._recorder is None and caller.as_of == self.revision
+        if self._recorder is None:
+            return caller.as_of == self.revision
+        return caller.as_of == self._recorder.revision - 1 and not self._recorder.changed
 
     @property
     def _in_reach(self) -> tuple[ColumnElement[bool], ...]:

@@ -7,7 +7,7 @@ said in `deployment` and `org`.
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Protocol, Self
@@ -19,17 +19,19 @@ from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 from peers.addresses import FIRST_GATEWAY
 from wgctl.core.access import CONTROLLER, Caller
 from wgctl.core.errors import Unavailable
+from wgctl.core.model import Token
 from wgctl.store.changes import Recorder
 from wgctl.store.deployment import Deployment
+from wgctl.store.standing import Standing, revision, standing_still
 from wgctl.store.tables import deployment
 from wgctl.store.trail import note_changes
 from wgctl.store.turns import NotKept, Turns
 from wgctl.store.upgrade import UnknownSchema, upgrade
+from wgctl.store.watch import Watch
 
 __all__ = ["Store"]
 
 _BUSY_TIMEOUT_S = 10
-_REVISION = "SELECT revision FROM deployment"
 # A deferred transaction that reads and then writes loses most races for the lock.
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
@@ -70,6 +72,7 @@ class Store:
         self._clock = clock
         self._readers, self._writers = _engine(path, begin=_READ), _engine(path, begin=_WRITE)
         self._turns = Turns(self._writers)
+        self._watch = Watch(self._readers)
         try:
             self.pool = self._open()
         except BaseException:
@@ -100,6 +103,7 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._turns.close()
+        self._watch.close()
         self._readers.dispose()
         self._writers.dispose()
 
@@ -110,16 +114,14 @@ class Store:
         return seen
 
     def revision(self) -> int:
-        """Return the revision of the last commit, at a fifth of what `reading` costs."""
-        try:
-            with self._translated(), closing(self._readers.raw_connection()) as connection:
-                cursor = connection.cursor()
-                cursor.execute(_REVISION)
-                # To the last row: else the connection would go on reading the store as it is now.
-                [(found,)] = cursor.fetchall()
-                return int(found)
-        except pysqlite3.dbapi2.DatabaseError as error:
-            raise Unavailable(f"the store at {self.path} cannot be used: {error}") from error
+        """Return the revision of the last commit, at a part of what `reading` costs."""
+        with self._translated(), self._watch.connected() as connection:
+            return revision(connection)
+
+    def standing(self, token: Token) -> Standing | None:
+        """Return how `token` stands now, at a part of what `reading` costs; None if it is gone."""
+        with self._translated(), self._watch.connected() as connection:
+            return standing_still(connection, token)
 
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
