@@ -256,9 +256,11 @@ class Upstreams:
 
     def _failed(self, upstream: Upstream, reason: str, asked_at: float) -> None:
         reason, now = reason[:_MAX_REASON], self._clock()
+        planned = self._health.next_probe_at()
         if self._health.failed(upstream, reason, asked_at=asked_at, now=now):
             self._notify()
-        self._ailing.set()
+        if self._health.next_probe_at() != planned:
+            self._ailing.set()
 
     def _worked(self, upstream: Upstream) -> None:
         if self._health.worked(upstream, now=self._clock()):
