@@ -5,7 +5,7 @@ out of it is `wgctl.core.responder`. Building one takes a look at each row: the 
 are put together when they are asked for, a branch at a time.
 
     <app>.internal            and what stands below it: see `wgctl.core.names.app`
-    <peer>._peer.internal     AAAA of the peer
+    <peer>._peer.internal     AAAA of the peer: see `wgctl.core.names.peers`
     _api.internal             AAAA of <net>::3
     _apps, _peer.internal     TXT: the names, sorted, with commas between
     _instances, all._instances.internal
@@ -25,19 +25,19 @@ from itertools import chain
 from types import MappingProxyType
 
 from wgctl.core.model import App, Machine, Network, Peer
-from wgctl.core.names.app import Home, Instance, app_branch
+from wgctl.core.names.app import Home, Instance, Placed, app_branch
 from wgctl.core.names.branch import TOP_LABELS, Branch, Names, Stands
-from wgctl.core.names.record_set import TTL_S, RecordSet, address, listing, target
+from wgctl.core.names.peers import PEERS, PeerBranch, at_address
+from wgctl.core.names.record_set import TTL_S, address, listing, target
 from wgctl.core.names.reverse import Reverse
 from wgctl.core.names.special import local_node, special_zones
 from wgctl.core.names.zone import API, FLYCAST, INTERNAL, Node, Zone, zone_at
 from wgctl.core.region import NOWHERE, Vantage
-from wgctl.core.wire import Labels, Qtype
+from wgctl.core.wire import Labels
 
 __all__ = ["View", "build", "prolonged"]
 
 _APPS: Labels = (b"_apps", *INTERNAL)
-_PEERS: Labels = (b"_peer", *INTERNAL)
 _INSTANCES: Labels = (b"_instances", *INTERNAL)
 
 _NO_LEASES: Mapping[int, int] = MappingProxyType({})
@@ -46,8 +46,6 @@ _NO_LEASES: Mapping[int, int] = MappingProxyType({})
 _UNSURE_S = 2
 
 _Branches = Iterator[tuple[Labels, Branch]]
-_Placed = tuple[Machine, IPv6Address]
-"""A machine, and the address of the peer that it is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,11 @@ class View:
             stands = branch.find(labels)
             return None if stands is None else Node(self._apex(labels), stands)
         return self._bare(labels) or self.reverse.find(labels) or self._special(labels)
+
+    def stands(self, labels: Labels) -> Stands | None:
+        """Return the records of what stands at `labels`, by type."""
+        node = self.find(labels)
+        return None if node is None else node.records
 
     def zone_of(self, labels: Labels) -> Zone | None:
         """Return the zone that `labels` are in, the innermost one; None for names of others."""
@@ -147,11 +150,11 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
     homes = _homes(apps, living, machines=there, failing=failing, leases=leases, known=known)
     served = list(_served(home.app for home in homes))
     branches = chain(
-        _fixed(network, living, homes),
+        _fixed(network, living, homes, known),
         _app_branches(homes, known, here),
         ((labels, _alone(labels, at)) for at, labels in served),
     )
-    named = ((peer.address, (peer.name.encode(), *_PEERS)) for peer in living)
+    named = ((peer.address, (peer.name.encode(), *PEERS)) for peer in living)
     ends_at = min((peer.expires_at for peer in living if peer.expires_at is not None), default=None)
     return View(
         network,
@@ -162,7 +165,7 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
         zone_at(FLYCAST, serial=now),
         target(API, network.resolver).glue,
         _kept(branches, known),
-        Reverse.of(network.prefix, [(network.resolver, API), *named, *served], serial=now),
+        Reverse.of(network.prefix, chain([(network.resolver, API)], named, served), serial=now),
     )
 
 
@@ -190,45 +193,30 @@ def _homes(
 
     One that is `known` and has not changed is the same object.
     """
-    peer_of = {peer.id: peer for peer in living}
-    machines_of: dict[int, list[Machine]] = {}
+    address_of = {peer.id: peer.address for peer in living}
+    placed_of: dict[int, list[Placed]] = {}
     for machine in machines:
-        if machine.peer_id in peer_of:
-            machines_of.setdefault(machine.app_id, []).append(machine)
+        at = address_of.get(machine.peer_id)
+        if at is not None:
+            placed = Placed(machine, at, machine.id in failing)
+            placed_of.setdefault(machine.app_id, []).append(placed)
     homes = []
     for app in apps:
-        found = [(one, peer_of[one.peer_id].address) for one in machines_of.get(app.id, [])]
+        found = placed_of.get(app.id, [])
         ttl_s = _kept_s(found, leases) if leases else TTL_S
         name = (app.name.encode(), *INTERNAL)
         branch = known.get(name)
-        if branch and isinstance(branch.of, Home):
-            home = branch.of
-            if home.app is app and home.ttl_s == ttl_s and _stay(home.instances, found, failing):
-                homes.append(home)
-                continue
-        homes.append(Home(app, name, _instances_of(found, failing, ttl_s=ttl_s), ttl_s))
+        home = branch.of if branch else None
+        if not (isinstance(home, Home) and home.stays(app, found, ttl_s)):
+            home = Home(app, name, found, _instances_of(found, ttl_s=ttl_s), ttl_s)
+        homes.append(home)
     return homes
 
 
-def _stay(known: Sequence[Instance], found: Sequence[_Placed], failing: frozenset[int]) -> bool:
-    """Whether `found` are what is known of them; rows that were read again need not be so."""
-    by_id = {one.machine.id: one for one in known}
-    return len(known) == len(found) and all(
-        (one := by_id.get(machine.id)) is not None
-        and one.machine is machine
-        and one.address is at
-        and one.failing == (machine.id in failing)
-        for machine, at in found
-    )
-
-
-def _instances_of(
-    found: Sequence[_Placed], failing: frozenset[int], *, ttl_s: int
-) -> tuple[Instance, ...]:
-    entries = {machine.peer_id: address(at, ttl_s=ttl_s) for machine, at in found}
+def _instances_of(found: Sequence[Placed], *, ttl_s: int) -> tuple[Instance, ...]:
+    entries = {one.machine.peer_id: address(one.address, ttl_s=ttl_s) for one in found}
     instances = (
-        Instance(machine, at, entries[machine.peer_id], machine.id in failing)
-        for machine, at in found
+        Instance(machine, at, entries[machine.peer_id], failing) for machine, at, failing in found
     )
     return tuple(sorted(instances, key=lambda one: one.entry))
 
@@ -242,12 +230,12 @@ def _app_branches(
         yield home.name, branch if branch and same else app_branch(home, here.distance_km)
 
 
-def _kept_s(found: Iterable[_Placed], leases: Mapping[int, int]) -> int:
+def _kept_s(found: Iterable[Placed], leases: Mapping[int, int]) -> int:
     """Return how long an answer may be kept that machines are in which were `found`.
 
     The records of one name have one TTL (RFC 2181, section 5.2).
     """
-    left = (leases.get(machine.id) for machine, _ in found)
+    left = (leases.get(one.machine.id) for one in found)
     return min((_ttl_s(left_s) for left_s in left if left_s is not None), default=TTL_S)
 
 
@@ -281,28 +269,19 @@ def _kept(branches: _Branches, before: Mapping[Labels, Branch]) -> Mapping[Label
     return MappingProxyType(found)
 
 
-def _fixed(network: Network, living: Sequence[Peer], homes: Sequence[Home]) -> _Branches:
+def _fixed(
+    network: Network,
+    living: Sequence[Peer],
+    homes: Sequence[Home],
+    known: Mapping[Labels, Branch],
+) -> _Branches:
     """Yield the branches that every network has."""
     yield API, _alone(API, network.resolver)
     apps = sorted(home.app.name for home in homes)
     yield _APPS, Branch(apps, lambda: [(_APPS, listing(apps))])
-    addresses = {peer.name.encode(): peer.address for peer in living}
-    yield (
-        _PEERS,
-        Branch(living, lambda: _peers(living), rule=lambda labels: _peer(labels, addresses)),
-    )
+    peers = known.get(PEERS)
+    yield PEERS, peers.after(living) if isinstance(peers, PeerBranch) else PeerBranch(living)
     yield _INSTANCES, Branch(homes, lambda: _instances(homes))
-
-
-def _peer(labels: Labels, addresses: Mapping[bytes, IPv6Address]) -> Stands | None:
-    at = addresses.get(labels[0]) if labels[1:] == _PEERS else None
-    return None if at is None else _record(at)
-
-
-def _peers(living: Iterable[Peer]) -> Names:
-    yield _PEERS, listing(sorted(peer.name for peer in living))
-    for peer in living:
-        yield (peer.name.encode(), *_PEERS), _record(peer.address)
 
 
 def _instances(homes: Iterable[Home]) -> Names:
@@ -323,11 +302,7 @@ def _served(apps: Iterable[App]) -> Iterator[tuple[IPv6Address, Labels]]:
 
 
 def _alone(labels: Labels, at: IPv6Address) -> Branch:
-    return Branch(at, lambda: [(labels, _record(at))])
-
-
-def _record(at: IPv6Address) -> Stands:
-    return {Qtype.AAAA: RecordSet(((address(at),),))}
+    return Branch(at, lambda: [(labels, at_address(at))])
 
 
 def _line(app: App, one: Instance) -> str:

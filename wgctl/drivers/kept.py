@@ -28,11 +28,6 @@ class _Origin(NamedTuple):
     name: Labels
     stands: Stands
 
-    def right_in(self, view: View) -> bool:
-        """Whether `view`, another one than it was made from, says the same."""
-        node = view.find(self.name)
-        return node is not None and node.records == self.stands
-
 
 class _Top:
     """The replies that were made of one branch, by their queries; None: of what is in none."""
@@ -49,7 +44,9 @@ class _Top:
         if branch is not None and branch is self.branch:
             return []
         self.branch = branch
-        wrong = [query for query, origin in self.origins.items() if not origin.right_in(view)]
+        find = view.stands if branch is None else branch.find
+        origins = self.origins.items()
+        wrong = [query for query, (name, stands) in origins if find(name) != stands]
         for query in wrong:
             del self.origins[query]
         return wrong

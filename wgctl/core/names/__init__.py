@@ -5,6 +5,7 @@
     branch          a name and what stands below it, put together when it is asked for
     special         zones of names that mean nothing beyond a private network; all empty
     app             <app>.internal and everything below it
+    peers           _peer.internal and each peer below it
     reverse         the addresses of a network, as names
 
 `wgctl.core.view` puts them together for one network, `wgctl.core.region` says what is near.

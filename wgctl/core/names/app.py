@@ -37,6 +37,7 @@ __all__ = [
     "NEAREST",
     "Home",
     "Instance",
+    "Placed",
     "app_branch",
     "app_names",
     "described",
@@ -75,16 +76,29 @@ class Instance:
         return self.machine.state is MachineState.STARTED
 
 
+class Placed(NamedTuple):
+    """A machine, the address of the peer that it is on, and whether it does not pass its checks."""
+
+    machine: Machine
+    address: IPv6Address
+    failing: bool
+
+
 class Home(NamedTuple):
-    """An app, its name, its machines on peers that are there, in order of address.
+    """An app, its name, its machines on peers that are there: in any order, and in that of address.
 
     `ttl_s` is how long an answer may be kept that any of them is in.
     """
 
     app: App
     name: Labels
+    placed: Sequence[Placed]
     instances: tuple[Instance, ...]
     ttl_s: int
+
+    def stays(self, app: App, placed: Sequence[Placed], ttl_s: int) -> bool:
+        """Whether this is what there is of `app` too; one that was read again need not be it."""
+        return self.app is app and self.ttl_s == ttl_s and self.placed == placed
 
 
 def app_branch(home: Home, distance_km: Callable[[Label], float]) -> Branch:

@@ -24,17 +24,20 @@ _HEXADECIMAL = frozenset(b"%x" % nibble for nibble in range(16))
 
 @dataclass(frozen=True)
 class Reverse:
-    """The reverse zone of a network; `targets` are its addresses and the names that they have."""
+    """The reverse zone of a network; `targets` are its addresses and the names that they have.
+
+    They are not looked at before somebody asks for one.
+    """
 
     zone: Zone
-    targets: tuple[tuple[IPv6Address, Labels], ...]
+    targets: Iterable[tuple[IPv6Address, Labels]]
 
     @classmethod
     def of(
         cls, prefix: IPv6Network, targets: Iterable[tuple[IPv6Address, Labels]], *, serial: int
     ) -> "Reverse":
         """Return the zone of `prefix`, which holds every address of `targets`, each once."""
-        return cls(zone_at(labels_of(reverse_zone(prefix)), serial=serial), tuple(targets))
+        return cls(zone_at(labels_of(reverse_zone(prefix)), serial=serial), targets)
 
     @cached_property
     def addresses(self) -> tuple[bytes, ...]:
