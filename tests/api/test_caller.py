@@ -1,6 +1,4 @@
-import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request
@@ -9,7 +7,7 @@ from peers.names import Label
 from tests.api.asking import Door, refusal
 from tests.services.minting import mint
 from tests.store.samples import NOW, add_peer
-from wgctl.api.caller import CallerOf, Identified, by_door, by_token
+from wgctl.api.caller import CallerOf, by_token
 from wgctl.api.context import Context
 from wgctl.api.document import describe
 from wgctl.api.door import build, needs
@@ -70,15 +68,6 @@ def test_who_is_unknown_has_no_body_read() -> None:
 def test_another_refusal_is_told_as_what_it_is() -> None:
     with Door(build(Asker.BEARER, [router], identified=_busy)) as door:
         refusal(door.get("/v1/thing"), 503, "unavailable")
-
-
-def test_another_protocol_is_not_served() -> None:
-    async def never(_scope: Any = None, _receive: Any = None, _send: Any = None) -> Any:
-        raise AssertionError
-
-    guard = Identified(never, identify=by_door(Asker.OPERATOR))
-    with pytest.raises(Unidentified, match="websocket is not spoken here"):
-        asyncio.run(guard({"type": "websocket"}, never, never))
 
 
 def _bearers(store: Store) -> FastAPI:

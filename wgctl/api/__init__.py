@@ -13,6 +13,7 @@ feed                                                  the stream of changes
 document                                              the API as OpenAPI has it; its examples
 |
 door         builds an application; no route starts without a declared scope
+application  one whose requests go straight to their route; whatever is raised is answered
 route        one that finds its parameters as they were declared
 caller       who a request comes from, before its body is read
 speaker      which role a request over node.sock may speak for

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from wgctl.api.problems import HttpRefusal, refusal, unmet
 from wgctl.core.access import Asker, Caller
-from wgctl.core.errors import Refusal, Unidentified
+from wgctl.core.errors import Unidentified
 
 if TYPE_CHECKING:
     from wgctl.store.store import Store
 
-__all__ = ["CallerOf", "Identified", "Identify", "by_door", "by_token"]
+__all__ = ["CallerOf", "Identify", "by_door", "by_token"]
 
 Identify = Callable[[Request], Awaitable[Caller]]
 """Says who a request comes from; raises Unidentified for nobody who is known.
@@ -63,29 +61,6 @@ def _token_of(request: Request) -> str | None:
     given = request.headers.getlist("authorization")
     scheme, _, text = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     return text.strip() if scheme.lower() == "bearer" and text else None
-
-
-class Identified:
-    """Answers for `app` whoever is unknown, and tells it who the others are, as `state.caller`."""
-
-    def __init__(self, app: ASGIApp, *, identify: Identify) -> None:
-        """Let through to `app` only whom `identify` knows."""
-        self._app = app
-        self._identify = identify
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, as ASGI has it."""
-        if scope["type"] != "http":
-            raise Unidentified(f"{scope['type']} is not spoken here, expected http")
-        request = Request(scope)
-        try:
-            request.state.caller = await self._identify(request)
-        except Refusal as error:
-            await refusal(error)(scope, receive, send)
-        except HttpRefusal as error:
-            await unmet(error)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
 
 
 async def _caller(request: Request) -> Caller:

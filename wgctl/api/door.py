@@ -13,7 +13,8 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.routing import BaseRoute
 
 from wgctl import __version__
-from wgctl.api.caller import CallerOf, Identified, Identify, by_door
+from wgctl.api.application import Application
+from wgctl.api.caller import CallerOf, Identify, by_door
 from wgctl.api.problems import answer_with_problems
 from wgctl.api.query import parameters_of, require_known
 from wgctl.api.route import Route
@@ -70,19 +71,19 @@ def build(
     with is in `state`, by the names that their dependencies look for. Raises TypeError when a route
     declares no scope, or more than one.
     """
-    app = FastAPI(
+    finish()
+    app = Application(
+        [_served(route) for router in routers for route in router.routes],
+        identify=identified or by_door(asker),
         title="wgctl",
         version=__version__,
         openapi_url=None,
         redirect_slashes=False,
         telemetry=_TOLD_TO_NOBODY,
     )
-    app.add_middleware(Identified, identify=identified or by_door(asker))
     for name, value in state.items():
         setattr(app.state, name, value)
     answer_with_problems(app)
-    finish()
-    app.router.routes += [_served(route) for router in routers for route in router.routes]
     return app
 
 

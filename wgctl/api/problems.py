@@ -24,7 +24,6 @@ __all__ = [
     "answer_with_problems",
     "problem",
     "refusal",
-    "unmet",
 ]
 
 _log = structlog.get_logger()
@@ -86,11 +85,6 @@ def refusal(error: Exception) -> JSONResponse:
     return problem(codes.status, codes.name, str(error), headers=headers)
 
 
-def unmet(error: HttpRefusal) -> JSONResponse:
-    """Return a refusal of HTTP's as a response."""
-    return problem(STATUSES[error.name], error.name, str(error), headers=error.headers)
-
-
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
     return refusal(error)
 
@@ -98,7 +92,7 @@ async def _refused(_request: Request, error: Exception) -> JSONResponse:
 async def _unmet(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HttpRefusal):
         raise error
-    return unmet(error)
+    return problem(STATUSES[error.name], error.name, str(error), headers=error.headers)
 
 
 async def _malformed(_request: Request, error: Exception) -> JSONResponse:

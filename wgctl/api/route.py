@@ -33,6 +33,8 @@ class Route(APIRoute):
     depends on is coroutines, since each thread costs 0.1 ms. How many there are is up to the loop.
     """
 
+    answer: Callable[[Request], Coroutine[Any, Any, Response]]
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request; raises TypeError for a signature that needs more."""
         steps = _Steps(self)
@@ -47,6 +49,7 @@ class Route(APIRoute):
             told.raw_headers += asked.response.raw_headers
             return told
 
+        self.answer = handle
         return handle
 
 
