@@ -88,14 +88,15 @@ async def served(
     patience_s: float = HANG_S,
     port: int = 0,
     proofs: Proofs | None = None,
+    app: Any = answer,
 ) -> AsyncIterator["Place"]:
-    """Serve for the block; what was called is closed then."""
+    """Serve `app` for the block; what was called is closed then."""
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     listener.setblocking(False)
     tls = server_tls()
     use(tls, certificate=SHOWN.certificate, key=SHOWN.key)
     config = uvicorn.Config(
-        answer,
+        app,
         log_config=None,
         lifespan="off",
         ws="none",

@@ -23,6 +23,7 @@ tls             what TLS they have
 tls_alpn        the proofs that a CA comes to see there
 acme            how one is asked for a certificate
 http_unix       HTTP connections over a Unix socket, with the user at their other end
+http_whole      answers of both that go out at once
 crowd           how many connections there may be
 |
 files           files that have their names only when they are whole

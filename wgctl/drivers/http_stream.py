@@ -9,9 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
 from wgctl.drivers.crowd import Crowd
+from wgctl.drivers.http_whole import Whole
 
 __all__ = ["Patient", "guarded"]
 
@@ -29,7 +28,7 @@ def guarded(*, patience_s: float = _PATIENCE_S) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", made)
 
 
-class Patient(H11Protocol):
+class Patient(Whole):
     """A connection that is closed when its whole request, or whole answer, takes too long.
 
     `on_lost` is called once, when it has ended.

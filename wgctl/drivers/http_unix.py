@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import Any, cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from wgctl.drivers.http_whole import Whole
 
 __all__ = ["credited"]
 
@@ -25,7 +25,7 @@ def credited() -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", _Credited)  # typed as uvicorn types its own
 
 
-class _Credited(H11Protocol):
+class _Credited(Whole):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(transport)
         self.app_state: dict[str, Any] = {**self.app_state, "uid": _uid(transport)}
