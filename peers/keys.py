@@ -24,18 +24,20 @@ _CANONICAL = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 
 # The order of the field, 2**255 - 19 (RFC 7748, section 4.1).
 _FIELD_ORDER = 2**255 - 19
+_HIGHEST = _FIELD_ORDER >> 248
 
 # The points of order 1, 2, 4 and 8 on the curve and on its twist: an exchange with any of them
 # gives zero. The kernel's own list (tools/testing/selftests/wireguard/netns.sh) has seven; the
 # other two, the field order and the number above it, are second spellings of 0 and 1.
 _LOW_ORDER = frozenset(
-    {
+    number.to_bytes(_KEY_BYTES, "little")
+    for number in (
         0,
         1,
         325606250916557431795983626356110631294008115727848805560023387167927233504,
         39382357235489614581723060781553021112529911719440698176882885853963445705823,
         _FIELD_ORDER - 1,
-    }
+    )
 )
 
 
@@ -133,14 +135,14 @@ class PublicKey(_Key):
 
     def __post_init__(self) -> None:
         _Key.__post_init__(self)
-        point = int.from_bytes(self.raw, "little")
-        if point >> 255:
+        highest = self.raw[-1]
+        if highest > _HIGHEST:
             raise InvalidKey(
                 "the top bit is set, which Curve25519 ignores: a public key has it clear"
             )
-        if point >= _FIELD_ORDER:
+        if highest == _HIGHEST and int.from_bytes(self.raw, "little") >= _FIELD_ORDER:
             raise InvalidKey("not below 2^255 - 19: a second spelling of another public key")
-        if point in _LOW_ORDER:
+        if self.raw in _LOW_ORDER:
             raise InvalidKey("a point of low order, with which no handshake can succeed")
 
     def __repr__(self) -> str:

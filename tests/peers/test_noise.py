@@ -108,6 +108,33 @@ def test_who_claims_another_key_is_found_out_by_the_timestamp() -> None:
         READER.timestamp(initiator)
 
 
+@given(st.lists(st.integers(0, 3), max_size=12))
+def test_who_came_before_is_read_as_if_they_had_not(order: list[int]) -> None:
+    """However many they are, and whoever of them came last."""
+    reader = Reader(GATEWAY, kept=1)
+    for who in order:
+        client = PrivateKey(bytes((who + 1,)) * 32)
+        message = initiation(client, GATEWAY.public(), ephemeral=EPHEMERAL, timestamp=TIMESTAMP)
+
+        initiator = reader.initiator(message)
+        assert (initiator.key, reader.timestamp(initiator)) == (client.public(), TIMESTAMP)
+
+
+def test_who_claims_the_key_of_one_that_came_before_is_found_out() -> None:
+    reader = Reader(GATEWAY)
+    reader.timestamp(reader.initiator(GENUINE))
+    message = initiation(
+        PrivateKey(bytes(range(97, 129))),
+        GATEWAY.public(),
+        ephemeral=EPHEMERAL,
+        timestamp=TIMESTAMP,
+        claimed=CLIENT.public(),
+    )
+
+    with pytest.raises(InvalidInitiation, match="another key"):
+        reader.timestamp(reader.initiator(message))
+
+
 @pytest.mark.parametrize("point", [bytes(32), b"\x01" + bytes(31)])
 def test_an_ephemeral_key_of_low_order_opens_nothing(point: bytes) -> None:
     message = signed(GENUINE[:8] + point + GENUINE[40:116], GATEWAY.public())
