@@ -146,6 +146,7 @@ async def _run(place: dict[str, str], authority: Path) -> Seen:
     seen = Seen()
     tls = ssl.create_default_context(cafile=str(authority))
     await _until_ready(place, tls)
+    await asyncio.to_thread(_until_names_are_answered, place)
     due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
     workers = [
         asyncio.create_task(_work(place, tls, due, seen, number)) for number in range(CONNECTIONS)
@@ -244,17 +245,36 @@ async def _until_ready(place: dict[str, str], tls: ssl.SSLContext) -> None:
     raise SystemExit("bench: the API does not listen")
 
 
-async def _query_all(place: dict[str, str], seen: Seen) -> None:
-    """Be the members who ask the resolver."""
+def _until_names_are_answered(place: dict[str, str]) -> None:
+    """Wait until the resolver has taken its copy, which it does not answer before."""
+    with _socket(place) as mine:
+        mine.settimeout(0.2)
+        for _ in range(300):
+            mine.send(_query(0))
+            with suppress(TimeoutError, ConnectionRefusedError):
+                mine.recv(4096)
+                return
+    raise SystemExit("bench: the resolver does not answer")
+
+
+def _socket(place: dict[str, str]) -> socket.socket:
+    """Return a member's socket, which asks the resolver."""
     mine = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     mine.bind((place["member"], 0))
     mine.connect((place["resolver"], DNS_PORT))
+    return mine
+
+
+def _query(number: int) -> bytes:
+    return dns.message.make_query(f"peer-{number}._peer.internal", "AAAA").to_wire()
+
+
+async def _query_all(place: dict[str, str], seen: Seen) -> None:
+    """Be the members who ask the resolver."""
+    mine = _socket(place)
     mine.setblocking(False)
     loop, sent = asyncio.get_running_loop(), 0
-    queries = [
-        dns.message.make_query(f"peer-{number}._peer.internal", "AAAA").to_wire()
-        for number in range(PEERS)
-    ]
+    queries = list(map(_query, range(PEERS)))
 
     def hear() -> None:
         with suppress(OSError):
