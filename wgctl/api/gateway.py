@@ -34,7 +34,7 @@ def list_gateways(
 
 
 @router.get("/gateways/{gateway}", dependencies=[needs(Scope.GATEWAY_READ)])
-def show_gateway(store: StoreOf, seen: Seen, gateway: str, etag: Told) -> Gateway:
+async def show_gateway(store: StoreOf, seen: Seen, gateway: str, etag: Told) -> Gateway:
     """Return one gateway."""
     return etag.told(gateway_shape(gateways.shown(store, gateway), seen.role(Role.GATEWAY)))
 

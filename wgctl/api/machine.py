@@ -58,7 +58,7 @@ def add_machine(store: StoreOf, seen: Seen, now: Now, org: str, new: NewMachine)
 
 
 @router.get(_MACHINE, dependencies=[needs(Scope.MACHINE_READ)])
-def show_machine(  # each is a part of the request
+async def show_machine(  # each is a part of the request
     store: StoreOf, seen: Seen, org: str, machine: str, etag: Told, network: str = FIRST_NETWORK
 ) -> MachineDetails:
     """Return one machine, and how its health changed of late."""

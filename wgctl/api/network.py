@@ -38,7 +38,7 @@ def add_network(store: StoreOf, now: Now, org: str, new: NewNetwork) -> Network:
 
 
 @router.get("/orgs/{org}/networks/{network}", dependencies=[needs(Scope.NETWORK_READ)])
-def show_network(store: StoreOf, org: str, network: str, etag: Told) -> Network:
+async def show_network(store: StoreOf, org: str, network: str, etag: Told) -> Network:
     """Return one network."""
     return etag.told(network_shape(org, networks.shown(store, org, network)))
 

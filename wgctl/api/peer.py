@@ -73,7 +73,7 @@ def add_peer(  # each is a part of the request
 
 
 @router.get(_PEER, dependencies=[needs(Scope.PEER_READ)])
-def show_peer(  # each is a part of the request
+async def show_peer(  # each is a part of the request
     store: StoreOf,
     context: ContextOf,
     org: str,
@@ -86,7 +86,7 @@ def show_peer(  # each is a part of the request
 
 
 @router.get(f"{_PEER}/gateway", dependencies=[needs(Scope.PEER_READ)])
-def show_gateway_of_peer(
+async def show_gateway_of_peer(
     store: StoreOf, seen: Seen, org: str, peer: str, network: str = FIRST_NETWORK
 ) -> Gateway:
     """Return the gateway that a peer connects to."""

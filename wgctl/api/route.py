@@ -29,8 +29,9 @@ _INVALID = 400
 class Route(APIRoute):
     """A route that takes JSON and answers with JSON, or with a response that it makes itself.
 
-    One that is no coroutine runs in another thread, where what it returns becomes JSON too. What it
-    depends on is coroutines, since each thread costs 0.1 ms. How many there are is up to the loop.
+    One that is no coroutine runs in another thread, where what it returns becomes JSON too; how
+    many there are is up to the loop. To reach one and come back takes longer than to read a few
+    rows by their keys: what does no more is a coroutine, and so is whatever a route depends on.
     """
 
     answer: Callable[[Request], Coroutine[Any, Any, Response]]
