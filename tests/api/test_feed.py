@@ -169,6 +169,30 @@ def test_a_commit_is_told_at_once_and_silence_is_filled_with_beats(
     assert [event.kind for event in rows if isinstance(event, Put)] == [Kind.ORG, Kind.NETWORK]
 
 
+def test_changes_that_follow_each_other_soon_are_told_together(store: Store, folder: Path) -> None:
+    """However many come and however fast, a reader costs the controller 20 looks a second."""
+
+    def change(opened: Store) -> None:
+        for number in range(60):
+            org.add(opened, Label(f"org-{number}"), now=NOW)
+
+    async def read() -> tuple[list[Event], float]:
+        heard: list[Event] = []
+        async with asyncio.timeout(HANG_S), _feed(store.path, folder) as (opened, node):
+            changing = asyncio.create_task(asyncio.to_thread(change, opened))
+            began = time.monotonic()
+            async for events in node.follow(Role.INTERNAL_API, epoch="epoch-a", since=3):
+                heard += events
+                if heard[-1] == Commit(63):
+                    break
+            await changing
+            return heard, time.monotonic() - began
+
+    heard, took_s = asyncio.run(read())
+    assert sum(isinstance(event, Commit) for event in heard) <= took_s / 0.05 + 2
+    assert sum(isinstance(event, Put) for event in heard) == 120
+
+
 def test_a_commit_that_holds_nothing_for_a_role_moves_it_on(store: Store, folder: Path) -> None:
     org.add(store, Label("third"), now=NOW)
     since, _ = rows_of(store, frozenset())
