@@ -92,9 +92,9 @@ def test_a_table_is_listed_again_only_when_rules_have_changed(
     program, runs = counted(tmp_path)
     table = Nft(namespace.interface, program=program)
     namespace.run(table.apply, ReplaceFirewall(made(namespace.interface, NETWORKS[:2])))
-    before = namespace.run(table.read)
-    assert before is not None
     listed = runs.read_text().count("run")
+    before = namespace.run(table.read)
+    assert before == made(namespace.interface, NETWORKS[:2])
 
     more = made(namespace.interface).elements - before.elements
     namespace.run(table.apply, ChangeFirewall(more, frozenset()))

@@ -40,7 +40,7 @@ class Nft:
         before = generation()
         if self._known is not None and self._known[0] == before:
             return self._known[1]
-        found = self._read()
+        found = self._as_written(self._list())
         self._know(found, before, generation())
         return found
 
@@ -59,8 +59,8 @@ class Nft:
         if failed and _ABSENT not in failed:
             raise self._refusal(failed)
 
-    def _read(self) -> Ruleset | None:
-        listed = self._list()
+    def _as_written(self, listed: Ruleset | None) -> Ruleset | None:
+        """Return what is listed, its rules as they were written where they are still those."""
         if listed is None or self._spelling is None:
             return listed
         written, spelled = self._spelling
@@ -89,8 +89,10 @@ class Nft:
 
         Versions differ in how they list one and the same rule.
         """
+        before = generation()
         listed = self._list()
         self._spelling = None if listed is None else (written, listed)
+        self._know(self._as_written(listed), before, generation())
 
     def _list(self) -> Ruleset | None:
         done = self._call(["-j", "list", "table", "inet", self._table], None)
