@@ -265,8 +265,8 @@ def test_a_snapshot_keeps_who_is_there_and_takes_who_is_not_in_it(begun: Scene) 
     assert begun.demand.in_use == 1
 
 
-def test_who_is_let_in_while_a_pass_looks_is_there_after_it(begun: Scene) -> None:
-    """The pass knows nothing of it yet, and takes it for a surplus."""
+def knocks_as_a_pass_looks(begun: Scene) -> None:
+    """Let somebody in, who has a session at once, between a pass's beginning and its look."""
     wireguard = begun.wireguard
     assert wireguard is not None
     original, reads = wireguard.read, count(1)
@@ -275,10 +275,33 @@ def test_who_is_let_in_while_a_pass_looks_is_there_after_it(begun: Scene) -> Non
         # The first is for who is there already.
         if next(reads) == 2:
             assert begun.knocks(0) is Fate.ADMITTED
+            begun.sees(0, handshake=begun.now)
         return original()
 
     wireguard.read = read  # type: ignore[method-assign]  # the moment that matters
     begun.programme.verify()
+    wireguard.read = original  # type: ignore[method-assign]
+
+
+def test_who_is_let_in_while_a_pass_looks_keeps_its_session(begun: Scene) -> None:
+    """The pass knows nothing of it yet, and would take it for a surplus."""
+    knocks_as_a_pass_looks(begun)
 
     assert begun.there() == {0}
+    assert KEYS[0].raw in begun.kernel.seen
     assert begun.programme.drift == 0
+    begun.programme.verify()
+    assert (begun.there(), begun.programme.drift) == ({0}, 0)
+
+
+def test_who_is_let_in_before_anything_can_be_written_is_there_once_it_can(
+    tmp_path: Path,
+) -> None:
+    with scene(tmp_path) as begun:
+        begun.fill(peer(0))
+        begun.start()
+        begun.programme.load()
+        knocks_as_a_pass_looks(begun)
+
+        assert begun.programme.settled
+        assert begun.there() == {0}

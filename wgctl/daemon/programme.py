@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import structlog
 
@@ -23,7 +22,7 @@ from wgctl.core.ports import Seen
 from wgctl.core.presence import Fate, Visit
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
-from wgctl.core.tunnel import Device, Greet, RemovePeer, SetPeer, Source, Step, Tunnel
+from wgctl.core.tunnel import Greet, SetPeer, Source, Step, Tunnel
 from wgctl.daemon.demand import Demand
 from wgctl.daemon.follow import Changes, unfinished
 from wgctl.services.reconcile import (
@@ -164,11 +163,15 @@ class Programme:
                 self._admitted.clear()
                 self._adopt()
                 desired = self._desired()
-            outcome = reconcile(self._parts, desired, ours=self._programmed)
-            outcome = replace(outcome, done=self._without_admitted(outcome.done))
+            outcome = reconcile(
+                self._parts, desired, ours=self._programmed, arrived=self._admitted_keys
+            )
             self._programmed = True
             self._index = self._parts.links.index()
-            self.settled = self._missing is None and not outcome.left
+            with self._rows:
+                self.settled = self._missing is None and not outcome.left
+                if self.settled and expected:
+                    self._write_admitted()
             self.revision = self._taken_revision
             if expected:
                 self._log_programmed(outcome.done)
@@ -230,10 +233,10 @@ class Programme:
             self._tell_locked()
             if change.after.device is None or key.raw not in change.after.device.peers:
                 return Fate.REFUSED
+            self._admitted.add(key.raw)
             if self.settled:
                 with self._trying("admission"):
                     apply_change(self._parts, change)
-                    self._admitted.add(key.raw)
             return fate
 
     def greet(self, key: PublicKey, source: Source) -> None:
@@ -256,23 +259,18 @@ class Programme:
         if rows:
             self._roster.change(rows, now=self._now())
 
-    def _without_admitted(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Return the steps of a pass, but for peers that were let in while it looked.
-
-        It took them for a surplus: they are let in again.
-        """
-        removed = {step.key for step in steps if isinstance(step, RemovePeer)}
-        again = removed & self._admitted
-        if not again:
-            return steps
+    def _admitted_keys(self) -> frozenset[bytes]:
+        """Return who was let in since the pass that is under way began."""
         with self._rows:
-            device = self._roster.whole(now=self._now()).device or Device(None, 0, {})
-            for key in again & device.peers.keys():
-                peer = SetPeer(key, device.peers[key], device.preshared_keys.get(key))
-                self._parts.wireguard.apply([peer])
-        return tuple(
-            step for step in steps if not (isinstance(step, RemovePeer) and step.key in again)
-        )
+            return frozenset(self._admitted)
+
+    def _write_admitted(self) -> None:
+        """Write those who were let in while nothing could be written."""
+        device = self._roster.whole(now=self._now()).device
+        if device is not None:
+            peers = ((key, device.peers[key]) for key in self._admitted & device.peers.keys())
+            keys = device.preshared_keys
+            self._parts.wireguard.apply([SetPeer(key, at, keys.get(key)) for key, at in peers])
 
     def _dismiss_idle(self) -> None:
         """Let peers go that have been idle for long."""

@@ -146,6 +146,8 @@ class MemoryWireGuard:
             if isinstance(step, Greet) and step.key in self._kernel.device.peers:
                 seen = self._kernel.seen.get(step.key, _UNSEEN)
                 self._kernel.seen[step.key] = replace(seen, endpoint=str(step.source))
+            elif isinstance(step, RemovePeer):
+                self._kernel.seen.pop(step.key, None)
 
     def remove(self) -> None:
         """End the device and wait until it is gone; nothing if it is not there."""

@@ -5,7 +5,7 @@ Reads, compares, writes and reads back; what is wanted is `wgctl.core.plan`, whe
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -20,6 +20,7 @@ from wgctl.core.tunnel import (
     DeviceStep,
     LinkStep,
     MakeLink,
+    RemovePeer,
     RemoveRoute,
     ReplaceFirewall,
     Step,
@@ -76,23 +77,41 @@ def read(parts: Parts) -> Tunnel:
     return Tunnel(parts.firewall.read(), routes, link if device else None, device)
 
 
-def reconcile(parts: Parts, desired: Tunnel, *, ours: bool = False) -> Outcome:
+def reconcile(
+    parts: Parts,
+    desired: Tunnel,
+    *,
+    ours: bool = False,
+    arrived: Callable[[], frozenset[bytes]] = frozenset,
+) -> Outcome:
     """Make the tunnel what it is to be, and read it back where something was written.
 
     `ours`: the device was programmed by this process before, so that another private key on it is
-    drift. Raises Conflict, with nothing written, when the interface belongs to somebody else, and
-    Unavailable or Conflict when a part refuses; the steps before that are taken.
+    drift. `arrived` returns the keys of peers that others have written since `desired` was made:
+    they are no surplus. Raises Conflict, with nothing written, when the interface belongs to
+    somebody else, and Unavailable or Conflict when a part refuses; the steps before that are taken.
     """
     found = _read_ours(parts, desired.device, ours=ours)
     done: list[Step] = []
-    steps = diff(desired, found)
+    steps = _sparing(arrived, diff(desired, found))
     for _ in range(_ROUNDS):
         if not steps:
             break
         take(parts, steps)
         done += steps
-        steps = diff(desired, read(parts))
+        steps = _sparing(arrived, diff(desired, read(parts)))
     return Outcome(found, tuple(done), steps)
+
+
+def _sparing(arrived: Callable[[], frozenset[bytes]], steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return `steps`, but for the removal of those who have arrived.
+
+    Asked for after the device was read: whoever is seen in it has arrived by then.
+    """
+    if not any(isinstance(step, RemovePeer) for step in steps):
+        return steps
+    keys = arrived()
+    return tuple(step for step in steps if not (isinstance(step, RemovePeer) and step.key in keys))
 
 
 def mend_firewall(parts: Parts, desired: Tunnel) -> Outcome:
