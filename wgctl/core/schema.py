@@ -5,7 +5,7 @@ RFC 3339 in UTC. Turning values of the store into these is `wgctl.api`.
 """
 
 from datetime import datetime
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Network
 from typing import Annotated, ClassVar, Generic, TypeVar
 
 from pydantic import (
@@ -31,6 +31,7 @@ from wgctl.core.health import Health
 from wgctl.core.health_shape import Check, HealthEvent, ObservedHealth
 from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
 from wgctl.core.role_shape import MOST_LIMITED, LimitedAddress, OnDemand, UpstreamCondition
+from wgctl.core.shape import Address as _Address
 from wgctl.core.shape import Moment as _Moment
 from wgctl.core.shape import Shape as _Shape
 
@@ -162,7 +163,7 @@ class Network(_Shape):
     org: str
     name: str
     prefix: IPv6Network
-    resolver: IPv6Address
+    resolver: _Address
     created_at: datetime
 
 
@@ -243,7 +244,7 @@ class Peer(_Shape):
     owner: str
     public_key: _Key
     preshared_key: bool
-    address: IPv6Address
+    address: _Address
     gateway: str
     created_at: datetime
     expires_at: datetime | None
@@ -259,9 +260,9 @@ class Peer(_Shape):
 class Tunnel(_Shape):
     """What a WireGuard client needs beside its own private key."""
 
-    address: IPv6Address
+    address: _Address
     prefix: IPv6Network
-    resolver: IPv6Address
+    resolver: _Address
     gateway_key: _Key
     endpoint: _Endpoint
     mtu_bytes: int
@@ -301,7 +302,7 @@ class App(_Shape):
     network: str
     machines: int
     started: int
-    service_address: IPv6Address | None
+    service_address: _Address | None
     created_at: datetime
 
 
@@ -376,7 +377,7 @@ class Machine(_Shape):
     org: str
     network: str
     peer: str
-    address: IPv6Address
+    address: _Address
     region: str
     process_group: str
     ports: list[Port]
@@ -469,4 +470,4 @@ class SelfReply(_Shape):
     org: str
     network: str
     peer: str
-    address: IPv6Address
+    address: _Address

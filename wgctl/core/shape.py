@@ -4,14 +4,24 @@ The shapes themselves are `wgctl.core.schema` and `wgctl.core.health_shape`.
 """
 
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-__all__ = ["Moment", "Shape", "finish"]
+from wgctl.core.ipv6_text import render
+
+__all__ = ["Address", "Moment", "Shape", "finish"]
 
 # Seconds since 1970 up to the last that a datetime can hold, the end of the year 9999.
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799)]
+
+Address = Annotated[
+    IPv6Address,
+    PlainSerializer(render, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "ipv6"}),
+]
+"""An IPv6 address of a network: a list of 100 peers spent half of its JSON on these."""
 
 
 class Shape(BaseModel):
