@@ -72,6 +72,21 @@ def _seal(store: Store, name: str) -> SealedKey | None:
         return None if found is None else found.sealed
 
 
+def test_a_list_tells_of_each_peer_what_showing_it_does(store: Store) -> None:
+    network.add(store, "acme", Label("lab"), now=NOW)
+    sealed = sealed_to(register(store).public_key, 2)
+    peer.add(store, "acme", new_peer(1), now=NOW)
+    peer.add(store, "acme", new_peer(2, preshared_key=sealed), now=NOW)
+    peer.add(store, "acme", new_peer(3, network="lab"), now=NOW)
+    found = peer.listed(store, "acme", network=None, after=("", 0), limit=9)
+
+    assert [facts.preshared for facts in found] == [False, True, False]
+    assert found == [
+        peer.shown(store, "acme", place, f"peer-{number}")
+        for number, place in ((1, "default"), (2, "default"), (3, "lab"))
+    ]
+
+
 def test_a_preshared_key_is_kept_as_it_was_sealed(store: Store) -> None:
     sealed = sealed_to(register(store).public_key, 1)
     first, is_new = peer.add(store, "acme", new_peer(1, preshared_key=sealed), now=NOW)

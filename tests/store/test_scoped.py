@@ -3,28 +3,33 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wgctl
 from peers.names import Label
 from tests.services.minting import bearer
-from tests.store.samples import NOW, add_peer
+from tests.store.samples import NOW, add_peer, engine
 from wgctl.core.access import Scope
 from wgctl.core.errors import Denied, NotFound
 from wgctl.core.model import MemberRole, TokenKind
 from wgctl.services import network as networks
 from wgctl.store import machines, members, org, scoped, tables
 from wgctl.store.org import OrgDoor
+from wgctl.store.prepared import Prepared
 from wgctl.store.store import Store
 
 _STATEMENTS = {"select", "insert", "update", "delete"}
-_MAKERS = {"_select"}
+_MAKERS = {"_select", "of_org"}
 # Functions of `scoped` whose statements are made once, and take the org each time they are run.
-_MADE_ONCE = {"_counting", "_deleting", "_having", "_inserting", "_spending", "_updating"}
-_BUILT_ON_ONE = "_paging"  # on what `_having` of the module makes
+_MADE_ONCE = {
+    *("_counting", "_counting_machines", "_deleting", "_having", "_inserting", "_spending"),
+    "_updating",
+}
+_BUILT_ON_ONE = "_paging"  # on what `_having` of the module makes, or `of_org`
 # `_count` names the org itself; `_spend` writes a table that no org owns.
-_NAMED = _MAKERS | _MADE_ONCE | {"_count", "_in_reach", "_spend"}
+_NAMED = _MAKERS | _MADE_ONCE | {"_count", "_in_reach", "_spend", _BUILT_ON_ONE}
 _OWNED = {table.name for table in tables.metadata.sorted_tables if "org_id" in table.c}
 _DOOR = (scoped, machines, members, org)
 _SOURCE = Path(wgctl.__file__).parent
@@ -47,7 +52,10 @@ def _names_the_org(function: ast.FunctionDef) -> bool:
     text = ast.unparse(function)
     return any(
         part in text
-        for part in ("self.org.id", "*self._owned(table)", ".c.org_id == bindparam('org")
+        for part in (
+            *("self.org.id", "*self._owned(table)", ".c.org_id == bindparam('org"),
+            " == of_org(tables.",
+        )
     )
 
 
@@ -75,9 +83,33 @@ def test_what_is_made_once_gets_the_org_of_the_door() -> None:
     }
 
     assert filling.keys() == {
-        *("_delete", "_having", "_insert", "_next_number", "_page", "_update", "spend_use")
+        *("_delete", "_having", "_insert", "_next_number", "_page", "_update", "spend_use"),
+        "count_machines",
     }
     assert all("self.org.id" in text for text in filling.values())
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        *(
+            scoped._paging(table, ("network_id",))  # noqa: SLF001
+            for table in (tables.peers, tables.apps, tables.machines)
+        ),
+        machines._counting_machines(),  # noqa: SLF001
+    ],
+)
+def test_what_a_network_or_an_app_has_is_found_without_going_through_its_org(
+    store: Store, prepared: Prepared[Any]
+) -> None:
+    with engine(store.path).connect() as connection:
+        compiled = prepared.statement.compile(connection)
+        values = (None,) * len(compiled.positiontup)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)
+        steps = [step for *_, step in plan]
+
+    assert [step for step in steps if "(network_id=?" in step or "(app_id=?" in step]
+    assert not [step for step in steps if "org_id" in step or "SCAN" in step]
 
 
 def test_the_door_runs_no_sql_that_is_text() -> None:

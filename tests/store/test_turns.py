@@ -145,18 +145,21 @@ def test_what_is_not_to_be_kept_leaves_no_trace(written: Written) -> None:
 
 
 @pytest.mark.parametrize(
-    "last",
+    "statements",
     [
-        pytest.param("INSERT INTO after VALUES (99)", id="the commit fails"),
-        pytest.param("INSERT OR ROLLBACK INTO numbers VALUES (0)", id="the database undoes all"),
+        pytest.param([_ONE, "INSERT INTO after VALUES (99)"], id="the commit fails"),
+        # Alone: whoever has not begun when all is undone has a commit of its own.
+        pytest.param(["INSERT OR ROLLBACK INTO numbers VALUES (0)"], id="the database undoes all"),
     ],
 )
-def test_what_fails_for_all_is_told_to_each_and_leaves_nothing(written: Written, last: str) -> None:
+def test_what_fails_for_all_is_told_to_each_and_leaves_nothing(
+    written: Written, statements: list[str]
+) -> None:
     """To commit after the database has undone all is no error to the driver: it must be seen."""
     ended = []
     with (
         pytest.raises(NotKept),
-        written.together(_ONE, last) as others,
+        written.together(*statements) as others,
     ):
         ended = others
 

@@ -3,10 +3,10 @@
 What runs as an app is `wgctl.services.machine`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from peers.names import Label
-from wgctl.core.model import App, MachineState, Network
+from wgctl.core.model import App, Network
 from wgctl.services.condition import Condition, always
 from wgctl.store.org import OrgDoor
 from wgctl.store.store import Store
@@ -71,8 +71,9 @@ def set_flycast(
         door = deployment.owned_by(org)
         found = door.network(network)
         app = door.app(found, name)
-        check(_facts(door, found, app))
-        return _facts(door, found, door.set_service(found, app, has=flycast))
+        facts = _facts(door, found, app)
+        check(facts)
+        return replace(facts, app=door.set_service(found, app, has=flycast))
 
 
 def remove(
@@ -88,6 +89,5 @@ def remove(
 
 
 def _facts(door: OrgDoor, network: Network, app: App) -> AppFacts:
-    machines = door.machines(network=network, app=app)
-    started = sum(machine.state is MachineState.STARTED for machine in machines)
-    return AppFacts(app, network, machines=len(machines), started=started)
+    count = door.count_machines(app)
+    return AppFacts(app, network, machines=count.machines, started=count.started)

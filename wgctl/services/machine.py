@@ -70,10 +70,9 @@ def row_of(
     deployment: Deployment, peer: Peer, new: NewMachine, *, lease_s: int | None, now: int
 ) -> NewMachineRow:
     """Return the row of a machine on `peer`, with what is to be chosen for it."""
-    gateway = next(g for g in deployment.gateways() if g.id == peer.gateway_id)
     return NewMachineRow(
         name=new.name or _new_name(),
-        region=new.region or gateway.region,
+        region=new.region or deployment.gateway_of(peer).region,
         process_group=new.process_group,
         ports=new.ports,
         metadata=new.metadata,

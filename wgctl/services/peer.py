@@ -148,13 +148,11 @@ def listed(
     with store.reading() as deployment:
         door = deployment.owned_by(org)
         within = None if network is None else door.network(network)
-        networks = {found.id: found for found in door.networks()}
         gateways = {found.id: found for found in deployment.gateways()}
-        peers = door.peers(network=within, tag=tag, after=after, limit=limit)
-        sealed = door.sealed_ids(peers)
+        found = door.peers_as_listed(network=within, tag=tag, after=after, limit=limit)
         return [
-            PeerFacts(peer, networks[peer.network_id], gateways[peer.gateway_id], peer.id in sealed)
-            for peer in peers
+            PeerFacts(peer, network, gateways[peer.gateway_id], preshared=preshared)
+            for peer, network, preshared in found
         ]
 
 
@@ -367,5 +365,4 @@ def _refuse_known_key(deployment: Deployment, key: PublicKey) -> None:
 
 
 def _facts(deployment: Deployment, door: OrgDoor, network: Network, peer: Peer) -> PeerFacts:
-    gateway = next(g for g in deployment.gateways() if g.id == peer.gateway_id)
-    return PeerFacts(peer, network, gateway, door.seal(peer) is not None)
+    return PeerFacts(peer, network, deployment.gateway_of(peer), door.seal(peer) is not None)

@@ -31,7 +31,7 @@ from wgctl.core.allocate import network_id
 from wgctl.core.audit import Record
 from wgctl.core.errors import Denied, NotFound, Unidentified
 from wgctl.core.feed import Delete, Kind, Put, Row
-from wgctl.core.model import Gateway, Org, Token
+from wgctl.core.model import Gateway, Org, Peer, Token
 from wgctl.store import rows, tables
 from wgctl.store.changes import Recorder, read_changes
 from wgctl.store.org import OrgDoor
@@ -44,8 +44,9 @@ __all__ = ["Counts", "Deployment", "EndedPeer"]
 
 _BATCH = 1_000
 
-# Asked for each peer that is added.
+# Asked for each peer that is added, or shown.
 _GATEWAYS = Prepared(select(tables.gateways).order_by(tables.gateways.c.number))
+_GATEWAY = Prepared(select(tables.gateways).where(tables.gateways.c.id == bindparam("id")))
 _ORG = Prepared(select(tables.orgs).where(tables.orgs.c.slug == bindparam("slug")))
 
 
@@ -156,6 +157,10 @@ class Deployment:
     def gateways(self) -> list[Gateway]:
         """Return every gateway by number."""
         return [rows.gateway_of(row) for row in _GATEWAYS.rows(self._connection, {})]
+
+    def gateway_of(self, peer: Peer) -> Gateway:
+        """Return the gateway that `peer` connects to, which must be there."""
+        return rows.gateway_of(_GATEWAY.rows(self._connection, {"id": peer.gateway_id})[0])
 
     def gateway(self, name: str) -> Gateway:
         """Return the gateway `name`; raises NotFound."""

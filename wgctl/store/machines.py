@@ -5,6 +5,10 @@ What of them is a change for readers of the feed is recorded with each.
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, select
 
 from peers.addresses import SERVICE_HOST
 from peers.names import Label
@@ -12,13 +16,21 @@ from wgctl.core.errors import NotFound
 from wgctl.core.feed import Kind
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer
 from wgctl.store import rows, tables
+from wgctl.store.prepared import Prepared
 from wgctl.store.rows import NewCheckRow, NewMachineRow
-from wgctl.store.scoped import Scoped
+from wgctl.store.scoped import Scoped, of_org
 from wgctl.store.unique import taken
 
-__all__ = ["Machines"]
+__all__ = ["MachineCount", "Machines"]
 
 _BATCH = 1_000
+
+
+class MachineCount(NamedTuple):
+    """How many machines there are, and how many of them are started."""
+
+    machines: int
+    started: int
 
 
 class Machines(Scoped):
@@ -71,6 +83,11 @@ class Machines(Scoped):
         having = {"network_id": network.id} | ({} if app is None else {"app_id": app.id})
         found = self._page(tables.machines, having=having)
         return [rows.machine_of(row) for row in found]
+
+    def count_machines(self, app: App) -> MachineCount:
+        """Count the machines of `app`."""
+        values = {"org": self.org.id, "app_id": app.id}
+        return MachineCount(**_counting_machines().rows(self._connection, values)[0])
 
     def machines_on(self, peer: Peer) -> list[Machine]:
         """Return the machines on `peer`, by id."""
@@ -201,3 +218,14 @@ class Machines(Scoped):
                 self._record.delete(Kind.CHECK, rows.check_of(row))
         for machine in gone:
             self._record.delete(Kind.MACHINE, machine)
+
+
+@cache
+def _counting_machines() -> Prepared[Select[*tuple[Any, ...]]]:
+    machines = tables.machines.c
+    started = func.count().filter(machines.state == MachineState.STARTED)
+    return Prepared(
+        select(func.count().label("machines"), started.label("started")).where(
+            machines.app_id == of_org(tables.apps)
+        )
+    )

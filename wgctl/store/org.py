@@ -4,6 +4,7 @@ Which org may be opened by whom is decided above; how far a caller sees into it,
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sqlalchemy import Text, insert
 from sqlalchemy.exc import IntegrityError
@@ -19,10 +20,18 @@ from wgctl.store import rows, tables
 from wgctl.store.machines import Machines
 from wgctl.store.members import Members
 from wgctl.store.rows import NewPeerRow
-from wgctl.store.scoped import EVERYTHING
+from wgctl.store.scoped import EVERYTHING, SEALED
 from wgctl.store.unique import taken
 
-__all__ = ["OrgDoor"]
+__all__ = ["ListedPeer", "OrgDoor"]
+
+
+class ListedPeer(NamedTuple):
+    """A peer, its network, and whether it has a preshared key."""
+
+    peer: Peer
+    network: Network
+    preshared: bool
 
 
 class OrgDoor(Machines, Members):
@@ -93,15 +102,28 @@ class OrgDoor(Machines, Members):
 
         Of one network, with one tag; None: whichever.
         """
-        prefixes = {found.id: found.prefix for found in self.networks()}
+        listed = self.peers_as_listed(network=network, tag=tag, after=after, limit=limit)
+        return [one.peer for one in listed]
+
+    def peers_as_listed(
+        self, *, network: Network | None, tag: str | None, after: tuple[str, int], limit: int
+    ) -> list[ListedPeer]:
+        """Return what `peers` does, each with what a list tells of it besides."""
         # A label in its quotes is in the text of a JSON list only if it is in the list.
         tags = tables.peers.c.tags.cast(Text)
         tagged = () if tag is None else (tags.contains(f'"{tag}"', autoescape=True),)
         having = {} if network is None else {"network_id": network.id}
+        found = self._page(tables.peers, *tagged, having=having, after=after, limit=limit)
+        networks = self._networks_with({row["network_id"] for row in found})
         return [
-            rows.peer_of(row, prefix=prefixes[row["network_id"]])
-            for row in self._page(tables.peers, *tagged, having=having, after=after, limit=limit)
+            ListedPeer(rows.peer_of(row, prefix=its.prefix), its, row[SEALED])
+            for row in found
+            for its in [networks[row["network_id"]]]
         ]
+
+    def _networks_with(self, ids: Iterable[int]) -> dict[int, Network]:
+        found = (self._having(tables.networks, id=id_)[0] for id_ in ids)
+        return {row["id"]: rows.network_of(row, pool=self.pool) for row in found}
 
     def peer(self, network: Network, name: str) -> Peer:
         """Return the peer `name` of `network`; raises NotFound."""
@@ -184,11 +206,6 @@ class OrgDoor(Machines, Members):
             )
         )
         return [rows.seal_of(row) for row in found]
-
-    def sealed_ids(self, peers: Iterable[Peer]) -> frozenset[int]:
-        """Return the ids of those of `peers` that have a preshared key."""
-        among = tables.seals.c.peer_id.in_([peer.id for peer in peers])
-        return frozenset(row["peer_id"] for row in self._rows(self._select(tables.seals, among)))
 
     def seal(self, peer: Peer) -> Seal | None:
         """Return the sealed preshared key of `peer`, None if it has none."""

@@ -5,13 +5,11 @@ anew: ten times what SQLite takes to find a row by its key. Here it says once ho
 written for a database, and how its values are converted.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, RowMapping, Select, Update
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
@@ -37,16 +35,13 @@ class Prepared(Generic[_Statement]):
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the rows that it finds, or gives back, with `values`."""
         written = self._for(connection.dialect)
-        with _cursor(connection, written.text) as cursor:
-            cursor.execute(written.text, written.filled(values))
-            found = cursor.fetchall()
+        found = _ran(connection, written.text, written.filled(values), fetch=True)
         return [written.row(row) for row in found]
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> None:
         """Run it with `values`, where it gives nothing back."""
         written = self._for(connection.dialect)
-        with _cursor(connection, written.text) as cursor:
-            cursor.execute(written.text, written.filled(values))
+        _ran(connection, written.text, written.filled(values), fetch=False)
 
     def _for(self, dialect: Dialect) -> "_Written":
         try:
@@ -58,8 +53,7 @@ class Prepared(Generic[_Statement]):
 
 def say(connection: Connection, text: str) -> None:
     """Run `text`, a statement that has no values and gives nothing back."""
-    with _cursor(connection, text) as cursor:
-        cursor.execute(text)
+    _ran(connection, text, (), fetch=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +110,13 @@ def _reading(kind: TypeEngine[Any], dialect: Dialect) -> _Convert:
     return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
-@contextmanager
-def _cursor(connection: Connection, text: str) -> Iterator[DBAPICursor]:
-    """Give what runs the statement `text`; raise what goes wrong as SQLAlchemy does."""
+def _ran(connection: Connection, text: str, values: Any, *, fetch: bool) -> Sequence[Any]:
+    """Run the statement `text`, and raise what goes wrong as SQLAlchemy does."""
     dialect = connection.dialect
     cursor = connection.connection.cursor()
     try:
-        yield cursor
+        cursor.execute(text, values)
+        return cursor.fetchall() if fetch else ()
     except dialect.loaded_dbapi.Error as error:
         base = dialect.loaded_dbapi.Error
         raise DBAPIError.instance(text, None, error, base, dialect=dialect) from error

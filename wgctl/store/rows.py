@@ -5,6 +5,7 @@ Runs no statement: `deployment` and `org` do.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Network
 from types import MappingProxyType
 from typing import Any
@@ -132,7 +133,7 @@ def gateway_of(row: Values) -> Gateway:
         number=row["number"],
         name=Label(row["name"]),
         region=Label(row["region"]),
-        endpoint=Endpoint.parse(row["endpoint"]),
+        endpoint=_endpoint(row["endpoint"]),
         public_key=PublicKey.from_bytes(row["public_key"]),
         mtu_bytes=row["mtu_bytes"],
         forwards=row["forwards"],
@@ -242,6 +243,10 @@ def ports_as_json(ports: tuple[Port, ...]) -> list[dict[str, object]]:
         {"name": port.name, "number": port.number, "protocol": port.protocol.value}
         for port in ports
     ]
+
+
+# Each peer that is shown or added names its gateway, of whom the endpoint takes longest to read.
+_endpoint = lru_cache(maxsize=1_024)(Endpoint.parse)
 
 
 def _port_of(port: Mapping[str, Any]) -> Port:

@@ -17,11 +17,13 @@ from sqlalchemy import (
     Delete,
     Executable,
     Insert,
+    ScalarSelect,
     Select,
     Table,
     Update,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -37,12 +39,15 @@ from wgctl.store import tables
 from wgctl.store.changes import Recorder
 from wgctl.store.prepared import Prepared, Values
 
-__all__ = ["EVERYTHING", "Scoped"]
+__all__ = ["EVERYTHING", "SEALED", "Scoped", "of_org"]
 
 _Found: TypeAlias = Select[*tuple[Any, ...]]
 
 EVERYTHING = 1_000_000
 """More rows of a table than an org has."""
+
+SEALED = "sealed"
+"""What a page of peers tells of each besides its columns: whether it has a preshared key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +219,28 @@ def _having(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
 @cache
 def _paging(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
     past = tuple_(table.c.name, table.c.id) > tuple_(bindparam("past"), bindparam("past_id"))
-    return Prepared(
-        _having(table, columns)
-        .statement.where(past)
-        .order_by(table.c.name, table.c.id)
-        .limit(bindparam("most"))
-    )
+    found = _having(table, columns).statement
+    if "network_id" in columns:
+        others = [table.c[column] == bindparam(column) for column in columns]
+        others[columns.index("network_id")] = table.c.network_id == of_org(tables.networks)
+        found = select(table).where(*others)
+    if table is tables.peers:
+        has_seal = exists().where(tables.seals.c.peer_id == table.c.id)
+        found = found.add_columns(has_seal.label(SEALED))
+    page = found.where(past).order_by(table.c.name, table.c.id).limit(bindparam("most"))
+    return Prepared(page)
+
+
+def of_org(table: Table) -> ScalarSelect[int]:
+    """Return the id in `table` that is given as `network_id` or the like, where it is the org's.
+
+    For rows that are found by it alone: by the org too, SQLite would go through all of the org's.
+    """
+    its = (table.c.org_id == bindparam("org"), table.c.id == bindparam(_ID_OF[table]))
+    return select(table.c.id).where(*its).scalar_subquery()
+
+
+_ID_OF = {tables.networks: "network_id", tables.apps: "app_id"}
 
 
 @cache

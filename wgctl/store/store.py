@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import pysqlite3.dbapi2
+from pydantic_core import from_json, to_json
 from sqlalchemy import URL, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
 
@@ -192,6 +193,8 @@ def _engine(path: Path, *, begin: str) -> Engine:
         connect_args={"timeout": _BUSY_TIMEOUT_S},
         pool_size=16,
         max_overflow=96,  # More than all threads that may want one at a time.
+        json_serializer=_json_text,
+        json_deserializer=from_json,
     )
     event.listen(engine, "connect", _prepare)
 
@@ -201,6 +204,10 @@ def _engine(path: Path, *, begin: str) -> Engine:
     # For an event, SQLAlchemy would look for listeners around each statement.
     engine.dialect.do_begin = do_begin  # type: ignore[method-assign]
     return engine
+
+
+def _json_text(value: object) -> str:
+    return to_json(value, ensure_ascii=True).decode()
 
 
 def _prepare(connection: _DBAPIConnection, _record: object) -> None:
