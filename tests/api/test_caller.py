@@ -1,4 +1,7 @@
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request
@@ -82,6 +85,40 @@ def test_a_token_is_the_proof_for_who_comes_from_elsewhere(store: Store) -> None
                 "GET", "/v1/thing", headers=[("authorization", f"{scheme} {text}")]
             )
             assert response.json() == ["bearer", "127.0.0.1", "org:read"]
+
+
+class _Counted(ThreadPoolExecutor):
+    times = 0
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.times += 1
+        return super().submit(*args, **kwargs)
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_token_is_looked_at_once_for_all_that_come_with_it_at_once(
+    store: Store, *, is_good: bool
+) -> None:
+    """But what is wrong is looked at each time: it is never remembered."""
+    text = mint(store, "acme", "cli").render() + ("" if is_good else "x")
+    headers = [(b"authorization", f"Bearer {text}".encode())]
+    counted = _Counted()
+
+    async def ask() -> list[Caller | BaseException]:
+        asyncio.get_running_loop().set_default_executor(counted)
+        identify = by_token(store, lambda: NOW)
+        origins = [f"192.0.2.{number}" for number in range(30)]
+        scopes = [{"type": "http", "client": (at, 1), "headers": headers} for at in origins]
+        asked = [identify(Request(scope)) for scope in scopes]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    found = asyncio.run(ask())
+    if is_good:
+        origins = [one.origin for one in found if isinstance(one, Caller)]
+        assert origins == [f"192.0.2.{number}" for number in range(30)]
+    else:
+        assert {type(one) for one in found} == {Unidentified}
+    assert counted.times == (1 if is_good else 30)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@
 What a caller may do is `wgctl.core.access`; what a token is worth, `wgctl.services.entry`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 
 from wgctl.core.access import Asker, Caller
 from wgctl.core.errors import Unidentified
@@ -43,15 +44,26 @@ def by_token(store: "Store", now: Callable[[], int]) -> Identify:
     from wgctl.services.entry import NOT_VALID, Entry
 
     entry = Entry(store)
+    looks: dict[str, asyncio.Event] = {}
 
     async def identify(request: Request) -> Caller:
         text, origin = _token_of(request), "" if request.client is None else request.client.host
         if text is None:
             raise Unidentified(NOT_VALID)
-        known = entry.known(text, origin=origin, now=now())
-        if known is not None:
-            return known
-        return await run_in_threadpool(entry.look, text, origin=origin, now=now())
+        while (known := entry.known(text, origin=origin, now=now())) is None:
+            if text not in looks:
+                return await look(text, origin)
+            # Each of all that come at once would look by itself, and note it.
+            await looks[text].wait()
+        return known
+
+    async def look(text: str, origin: str) -> Caller:
+        looks[text] = asyncio.Event()
+        try:
+            looking = partial(entry.look, text, origin=origin, now=now())
+            return await asyncio.get_running_loop().run_in_executor(None, looking)
+        finally:
+            looks.pop(text).set()
 
     return identify
 

@@ -23,6 +23,8 @@ def parameters_of(route: APIRoute) -> frozenset[str]:
 
 def require_known(request: Request, known: frozenset[str]) -> None:
     """Raise Invalid for a parameter that is none of `known`, or that comes twice."""
+    if not request.scope["query_string"]:
+        return
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
             expected = ", ".join(sorted(known)) or "none"
