@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from peers.addresses import prefix_of, resolver_address
 from peers.noise import INITIATION_BYTES, INITIATION_TYPE
+from wgctl.core import ipv6_text
 from wgctl.core.errors import Unavailable
 from wgctl.core.service import Service
 
@@ -335,21 +336,18 @@ def _nat(name: str, hook: str, priority: int) -> dict[str, object]:
 
 
 def _elements(network: IPv6Network) -> tuple[Element, Element]:
-    prefix = str(network.network_address)
-    return (
-        Element("networks", (prefix, prefix)),
-        Element("resolvers", (str(resolver_address(network)),)),
-    )
+    prefix, resolver = map(ipv6_text.render, (network.network_address, resolver_address(network)))
+    return Element("networks", (prefix, prefix)), Element("resolvers", (resolver,))
 
 
 def _slots(service: Service) -> Iterator[Element]:
     """Yield which machine each slot leads to, and what a machine that reaches itself hears."""
-    address, machines = str(service.address), service.machines
+    address, machines = ipv6_text.render(service.address), service.machines
     for slot in range(_SLOTS if machines else 0):
-        machine = str(machines[slot % len(machines)])
+        machine = ipv6_text.render(machines[slot % len(machines)])
         yield Element("slots", (address, str(slot << 1)), machine)
-    for machine in map(str, machines):
-        resolver = str(resolver_address(prefix_of(service.address)))
+    for machine in map(ipv6_text.render, machines):
+        resolver = ipv6_text.render(resolver_address(prefix_of(service.address)))
         yield Element("hairpins", (machine, machine), resolver)
 
 

@@ -109,6 +109,33 @@ def test_a_step_that_was_taken_before_is_no_fault(
     assert (code in addressing.tolerated(step)) is tolerated
 
 
+@given(routes, indexes)
+def test_a_route_that_was_asked_for_is_the_same_object(route: Route, index: int) -> None:
+    made, asked = body(AddRoute(route), index=index), {addressing.key(route): route}
+
+    assert addressing.parse_route(made, index=index, metric=METRIC, asked=asked) is route
+
+
+@given(routes, routes, indexes)
+def test_another_route_was_not_asked_for(route: Route, other: Route, index: int) -> None:
+    made, asked = body(AddRoute(route), index=index), {addressing.key(other): other}
+
+    assert addressing.parse_route(made, index=index, metric=METRIC, asked=asked) == route
+
+
+@given(prefixes, prefixes, indexes)
+def test_an_address_that_was_asked_for_is_the_same_object_and_no_other_is(
+    one: IPv6Network, other: IPv6Network, index: int
+) -> None:
+    address, another = IPv6Interface(one), IPv6Interface(other)
+    made = body(AddAddress(address), index=index)
+
+    asked = {addressing.key(address): address}
+    assert addressing.parse_address(made, index=index, asked=asked) is address
+    asked = {addressing.key(another): another}
+    assert addressing.parse_address(made, index=index, asked=asked) == address
+
+
 @pytest.mark.parametrize("size", [0, 7, 20])
 def test_a_message_of_another_form_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="bytes"):

@@ -8,9 +8,10 @@ each with an address and a route.
 import errno
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from ipaddress import IPv6Interface, IPv6Network
-from typing import Generic, TypeVar, assert_never
+from types import MappingProxyType
+from typing import Any, Generic, TypeAlias, TypeVar, assert_never
 
 from wgctl.core.tunnel import (
     ROUTE_PROTOCOL,
@@ -27,6 +28,7 @@ __all__ = [
     "GONE",
     "AddressingStep",
     "Listed",
+    "key",
     "list_addresses",
     "list_routes",
     "needs_link",
@@ -40,6 +42,9 @@ __all__ = [
 AddressingStep = AddAddress | RemoveAddress | AddRoute | RemoveRoute
 
 _Value = TypeVar("_Value")
+_Prefix: TypeAlias = tuple[bytes, int]
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 # From linux/rtnetlink.h and linux/if_addr.h, as all that follows.
 _NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESS = 20, 21, 22
@@ -115,22 +120,28 @@ def list_routes() -> Message:
     return Message(_GET_ROUTE, DUMP, 1, _ROUTE_HEAD.pack(*head))
 
 
-def parse_address(body: bytes, *, index: int) -> IPv6Interface | None:
+def parse_address(
+    body: bytes, *, index: int, asked: Mapping[Hashable, IPv6Interface] = _NOTHING
+) -> IPv6Interface | None:
     """Return an address of global scope of the link `index`, None for another one.
 
-    Raises ValueError for another form.
+    One that was `asked` for, by its `key`, is returned as it was. Raises ValueError for another
+    form.
     """
     _, length, _, scope, link = _unpacked(_ADDRESS_HEAD, body)
     if link != index or scope != _SCOPE_UNIVERSE:
         return None
-    facts = dict(unpack(body[_ADDRESS_HEAD.size :]))
-    return IPv6Interface((facts.get(_ADDRESS, b""), length))
+    told = dict(unpack(body[_ADDRESS_HEAD.size :])).get(_ADDRESS, b""), length
+    return asked.get(told) or IPv6Interface(told)
 
 
-def parse_route(body: bytes, *, index: int | None, metric: int) -> Route | None:
+def parse_route(
+    body: bytes, *, index: int | None, metric: int, asked: Mapping[Hashable, Route] = _NOTHING
+) -> Route | None:
     """Return a route of ours to the link `index`, or to nowhere with our metric; None for others.
 
-    Raises ValueError for another form.
+    One that was `asked` for, by its `key`, is returned as it was. Raises ValueError for another
+    form.
     """
     _, to_bits, from_bits, _, table, protocol, _, kind, _ = _unpacked(_ROUTE_HEAD, body)
     if (table, protocol) != (_MAIN_TABLE, ROUTE_PROTOCOL):
@@ -141,12 +152,32 @@ def parse_route(body: bytes, *, index: int | None, metric: int) -> Route | None:
     here = kind == _UNICAST and index is not None and to_number(facts.get(_LINK, b"")) == index
     if not (here or (unreachable and its_metric == metric)):
         return None
-    return Route(
-        IPv6Network((facts.get(_DESTINATION, bytes(16)), to_bits)),
-        IPv6Network((facts.get(_SOURCE, b""), from_bits)) if from_bits else None,
-        its_metric,
-        unreachable=unreachable,
+    to = facts.get(_DESTINATION, bytes(16)), to_bits
+    from_ = (facts.get(_SOURCE, b""), from_bits) if from_bits else None
+    return asked.get((to, from_, its_metric, unreachable)) or _route_of(
+        to, from_, its_metric, unreachable=unreachable
     )
+
+
+def key(value: IPv6Interface | Route) -> Hashable:
+    """Return what an address or a route is known by as soon as it is told."""
+    if isinstance(value, IPv6Interface):
+        return value.packed, value.network.prefixlen
+    to, from_ = map(_bytes_and_bits, (value.destination, value.source))
+    return to, from_, value.metric, value.unreachable
+
+
+def _bytes_and_bits(network: IPv6Network | None) -> _Prefix | None:
+    return None if network is None else (network.network_address.packed, network.prefixlen)
+
+
+def _route_of(to: _Prefix, from_: _Prefix | None, metric: int, *, unreachable: bool) -> Route:
+    destination = IPv6Network(to)
+    # Nearly all are from a network to itself, and a network takes longer to make than all else.
+    if from_ is None:
+        return Route(destination, None, metric, unreachable=unreachable)
+    source = destination if from_ == to else IPv6Network(from_)
+    return Route(destination, source, metric, unreachable=unreachable)
 
 
 class Listed(Generic[_Value]):

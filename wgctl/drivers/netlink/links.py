@@ -8,7 +8,7 @@ for each. That face runs an event loop: use it in a thread that has none, always
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv6Interface
@@ -18,7 +18,7 @@ from typing import Any
 from pyroute2 import IPRoute, NetlinkError
 
 from wgctl.core.errors import Unavailable
-from wgctl.core.tunnel import Link, LinkStep, Route, SetLink
+from wgctl.core.tunnel import AddAddress, AddRoute, Link, LinkStep, Route, SetLink
 from wgctl.drivers.netlink import addressing, exchange
 from wgctl.drivers.netlink.addressing import GONE, Listed
 from wgctl.drivers.netlink.messages import Message
@@ -49,6 +49,9 @@ class Netlink:
         self._opened: Any = None
         self._addresses = Listed[IPv6Interface]()
         self._routes = Listed[Route]()
+        # What was asked for since the last list, which is not made into values again.
+        self._asked_addresses: dict[Hashable, IPv6Interface] = {}
+        self._asked_routes: dict[Hashable, Route] = {}
 
     def close(self) -> None:
         """Close the socket; the next call opens another."""
@@ -82,9 +85,14 @@ class Netlink:
         with self._asking("read") as route:
             index = self.index()
             link = None if index is None else self._read_link(route, index)
-            parse = partial(addressing.parse_route, index=index, metric=self._metric)
+            parse = partial(
+                addressing.parse_route, index=index, metric=self._metric, asked=self._asked_routes
+            )
             ask = partial(exchange.ask, route, addressing.list_routes())
-            return link, exchange.all_of(ask, partial(self._routes.values, parse=parse, of=index))
+            routes = exchange.all_of(ask, partial(self._routes.values, parse=parse, of=index))
+        self._asked_addresses.clear()
+        self._asked_routes.clear()
+        return link, routes
 
     def apply(self, steps: Sequence[LinkStep]) -> None:
         """Take steps in order; taking one again changes nothing.
@@ -120,6 +128,7 @@ class Netlink:
                 if isinstance(step, SetLink):
                     _set_link(route, self._required(), step.mtu_bytes)
                 elif index or not addressing.needs_link(step):
+                    self._expect(step)
                     requests.append(addressing.request(step, index=index or 0, sequence=sequence))
             refused = _have_done(route, requests)
             if index and self.index() != index:
@@ -135,10 +144,17 @@ class Netlink:
                 with self._asking(str(step)):
                     raise NetlinkError(code)
 
+    def _expect(self, step: LinkStep) -> None:
+        match step:
+            case AddAddress(address):
+                self._asked_addresses[addressing.key(address)] = address
+            case AddRoute(route):
+                self._asked_routes[addressing.key(route)] = route
+
     def _read_link(self, route: Any, index: int) -> Link | None:
         try:
             message = route.link("get", index=index)[0]
-            parse = partial(addressing.parse_address, index=index)
+            parse = partial(addressing.parse_address, index=index, asked=self._asked_addresses)
             ask = partial(exchange.ask, route, addressing.list_addresses(index))
             addresses = exchange.all_of(ask, partial(self._addresses.values, parse=parse, of=index))
         except NetlinkError as error:
