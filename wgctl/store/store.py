@@ -4,7 +4,6 @@ Says how SQLite is to be held so that nothing acknowledged is lost; what is aske
 said in `deployment` and `org`.
 """
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,7 +109,9 @@ class Store:
 
     def seen_by(self, caller: Caller) -> Self:
         """Return this store as `caller` may see and change it."""
-        seen = copy.copy(self)
+        # For each request: `copy.copy` takes ten times as long.
+        seen = object.__new__(type(self))
+        seen.__dict__.update(self.__dict__)
         seen.caller = caller
         return seen
 
