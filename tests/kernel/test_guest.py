@@ -17,8 +17,10 @@ FILES = (
     "tests/daemon/test_devices.py",
     "tests/daemon/test_userspace.py",
     "tests/system/test_kernel.py",
+    "tests/system/test_killed.py",
     "tests/system/test_power_cut.py",
     "tests/system/test_networkd.py",
+    "tests/system/test_wireguard.py",
 )
 
 

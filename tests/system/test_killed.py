@@ -84,7 +84,7 @@ class Scene:
         ]
 
 
-@pytest.fixture(params=["userspace"])
+@pytest.fixture(params=["userspace", pytest.param("kernel", marks=pytest.mark.kernel)])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     with namespaced() as namespace:
         name, shell = namespace.interface, namespace.shell

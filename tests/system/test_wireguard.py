@@ -113,7 +113,7 @@ class Pair:
         return self
 
 
-@pytest.fixture(params=["userspace"])
+@pytest.fixture(params=["userspace", pytest.param("kernel", marks=pytest.mark.kernel)])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     with ExitStack() as stack:
         places = [stack.enter_context(namespaced()) for _ in range(2)]
