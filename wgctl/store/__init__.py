@@ -2,7 +2,7 @@
 
 store         opens the database; one transaction for reading or writing
 turns         whose turn it is to write; a commit that several share
-watch         a connection that is kept, for what each request asks
+connections   those that are kept open for who reads
 |
 deployment    what stands above orgs: orgs themselves, gateways, counters, the feed
 org           the one scoped door to what an org owns: networks and peers

@@ -21,13 +21,13 @@ from wgctl.core.access import CONTROLLER, Caller
 from wgctl.core.errors import Unavailable
 from wgctl.core.model import Token
 from wgctl.store.changes import Recorder
+from wgctl.store.connections import Connections
 from wgctl.store.deployment import Deployment
 from wgctl.store.standing import Standing, revision, standing_still
 from wgctl.store.tables import deployment
 from wgctl.store.trail import note_changes
 from wgctl.store.turns import NotKept, Turns
 from wgctl.store.upgrade import UnknownSchema, upgrade
-from wgctl.store.watch import Watch
 
 __all__ = ["Store"]
 
@@ -72,7 +72,7 @@ class Store:
         self._clock = clock
         self._readers, self._writers = _engine(path, begin=_READ), _engine(path, begin=_WRITE)
         self._turns = Turns(self._writers)
-        self._watch = Watch(self._readers)
+        self._reading = Connections(self._readers)
         try:
             self.pool = self._open()
         except BaseException:
@@ -103,7 +103,7 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._turns.close()
-        self._watch.close()
+        self._reading.close()
         self._readers.dispose()
         self._writers.dispose()
 
@@ -117,18 +117,18 @@ class Store:
 
     def revision(self) -> int:
         """Return the revision of the last commit, at a part of what `reading` costs."""
-        with self._translated(), self._watch.connected() as connection:
+        with self._translated(), self._reading.one() as connection:
             return revision(connection)
 
     def standing(self, token: Token) -> Standing | None:
         """Return how `token` stands now, at a part of what `reading` costs; None if it is gone."""
-        with self._translated(), self._watch.connected() as connection:
+        with self._translated(), self._reading.one() as connection:
             return standing_still(connection, token)
 
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
         """Give what is stored as it is at one moment."""
-        with self._translated(), self._readers.connect() as connection, connection.begin():
+        with self._translated(), self._reading.one() as connection, connection.begin():
             yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
 
     @contextmanager
