@@ -154,7 +154,6 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
         _app_branches(homes, known, here),
         ((labels, _alone(labels, at)) for at, labels in served),
     )
-    named = ((peer.address, (peer.name.encode(), *PEERS)) for peer in living)
     ends_at = min((peer.expires_at for peer in living if peer.expires_at is not None), default=None)
     return View(
         network,
@@ -165,7 +164,7 @@ def build(  # noqa: PLR0913  # each of these is a fact of its own
         zone_at(FLYCAST, serial=now),
         target(API, network.resolver).glue,
         _kept(branches, known),
-        Reverse.of(network.prefix, chain([(network.resolver, API)], named, served), serial=now),
+        Reverse.of(network.prefix, lambda: _targets(network, living, served), serial=now),
     )
 
 
@@ -299,6 +298,16 @@ def _served(apps: Iterable[App]) -> Iterator[tuple[IPv6Address, Labels]]:
     for app in apps:
         if app.service_address is not None:
             yield app.service_address, (app.name.encode(), *FLYCAST)
+
+
+def _targets(
+    network: Network,
+    living: Iterable[Peer],
+    served: Iterable[tuple[IPv6Address, Labels]],
+) -> Iterator[tuple[IPv6Address, Labels]]:
+    yield network.resolver, API
+    yield from ((peer.address, (peer.name.encode(), *PEERS)) for peer in living)
+    yield from served
 
 
 def _alone(labels: Labels, at: IPv6Address) -> Branch:

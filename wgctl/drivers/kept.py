@@ -43,12 +43,12 @@ class _Top:
         branch = view.branches.get(top)
         if branch is not None and branch is self.branch:
             return []
-        self.branch = branch
         find = view.stands if branch is None else branch.find
         origins = self.origins.items()
         wrong = [query for query, (name, stands) in origins if find(name) != stands]
         for query in wrong:
             del self.origins[query]
+        self.branch = branch
         return wrong
 
 
@@ -108,13 +108,14 @@ class Kept:
         """Give from here on what is kept and right in `view`."""
         if view is not self._view:
             self.suspend()
-            self._view = view
             self._end(self._fleeting)
             self._fleeting = []
             for labels, top in list(self._tops.items()):
                 self._end(top.move(view, labels))
                 if not top.origins:
                     del self._tops[labels]
+            # Only now: what was not looked at, as an error may leave it, must not pass for right.
+            self._view = view
         if any(self._aside):
             self.replies.update(self._aside[0])
             self.turning.update(self._aside[1])

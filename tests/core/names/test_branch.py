@@ -1,6 +1,9 @@
 """The names below one top: all of them, those between, and none before somebody asks."""
 
+import weakref
+
 from wgctl.core.names.branch import Branch, Names, Stands
+from wgctl.core.names.record_set import RecordSet
 from wgctl.core.wire import Labels
 
 TOP: Labels = (b"web", b"internal")
@@ -37,3 +40,32 @@ def test_what_is_not_written_down_is_found_by_rule() -> None:
 
     assert branch.find((b"top3", *TOP)) == {}
     assert branch.find((b"least", *TOP)) is None
+
+
+def test_of_very_many_branches_the_names_are_put_together_again_when_they_are_asked_for() -> None:
+    written = []
+
+    def write() -> Names:
+        written.append(1)
+        return [(TOP, {})]
+
+    branches = [Branch(number, write) for number in range(3_000)]
+    found = [branch.find(TOP) for branch in branches]
+    assert len(written) == len(branches)
+    found += [branch.find(TOP) for branch in (branches[0], branches[-1])]
+
+    assert found == [{}] * 3_002
+    assert len(written) == len(branches) + 1
+
+
+def test_what_was_put_together_goes_with_its_branch() -> None:
+    class Stood(dict[int, RecordSet]):
+        """What stands somewhere, and can be seen to go."""
+
+    branch = Branch(1, lambda: [(TOP, Stood())])
+    found = branch.find(TOP)
+    assert isinstance(found, Stood)
+    left = weakref.ref(found)
+    del found, branch
+
+    assert left() is None

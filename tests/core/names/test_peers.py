@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -62,3 +63,23 @@ def test_a_name_that_another_peer_takes_over_is_that_ones() -> None:
     taken = replace(TWO, name=Label(ONE.name))
 
     assert gone.after([taken]).find(at(ONE.name)) == at_address(TWO.address)
+
+
+def test_who_asks_for_the_list_or_for_nobody_has_no_other_name_put_together() -> None:
+    """A crowd's would be in memory for each change that somebody asks after."""
+    crowd = [peer(number) for number in range(2, 1_002)]
+
+    def asked(branch: PeerBranch) -> PeerBranch:
+        assert branch.find(PEERS)
+        assert branch.find(at("nobody")) is None
+        return branch
+
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    branch = asked(PeerBranch(crowd))
+    for number in range(30):
+        branch = asked(branch.after([peer(2_000 + number), *crowd]))
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert after - before < 500_000

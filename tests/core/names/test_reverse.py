@@ -20,7 +20,7 @@ def named(number: int) -> tuple[IPv6Address, Labels]:
 
 
 def zone(numbers: set[int]) -> Reverse:
-    return Reverse.of(NETWORK.prefix, map(named, numbers), serial=7)
+    return Reverse.of(NETWORK.prefix, lambda: map(named, numbers), serial=7)
 
 
 @given(ADDRESSES)

@@ -4,7 +4,7 @@ Knows no rows and no zone: what stands where is told by the modules beside this 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from wgctl.core.names.record_set import RecordSet
 from wgctl.core.wire import Labels
@@ -45,14 +45,25 @@ class Branch:
         self.of = of
         self._write = write
         self._rule = rule
+        self._names: Mapping[Labels, Stands] | None = None
 
     @property
     def names(self) -> Mapping[Labels, Stands]:
         """All that is written down, and the names between, which exist too (RFC 8020)."""
-        return _written(self)
+        if self._names is None:
+            self._names = self._written()
+            _having_names[self] = None
+            if len(_having_names) > _MOST_HAVING_NAMES:
+                oldest = next(iter(_having_names))
+                del _having_names[oldest]
+                oldest.forget()
+        return self._names
 
-    def write(self) -> Mapping[Labels, Stands]:
-        """Put together what `names` are."""
+    def forget(self) -> None:
+        """Put `names` together anew when they are next asked for."""
+        self._names = None
+
+    def _written(self) -> Mapping[Labels, Stands]:
         names: dict[Labels, Stands] = {}
         for labels, stands in self._write():
             names[labels] = stands
@@ -68,5 +79,7 @@ class Branch:
         return self.names.get(labels) if found is None else found
 
 
-# That of an app takes 4 KB and 60 us to write: those of late are kept, and their replies anyway.
-_written = lru_cache(maxsize=2048)(Branch.write)
+# Those of an app take 4 KB and 60 us to write: the last so many are kept while their branch is, and
+# their replies anyway.
+_MOST_HAVING_NAMES = 2048
+_having_names: WeakKeyDictionary[Branch, None] = WeakKeyDictionary()

@@ -27,12 +27,14 @@ class PeerBranch(Branch):
     """The names of peers, each of which is found without a look at the others.
 
     What was asked for, and is right after a change too, stays the same object: of ten thousand
-    names that somebody asked for, those that have changed are told by that.
+    names that somebody asked for, those that have changed are told by that. `names` are for whoever
+    wants all: nothing that is asked for needs them.
     """
 
     def __init__(self, living: Sequence[Peer], made: _Made = _NONE) -> None:
         """Make the branch of the peers `living`; `made` is what another one has made."""
         super().__init__(living, lambda: _names(living))
+        self._living = living
         at = self._addresses = {peer.name.encode(): peer.address for peer in living}
         self._made = {label: one for label, one in made.items() if at.get(label) is one[0]}
 
@@ -42,9 +44,11 @@ class PeerBranch(Branch):
 
     def find(self, labels: Labels) -> Stands | None:
         """Return what stands at `labels`; None where there is no such name."""
+        if labels == PEERS:
+            return _list(self._living)
         at = self._addresses.get(labels[0]) if labels[1:] == PEERS else None
         if at is None:
-            return super().find(labels)
+            return None
         known = self._made.get(labels[0])
         if known is None:
             known = self._made[labels[0]] = at, at_address(at)
@@ -56,7 +60,11 @@ def at_address(at: IPv6Address) -> Stands:
     return {Qtype.AAAA: RecordSet(((address(at),),))}
 
 
+def _list(living: Sequence[Peer]) -> Stands:
+    return listing(sorted(peer.name for peer in living))
+
+
 def _names(living: Sequence[Peer]) -> Names:
-    yield PEERS, listing(sorted(peer.name for peer in living))
+    yield PEERS, _list(living)
     for peer in living:
         yield (peer.name.encode(), *PEERS), at_address(peer.address)

@@ -5,7 +5,7 @@ written down. Whose an address is says `wgctl.core.view`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv6Address, IPv6Network
@@ -24,19 +24,23 @@ _HEXADECIMAL = frozenset(b"%x" % nibble for nibble in range(16))
 
 @dataclass(frozen=True)
 class Reverse:
-    """The reverse zone of a network; `targets` are its addresses and the names that they have.
+    """The reverse zone of a network; `targets` gives its addresses and the names that they have.
 
-    They are not looked at before somebody asks for one.
+    It is called when somebody first asks for one.
     """
 
     zone: Zone
-    targets: Iterable[tuple[IPv6Address, Labels]]
+    targets: Callable[[], Iterable[tuple[IPv6Address, Labels]]]
 
     @classmethod
     def of(
-        cls, prefix: IPv6Network, targets: Iterable[tuple[IPv6Address, Labels]], *, serial: int
+        cls,
+        prefix: IPv6Network,
+        targets: Callable[[], Iterable[tuple[IPv6Address, Labels]]],
+        *,
+        serial: int,
     ) -> "Reverse":
-        """Return the zone of `prefix`, which holds every address of `targets`, each once."""
+        """Return the zone of `prefix`, which holds all addresses of `targets`, each once."""
         return cls(zone_at(labels_of(reverse_zone(prefix)), serial=serial), targets)
 
     @cached_property
@@ -65,4 +69,4 @@ class Reverse:
 
     @cached_property
     def _names(self) -> Mapping[bytes, Labels]:
-        return {b"%032x" % int(address): name for address, name in self.targets}
+        return {b"%032x" % int(address): name for address, name in self.targets()}
