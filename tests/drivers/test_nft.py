@@ -1,6 +1,7 @@
 import ctypes
 import json
 import re
+import shlex
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -107,18 +108,26 @@ def test_a_table_is_listed_again_only_when_rules_have_changed(
     assert runs.read_text().count("run") == listed + 2
 
 
+def disturbed(folder: Path, *change: str) -> str:
+    """Return a program that is nft and has somebody change a table after each thing it is told."""
+    program, others = folder / "nft", shlex.join(("nft", *change))
+    program.write_text(
+        f'#!/bin/sh\nnft "$@" || exit\ncase "$*" in *-f*) exec {others} 2>/dev/null;; esac\n'
+    )
+    program.chmod(0o755)
+    return str(program)
+
+
 @pytest.mark.network
 def test_a_change_among_others_is_not_taken_for_known(namespace: Namespace, tmp_path: Path) -> None:
     """Whoever writes rules at the same moment may have written ours."""
-    program = tmp_path / "nft"
     name = namespace.interface
-    program.write_text(f'#!/bin/sh\nnft "$@"; nft flush set inet {name} resolvers 2>/dev/null\n')
-    program.chmod(0o755)
+    program = disturbed(tmp_path, "flush", "set", "inet", name, "resolvers")
     table = Nft(name)
     namespace.run(table.apply, ReplaceFirewall(made(name, NETWORKS[:2])))
     before = namespace.run(table.read)
     assert before is not None
-    beside = Nft(name, program=str(program))
+    beside = Nft(name, program=program)
     namespace.run(beside.read)
 
     more = made(name).elements - before.elements
@@ -130,19 +139,68 @@ def test_a_change_among_others_is_not_taken_for_known(namespace: Namespace, tmp_
 
 
 @pytest.mark.network
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        ["flush", "chain", "inet", "{}", "prerouting"],
+        ["insert", "rule", "inet", "{}", "forward", "accept"],
+        ["flush", "set", "inet", "{}", "networks"],
+        ["delete", "table", "inet", "{}"],
+    ],
+)
+def test_what_others_change_right_after_a_write_is_not_taken_for_what_was_written(
+    namespace: Namespace, tmp_path: Path, tampering: list[str]
+) -> None:
+    """Else the rules of whoever was first would pass for ours until the table is written anew."""
+    name = namespace.interface
+    table = Nft(name, program=disturbed(tmp_path, *(word.format(name) for word in tampering)))
+    wanted = made(name)
+
+    namespace.run(table.apply, ReplaceFirewall(wanted))
+
+    assert namespace.run(table.read) != wanted
+    namespace.shell("nft", "add", "table", "inet", "other")
+    assert namespace.run(table.read) != wanted
+
+
+def otherwise_spelled(interface: str) -> Ruleset:
+    """Return a table that this nft lists in another way than it is written."""
+    usual = made(interface)
+    rules = tuple(
+        rule.replace('["established","related"]', '{"set":["established","related"]}')
+        for rule in usual.rules
+    )
+    assert rules != usual.rules
+    return replace(usual, rules=rules)
+
+
+@pytest.mark.network
+def test_how_nft_spells_a_table_is_known_again_once_it_is_written_alone(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    wanted = otherwise_spelled(namespace.interface)
+    program = disturbed(tmp_path, "add", "table", "inet", "other")
+    table = Nft(namespace.interface, program=program)
+
+    namespace.run(table.apply, ReplaceFirewall(wanted))
+    assert namespace.run(table.read) != wanted
+    disturbed(tmp_path, "list", "tables")
+    namespace.run(table.apply, ReplaceFirewall(wanted))
+    assert namespace.run(table.read) == wanted
+    disturbed(tmp_path, "add", "table", "inet", "another")
+    namespace.run(table.apply, ReplaceFirewall(wanted))
+
+    assert namespace.run(table.read) == wanted
+
+
+@pytest.mark.network
 def test_a_rule_that_nft_spells_in_another_way_is_no_drift(namespace: Namespace) -> None:
     """Versions of nft list one and the same rule differently."""
-    wanted = made(namespace.interface)
-    spelled = tuple(
-        rule.replace('["established","related"]', '{"set":["established","related"]}')
-        for rule in wanted.rules
-    )
-    other = replace(wanted, rules=spelled)
+    other = otherwise_spelled(namespace.interface)
     table = Nft(namespace.interface)
 
     namespace.run(table.apply, ReplaceFirewall(other))
 
-    assert spelled != wanted.rules
     assert namespace.run(table.read) == other
     namespace.shell("nft", "flush", "chain", "inet", namespace.interface, "forward")
     assert namespace.run(table.read) != other

@@ -28,7 +28,7 @@ class Nft:
         """Bind to the table of an interface; neither need be there."""
         self._table = interface
         self._program = program
-        self._spelling: tuple[Ruleset, Ruleset] | None = None
+        self._spelling: tuple[Ruleset, Ruleset] | None = None  # As written, and as listed.
         self._known: tuple[int, Ruleset | None] | None = None
 
     def read(self) -> Ruleset | None:
@@ -48,8 +48,7 @@ class Nft:
         """Take one step, wholly or not at all."""
         match step:
             case ReplaceFirewall(ruleset):
-                self._write(firewall.replace(ruleset))
-                self._learn(ruleset)
+                self._replace(ruleset)
             case ChangeFirewall():
                 self._change(step)
 
@@ -68,6 +67,21 @@ class Nft:
             return listed
         return Ruleset(listed.table, written.rules, listed.elements)
 
+    def _replace(self, ruleset: Ruleset) -> None:
+        """Write the table anew, and keep how this version of nft spells the rules it was given.
+
+        Versions differ in how they list one and the same rule. A listing is taken for what was
+        written only where the kernel counts one change, ours: what others wrote meanwhile would
+        pass for ours from then on.
+        """
+        before = generation()
+        self._write(firewall.replace(ruleset))
+        listed = self._list()
+        after = generation()
+        if listed is not None and follows(after, before):
+            self._spelling = (ruleset, listed)
+            self._know(self._as_written(listed), after, after)
+
     def _change(self, step: ChangeFirewall) -> None:
         """Add and remove elements; what is known of the table goes along.
 
@@ -83,16 +97,6 @@ class Nft:
 
     def _know(self, found: Ruleset | None, before: int | None, after: int | None) -> None:
         self._known = (after, found) if after is not None and after == before else None
-
-    def _learn(self, written: Ruleset) -> None:
-        """Keep how this version of nft spells the rules that it was just given.
-
-        Versions differ in how they list one and the same rule.
-        """
-        before = generation()
-        listed = self._list()
-        self._spelling = None if listed is None else (written, listed)
-        self._know(self._as_written(listed), before, generation())
 
     def _list(self) -> Ruleset | None:
         done = self._call(["-j", "list", "table", "inet", self._table], None)
