@@ -89,7 +89,7 @@ class Scene:
         """Return the seconds that a pass takes."""
 
         def work() -> None:
-            reconcile(self.parts, self.roster.whole(now=1), ours=True)
+            reconcile(self.parts, self.roster.whole(), ours=True)
 
         return self.namespace.run(timed, work)
 
@@ -133,7 +133,7 @@ def _program(scene: Scene) -> None:
     """Read the empty device, compare, and write the device alone: no address, route or table."""
     wanted, found = (
         Tunnel(None, frozenset(), None, device)
-        for device in (scene.roster.whole(now=1).device, scene.parts.wireguard.read())
+        for device in (scene.roster.whole().device, scene.parts.wireguard.read())
     )
     take(scene.parts, diff(wanted, found))
 

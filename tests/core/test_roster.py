@@ -121,13 +121,13 @@ def test_changes_one_by_one_lead_to_the_whole(
 ) -> None:
     """Also while time goes on: peers expire between commits."""
     roster = Roster(HOST)
-    parts, now = settled(roster.whole(now=0)), 0
+    parts, now = settled(roster.whole()), 0
 
     for passed, commit in commits:
         now += passed
         take(parts, steps(roster.change(commit, now=now)))
 
-    assert read(parts) == roster.whole(now=now)
+    assert read(parts) == roster.whole()
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.lists(events, max_size=4)), max_size=8))
@@ -138,20 +138,21 @@ def test_the_whole_is_what_all_rows_make_also_when_the_clock_goes_back(
     seen: list[list[Put | Delete]] = []
     for passed, commit in commits:
         now += passed
-        roster.whole(now=now)
+        roster.whole()
         roster.change(commit, now=now)
         seen.append(commit)
     afresh = Roster(HOST)
     for commit in seen:
         afresh.change(commit, now=0)
+    afresh.expire(now=now)
 
-    assert roster.whole(now=now) == afresh.whole(now=now)
+    assert roster.whole() == afresh.whole()
 
 
 def test_a_change_names_nothing_that_it_does_not_touch() -> None:
     roster = Roster(HOST)
     roster.replace([network(1), network(2)], [peer(0), peer(1), peer(2, of=2)])
-    roster.whole(now=0)
+    roster.whole()
 
     change = roster.change([put(replace(peer(0), public_key=KEYS[3]))], now=0)
 
@@ -161,7 +162,7 @@ def test_a_change_names_nothing_that_it_does_not_touch() -> None:
 def test_peers_that_come_and_go_leave_their_network_alone() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0)])
-    roster.whole(now=0)
+    roster.whole()
 
     gone = steps(roster.change([Delete(Kind.PEER, 0)], now=0))
     come = steps(roster.change([put(peer(1))], now=0))
@@ -172,7 +173,7 @@ def test_peers_that_come_and_go_leave_their_network_alone() -> None:
 def test_a_row_that_is_written_again_as_it_was_needs_no_step() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0)])
-    roster.whole(now=0)
+    roster.whole()
 
     change = roster.change([put(network(1)), put(replace(peer(0), name=Label("other")))], now=0)
 
@@ -182,7 +183,7 @@ def test_a_row_that_is_written_again_as_it_was_needs_no_step() -> None:
 def test_a_network_takes_its_peers_along_and_brings_them_back() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0), peer(1)])
-    roster.whole(now=0)
+    roster.whole()
 
     gone = steps(roster.change([Delete(Kind.NETWORK, 1)], now=0))
     back = steps(roster.change([put(network(1))], now=0))
@@ -196,17 +197,42 @@ def test_a_network_takes_its_peers_along_and_brings_them_back() -> None:
 def test_a_peer_expires_once_and_at_its_second() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0, expires_at=10), peer(1)])
-    roster.whole(now=0)
+    roster.whole()
 
     assert roster.expire(now=9) is None
     assert steps(roster.expire(now=10)) == (RemovePeer(KEYS[0].raw),)
     assert roster.expire(now=11) is None
 
 
+def test_what_is_over_is_told_once_by_whoever_moves_the_time_and_by_nothing_else() -> None:
+    """Or it is told to somebody who does not write it, and nobody else hears of it."""
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0, expires_at=10)])
+    roster.expire(now=5)
+    roster.whole()
+
+    come = steps(roster.change([put(peer(1))], now=roster.now))
+
+    assert [type(step) for step in come] == [AddPeers]
+    assert _peers(roster.whole()) == {KEYS[0].raw, KEYS[1].raw}
+    assert steps(roster.expire(now=10)) == (RemovePeer(KEYS[0].raw),)
+
+
+def test_a_clock_that_goes_back_brings_peers_back_until_their_time_comes_again() -> None:
+    roster = Roster(HOST)
+    roster.replace([network(1)], [peer(0, expires_at=10), peer(1, expires_at=5)])
+    roster.expire(now=10)
+    assert _peers(roster.whole()) == set()
+
+    assert roster.expire(now=9) is None
+    assert _peers(roster.whole()) == {KEYS[0].raw}
+    assert steps(roster.expire(now=10)) == (RemovePeer(KEYS[0].raw),)
+
+
 def test_a_peer_that_got_more_time_stays() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0, expires_at=10)])
-    roster.whole(now=0)
+    roster.whole()
     roster.change([put(peer(0, expires_at=20))], now=5)
 
     at_first = roster.expire(now=10)
@@ -229,7 +255,7 @@ def test_a_preshared_key_is_opened_for_its_peer() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0), peer(1)], [seal_of(7, of=1)])
 
-    whole = roster.whole(now=0)
+    whole = roster.whole()
 
     assert _keys(whole) == {KEYS[1].raw: PSKS[1]}
     assert _peers(whole) == {KEYS[0].raw, KEYS[1].raw}
@@ -239,7 +265,7 @@ def test_a_preshared_key_is_opened_for_its_peer() -> None:
 def test_a_preshared_key_that_comes_and_goes_touches_its_peer_alone() -> None:
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0), peer(1)])
-    roster.whole(now=0)
+    roster.whole()
     ip = pack_host(peer(1).address)
 
     come = steps(roster.change([put(seal_of(7, of=1))], now=0))
@@ -253,7 +279,7 @@ def test_a_new_seal_in_the_place_of_the_last_is_one_change() -> None:
     """As the store writes it: the old row goes, a new one comes."""
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(1)], [seal_of(7, of=1)])
-    roster.whole(now=0)
+    roster.whole()
     other = PresharedKey.generate()
     gateway = HOST.private_key.public()
     sealed = seal(other, gateway=gateway, peer=KEYS[1], ephemeral=PrivateKey.generate())
@@ -274,12 +300,12 @@ def test_a_peer_whose_preshared_key_cannot_be_opened_is_not_let_in(made_for: str
     )
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0), peer(1)])
-    roster.whole(now=0)
+    roster.whole()
 
     done = steps(roster.change([put(seal_of(7, of=1, sealed=sealed))], now=0))
 
     assert done == (RemovePeer(KEYS[1].raw),)
-    assert _peers(roster.whole(now=0)) == {KEYS[0].raw}
+    assert _peers(roster.whole()) == {KEYS[0].raw}
     assert [peer.name for peer in roster.locked()] == ["p1"]
 
 
@@ -288,10 +314,10 @@ def test_a_peer_whose_sealed_key_is_lost_stays_out_until_it_has_another() -> Non
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0), peer(1)], [LostSeal(7, 1)])
 
-    assert _peers(roster.whole(now=0)) == {KEYS[0].raw}
+    assert _peers(roster.whole()) == {KEYS[0].raw}
     assert [peer.name for peer in roster.locked()] == ["p1"]
     roster.change([Delete(Kind.SEAL, 7), put(seal_of(8, of=1))], now=0)
-    assert _keys(roster.whole(now=0)) == {KEYS[1].raw: PSKS[1]}
+    assert _keys(roster.whole()) == {KEYS[1].raw: PSKS[1]}
     assert roster.locked() == []
 
 
@@ -329,13 +355,13 @@ def test_a_service_leads_to_the_started_machines_on_peers_that_are_let_in() -> N
     ]
     roster.replace([here, network(2)], peers, [], [app(1), app(2, served=False)], machines)
 
-    assert _served(roster.whole(now=0)) == {address: _at(0, 1, 2)}
+    assert _served(roster.whole()) == {address: _at(0, 1, 2)}
     roster.expire(now=10)
-    assert _served(roster.whole(now=10)) == {address: _at(0, 1)}
+    assert _served(roster.whole()) == {address: _at(0, 1)}
     roster.change([put(machine(1, on=1, started=False))], now=10)
-    assert _served(roster.whole(now=10)) == {address: _at(0)}
+    assert _served(roster.whole()) == {address: _at(0)}
     roster.change([put(seal_of(7, of=0, sealed=SEALS[2]))], now=10)
-    assert _served(roster.whole(now=10)) == {}
+    assert _served(roster.whole()) == {}
 
 
 def test_a_service_leads_to_no_machine_whose_lease_has_ended_until_it_is_renewed() -> None:
@@ -344,13 +370,13 @@ def test_a_service_leads_to_no_machine_whose_lease_has_ended_until_it_is_renewed
     unserved = replace(machine(3, of=2, on=1), lease_s=15)
     rows = [machine(1), leased, unserved]
     roster.replace([network(1)], [peer(0), peer(1)], [], [app(1), app(2, served=False)], rows)
-    parts = settled(roster.whole(now=0))
+    parts = settled(roster.whole())
 
     assert roster.leased() == [leased]
     for ended, reached in (({2}, _at(0)), (set[int](), _at(0, 1))):
         take(parts, steps(roster.end(frozenset(ended), now=0)))
         assert _served(read(parts)) == {address: reached}
-        assert read(parts) == roster.whole(now=0)
+        assert read(parts) == roster.whole()
         assert roster.end(frozenset(ended), now=0) is None
 
 
@@ -358,11 +384,11 @@ def test_a_service_that_goes_leaves_what_another_needs_of_the_same_machine() -> 
     apps, machines = [app(1), app(2)], [machine(1, of=1), machine(2, of=2)]
     roster = Roster(HOST)
     roster.replace([network(1)], [peer(0)], [], apps, machines)
-    parts = settled(roster.whole(now=0))
+    parts = settled(roster.whole())
 
     take(parts, steps(roster.change([Delete(Kind.APP, 1), Delete(Kind.MACHINE, 1)], now=0)))
 
-    assert read(parts) == roster.whole(now=0)
+    assert read(parts) == roster.whole()
     assert _served(read(parts)) == {str(app(2).service_address): _at(0)}
 
 

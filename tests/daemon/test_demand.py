@@ -1,13 +1,13 @@
 """Peers on demand, through the programme that writes them: who is in the device, and when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pysqlite3
 import pytest
 
-from peers.keys import PresharedKey
+from peers.keys import PresharedKey, PrivateKey
 from tests.daemon.visiting import IDLE_S, KEYS, SOURCE, Scene, machine, peer, scene, seal_of
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.ports import Seen
@@ -75,6 +75,26 @@ def test_whose_time_is_over_stays_out_until_it_gets_a_new_one(begun: Scene) -> N
 
     begun.passes(100)
     assert begun.there() == set()
+
+
+@pytest.mark.parametrize("fate", [Fate.ADMITTED, Fate.REFUSED])
+def test_who_knocks_does_not_keep_another_there_whose_time_has_come(
+    begun: Scene, fate: Fate
+) -> None:
+    """Nor is it for the thread that hears to write what else there is to write."""
+    begun.commit(Put(Kind.PEER, peer(0, expires_at=begun.now + 10)))
+    begun.knocks(0)
+    if fate is Fate.REFUSED:
+        begun.commit(Put(Kind.SEAL, seal_of(1, PresharedKey.generate(), to=PrivateKey.generate())))
+    begun.now += 10
+
+    assert begun.knocks(1) is fate
+    there = {0, 1} if fate is Fate.ADMITTED else {0}
+    assert begun.there() == there
+    begun.passes(0)
+    assert begun.there() == there - {0}
+    begun.programme.verify()
+    assert begun.programme.drift == 0
 
 
 def test_who_has_no_network_stays_out(begun: Scene) -> None:
@@ -265,8 +285,8 @@ def test_a_snapshot_keeps_who_is_there_and_takes_who_is_not_in_it(begun: Scene) 
     assert begun.demand.in_use == 1
 
 
-def knocks_as_a_pass_looks(begun: Scene) -> None:
-    """Let somebody in, who has a session at once, between a pass's beginning and its look."""
+def as_a_pass_looks(begun: Scene, happens: Callable[[], None]) -> None:
+    """Make a pass, in which something happens between its beginning and its look."""
     wireguard = begun.wireguard
     assert wireguard is not None
     original, reads = wireguard.read, count(1)
@@ -274,13 +294,22 @@ def knocks_as_a_pass_looks(begun: Scene) -> None:
     def read() -> Device | None:
         # The first is for who is there already.
         if next(reads) == 2:
-            assert begun.knocks(0) is Fate.ADMITTED
-            begun.sees(0, handshake=begun.now)
+            happens()
         return original()
 
     wireguard.read = read  # type: ignore[method-assign]  # the moment that matters
     begun.programme.verify()
     wireguard.read = original  # type: ignore[method-assign]
+
+
+def knocks_as_a_pass_looks(begun: Scene) -> None:
+    """Let somebody in, who has a session at once."""
+
+    def knocks() -> None:
+        assert begun.knocks(0) is Fate.ADMITTED
+        begun.sees(0, handshake=begun.now)
+
+    as_a_pass_looks(begun, knocks)
 
 
 def test_who_is_let_in_while_a_pass_looks_keeps_its_session(begun: Scene) -> None:
@@ -292,6 +321,45 @@ def test_who_is_let_in_while_a_pass_looks_keeps_its_session(begun: Scene) -> Non
     assert begun.programme.drift == 0
     begun.programme.verify()
     assert (begun.there(), begun.programme.drift) == ({0}, 0)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_whose_time_comes_while_a_pass_looks_leaves_at_the_next_tick(
+    begun: Scene, *, anew: bool
+) -> None:
+    """Also where somebody else is let in meanwhile; the pass would put it back otherwise."""
+    begun.commit(Put(Kind.PEER, peer(1, expires_at=begun.now + 10)))
+    begun.knocks(1)
+    if anew:
+        begun.programme.load()
+
+    def knocks() -> None:
+        begun.now += 10
+        assert begun.knocks(0) is Fate.ADMITTED
+
+    as_a_pass_looks(begun, knocks)
+    begun.passes(0)
+
+    assert begun.there() == {0}
+    assert (begun.programme.settled, begun.programme.drift) == (True, 0)
+
+
+def test_a_device_keeps_nobody_whose_time_was_over_before_the_gateway_started_again(
+    tmp_path: Path,
+) -> None:
+    with scene(tmp_path) as first:
+        first.fill(peer(0, expires_at=first.now + 10), peer(1))
+        first.start()
+        first.knocks(0)
+        first.knocks(1)
+        kernel = first.kernel
+
+    with scene(tmp_path, kernel) as second:
+        second.now += 10
+        second.start()
+
+        assert second.there() == {1}
+        assert (second.programme.settled, second.programme.drift) == (True, 0)
 
 
 def test_who_is_let_in_before_anything_can_be_written_is_there_once_it_can(

@@ -136,7 +136,7 @@ def commit(*events: Put | Delete, revision: int = 2) -> Changes:
 def test_what_the_copy_holds_is_programmed_and_is_no_drift(scene: Scene) -> None:
     programme = scene.started(peer(0))
 
-    assert read(scene.parts) == scene.roster.whole(now=scene.now)
+    assert read(scene.parts) == scene.roster.whole()
     assert (programme.settled, programme.drift, programme.revision) == (True, 0, 1)
     assert scene.forwards
 
@@ -386,6 +386,38 @@ def test_a_peer_leaves_at_its_second(scene: Scene) -> None:
     programme.verify()
 
     assert scene.peers() == {KEYS[1].raw}
+    assert programme.drift == 0
+
+
+def test_a_peer_whose_time_comes_during_the_first_pass_leaves_at_the_next_tick(
+    scene: Scene,
+) -> None:
+    scene.fill(peer(0, expires_at=1001), peer(1))
+    scene.programme.load()
+    original = scene.wireguard.apply
+
+    def apply(steps: Sequence[DeviceStep]) -> None:
+        original(steps)
+        scene.now = 1001
+
+    scene.wireguard.apply = apply  # type: ignore[method-assign]  # the moment that matters
+    scene.programme.verify()
+    assert scene.programme.settled
+    scene.programme.tick()
+
+    assert scene.peers() == {KEYS[1].raw}
+    assert scene.programme.drift == 0
+
+
+def test_a_look_at_the_table_lets_peers_go_whose_time_has_come(scene: Scene) -> None:
+    """As it is due, it comes before a tick."""
+    programme = scene.started(peer(0, expires_at=1010), peer(1))
+    scene.now = 1010
+
+    programme.mend_firewall()
+
+    assert scene.peers() == {KEYS[1].raw}
+    programme.verify()
     assert programme.drift == 0
 
 

@@ -69,11 +69,14 @@ def machine(id_: int, peer_id: int) -> Machine:
     )
 
 
-def seal_of(peer_id: int, key: PresharedKey) -> Seal:
-    """Return the seal of a peer's preshared key; its id is 100 more than the peer's."""
+def seal_of(peer_id: int, key: PresharedKey, *, to: PrivateKey = HOST.private_key) -> Seal:
+    """Return the seal of a peer's preshared key; its id is 100 more than the peer's.
+
+    `to` is who can open it.
+    """
     sealed = seal(
         key,
-        gateway=HOST.private_key.public(),
+        gateway=to.public(),
         peer=KEYS[peer_id],
         ephemeral=PrivateKey.generate(),
     )

@@ -38,7 +38,11 @@ class Change(NamedTuple):
 
 
 class Roster:
-    """The rows of one gateway; used by one thread."""
+    """The rows of one gateway; used by one thread at a time.
+
+    `now` is the time up to which expiries were honoured, in seconds since 1970. Only `change`,
+    `expire` and `end` move it, and say what that touched.
+    """
 
     def __init__(self, host: Host) -> None:
         """Start with no rows, at the beginning of time."""
@@ -51,7 +55,7 @@ class Roster:
         self._members: defaultdict[int, set[int]] = defaultdict(set)
         self._expiries: list[tuple[int, int]] = []
         self._services = Services()
-        self._now = 0
+        self.now = 0
         self._whole: Whole | None = None
 
     def replace(
@@ -75,11 +79,11 @@ class Roster:
             self._take_seal(seal)
         self._open(self._seals)
 
-    def whole(self, *, now: int) -> Tunnel:
-        """Return all that the tunnel is to be at `now`."""
-        if self._whole is None or now < self._now:
-            self._whole = self._begin(now)
-        self.change((), now=now)
+    def whole(self) -> Tunnel:
+        """Return all that the tunnel is to be."""
+        if self._whole is None:
+            rows = self._rows(self._networks, self._peers, self._services.every(), now=self.now)
+            self._whole = Whole(self._part(rows, [], now=self.now))
         return self._whole.tunnel()
 
     def change(
@@ -87,8 +91,9 @@ class Roster:
     ) -> Change:
         """Take the rows of `events`, in order, and return what they touched.
 
-        Peers whose time has come meanwhile count as touched. `ended` are the ids of the machines
-        whose leases have ended; None: those of the last time.
+        Peers whose time has come by `now` count as touched; with the roster's own `now` there are
+        none. Where the clock went back, those who are back are in the whole alone. `ended` are the
+        ids of the machines whose leases have ended; None: those of the last time.
         """
         events = list(events)
         networks = _ids(events, Kind.NETWORK)
@@ -96,7 +101,7 @@ class Roster:
         peers = written.union(self._due(now), *(self._members[id_] for id_ in networks))
         ending = frozenset[int]() if ended is None else self._services.ending(ended)
         apps = self._services.touched(events, peers | ending)
-        old = self._rows(networks, peers, apps, now=self._now)
+        old = self._rows(networks, peers, apps, now=self.now)
         for event in events:
             self._write(event)
             self._services.write(event)
@@ -108,15 +113,17 @@ class Roster:
         # both sides.
         around = {peer.network_id for peer in (*old.peers, *new.peers)} - networks
         unchanged = _of(self._networks, around)
-        before = self._part(old, unchanged, now=self._now)
+        before = self._part(old, unchanged, now=self.now)
         after = self._part(new, unchanged, now=now)
-        self._now = now
+        self._go_back(now)
+        self.now = now
         if self._whole is not None:
             self._whole.amend(before, after)
         return Change(before, after)
 
     def expire(self, *, now: int) -> Change | None:
         """Return what peers whose time has come by `now` touch; None if there are none."""
+        self._go_back(now)
         if not self._expiries or self._expiries[0][0] > now:
             return None
         return self.change((), now=now)
@@ -151,17 +158,18 @@ class Roster:
             if id_ in self._peers
         ]
 
-    def _begin(self, now: int) -> Whole:
-        """Put all rows together; also when the clock went back, and expired peers are back."""
-        self._now = now
+    def _go_back(self, now: int) -> None:
+        """Let peers be there again whose time is to come once more, if the clock went back."""
+        if now >= self.now:
+            return
+        self.now = now
+        self._whole = None
         self._expiries = [
             (peer.expires_at, peer.id)
             for peer in self._peers.values()
-            if peer.expires_at is not None
+            if peer.expires_at is not None and peer.expires_at > now
         ]
         heapq.heapify(self._expiries)
-        rows = self._rows(self._networks, self._peers, self._services.every(), now=now)
-        return Whole(self._part(rows, [], now=now))
 
     def _due(self, now: int) -> Iterator[int]:
         while self._expiries and self._expiries[0][0] <= now:

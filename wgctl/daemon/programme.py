@@ -1,6 +1,7 @@
 """The gateway's hand on the kernel: what it holds, what it writes, and the drift it repairs.
 
 All of it runs in one thread, which may block; when each piece is due is `wgctl.daemon.gateway`.
+Admissions come from another: they write peers alone, and leave the roster's time as it is.
 A refusal of the kernel's is logged and leaves things unsettled: the next pass tries again. Until
 the copy is whole, what it says is written, and nothing that it does not know of is taken away.
 """
@@ -155,13 +156,13 @@ class Programme:
 
     def verify(self) -> None:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
-        # Or the first pass lets in what has gone, and the others call it drift.
-        self._end_what_is_over()
         with self._trying("pass"):
-            expected = not self.settled
             with self._rows:
                 self._admitted.clear()
                 self._adopt()
+                # Or the first pass lets in what has gone, and the others call it drift.
+                self._end_what_is_over()
+                expected = not self.settled
                 desired = self._desired()
             outcome = reconcile(
                 self._parts, desired, ours=self._programmed, arrived=self._admitted_keys
@@ -185,11 +186,13 @@ class Programme:
 
     def mend_firewall(self) -> None:
         """Compare the table alone with what it is to be, and repair it, if all else is settled."""
+        # Or what its services have in the table counts as drift.
+        self._end_what_is_over()
         if not self.settled:
             return
         with self._trying("table"):
             with self._rows:
-                desired = self._roster.whole(now=self._now())
+                desired = self._roster.whole()
             outcome = mend_firewall(self._parts, desired)
             self.settled = not outcome.left
             self._count_drift(outcome)
@@ -229,7 +232,8 @@ class Programme:
             fate, rows = self._demand.knock(key, timestamp, now=self._now())
             if not rows:
                 return fate
-            change = self._roster.change(rows, now=self._now())
+            # What is over by then is for the kernel's thread to write.
+            change = self._roster.change(rows, now=self._roster.now)
             self._tell_locked()
             if change.after.device is None or key.raw not in change.after.device.peers:
                 return Fate.REFUSED
@@ -257,7 +261,7 @@ class Programme:
         device = self._parts.wireguard.read()
         rows = self._demand.adopt(device.peers if device else (), now=self._now())
         if rows:
-            self._roster.change(rows, now=self._now())
+            self._roster.change(rows, now=self._roster.now)
 
     def _admitted_keys(self) -> frozenset[bytes]:
         """Return who was let in since the pass that is under way began."""
@@ -266,7 +270,7 @@ class Programme:
 
     def _write_admitted(self) -> None:
         """Write those who were let in while nothing could be written."""
-        device = self._roster.whole(now=self._now()).device
+        device = self._roster.whole().device
         if device is not None:
             peers = ((key, device.peers[key]) for key in self._admitted & device.peers.keys())
             keys = device.preshared_keys
@@ -317,14 +321,13 @@ class Programme:
 
     def _desired(self) -> Tunnel:
         """Return what the tunnel is to be, with all that it is while the copy is not whole."""
-        now = self._now()
-        whole = self._roster.whole(now=now)
+        whole = self._roster.whole()
         if self._missing is None:
             return whole
         return sparing(
             whole,
             read(self._parts),
-            expired=self._roster.expired_keys(now=now),
+            expired=self._roster.expired_keys(now=self._now()),
             locked=frozenset(peer.public_key.raw for peer in self._roster.locked()),
         )
 
