@@ -131,16 +131,22 @@ def test_a_device_is_the_same_however_it_is_split(
 
 
 SECOND = IPv6Network("fdaa:0:1:10::3/128")
-# In the kernel's order, of which most peers are.
-IN_ORDER = (
-    pack(2, ONE)
-    + pack(6, struct.pack("=qq", 1700000000, 5))
-    + pack(5, from_number(25, size=2))
-    + pack(8, from_number(12, size=8))
-    + pack(7, from_number(34, size=8))
-    + pack(10, from_number(1, size=4))
-    + pack(4, IPV6)
-)
+
+
+def in_order(received: int) -> bytes:
+    """Return facts in the kernel's order, of which most peers are."""
+    return (
+        pack(2, ONE)
+        + pack(6, struct.pack("=qq", 1700000000, 5))
+        + pack(5, from_number(25, size=2))
+        + pack(8, from_number(12, size=8))
+        + pack(7, from_number(received, size=8))
+        + pack(10, from_number(1, size=4))
+        + pack(4, IPV6)
+    )
+
+
+IN_ORDER = in_order(34)
 
 
 @pytest.mark.parametrize("cut", range(4))
@@ -157,6 +163,31 @@ def test_a_peer_that_is_told_twice_has_what_is_told_of_it_both_times(cut: int) -
     assert device.peers == {ONE: ips({IP, SECOND}), OTHER: ips({IP})}
     assert device.preshared_keys == dict.fromkeys((ONE, OTHER), PresharedKey(ONE))
     assert seen == dict.fromkeys((ONE, OTHER), Seen("[2001:db8::1]:53", 1700000000, 34, 12))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([ONE, OTHER]),
+            # One address is the usual form, any other number is not.
+            st.sampled_from([(), (IP,), (IP, SECOND)]),
+            st.integers(0, 9),
+        ),
+        max_size=9,
+    ),
+    st.data(),
+)
+def test_what_was_first_told_of_a_peer_is_what_was_seen_of_it(
+    listed: list[tuple[bytes, tuple[IPv6Network, ...], int]], data: st.DataObject
+) -> None:
+    """In whatever form and message it is told again."""
+    pieces = [peer(key, *networks, more=in_order(received)) for key, networks, received in listed]
+    cut = data.draw(st.integers(0, len(pieces)))
+
+    seen = parse_seen([message(*pieces[:cut]), message(*pieces[cut:])])
+
+    first = {key: received for key, _, received in reversed(listed)}
+    assert {key: sight.received_bytes for key, sight in seen.items()} == first
 
 
 @pytest.mark.parametrize(

@@ -78,12 +78,12 @@ def parse(messages: Iterable[bytes]) -> Device:
 def parse_seen(messages: Iterable[bytes]) -> Mapping[bytes, Seen]:
     """Return what the device that `messages` tell of saw of each peer, by its key.
 
-    Raises ValueError for another form.
+    Of a peer that is told more than once, what was told first. Raises ValueError for another form.
     """
     seen: dict[bytes, Seen] = {}
     for listed in _lists(messages, {}):
         told = usual(listed)
-        if told is not None:
+        if told is not None and _are_new(told.keys, seen):
             sights = map(_seen, told.endpoints, told.handshakes, told.received, told.sent)
             seen.update(zip(told.keys, sights, strict=True))
             continue
