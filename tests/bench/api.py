@@ -44,6 +44,7 @@ PEERS, CONNECTIONS = 500, 32
 API_PORT, DNS_PORT = 8443, 53
 _BATCH_S = 0.01
 _GRACE_S = 10.0
+_READY_S, _RETRY_S = 60.0, 0.2
 _RUN = (
     "import sys, pathlib; from wgctl.core.settings import parse\n"
     "from wgctl.core.model import Role; from wgctl.daemon.roles import run\n"
@@ -231,12 +232,12 @@ async def _connect(
 
 
 async def _until_ready(place: dict[str, str], tls: ssl.SSLContext) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline:
         try:
             _, writer = await _connect(place, tls)
         except OSError:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_RETRY_S)
         else:
             writer.close()
             return
@@ -246,11 +247,17 @@ async def _until_ready(place: dict[str, str], tls: ssl.SSLContext) -> None:
 def _until_names_are_answered(place: dict[str, str]) -> None:
     """Wait until the resolver has taken its copy, which it does not answer before."""
     with _socket(place) as mine:
-        mine.settimeout(0.2)
-        for _ in range(300):
-            mine.send(_query(0))
-            with suppress(TimeoutError, ConnectionRefusedError):
+        mine.settimeout(_RETRY_S)
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            try:
+                mine.send(_query(0))
                 mine.recv(4096)
+            except TimeoutError:
+                continue
+            except ConnectionRefusedError:  # At once, from a port that nobody listens on.
+                time.sleep(_RETRY_S)
+            else:
                 return
     raise SystemExit("bench: the resolver does not answer")
 
