@@ -10,6 +10,7 @@ import pytest
 from peers.keys import PresharedKey, PrivateKey
 from tests.daemon.visiting import IDLE_S, KEYS, SOURCE, Scene, machine, peer, scene, seal_of
 from wgctl.core.feed import Delete, Kind, Put
+from wgctl.core.firewall import Ruleset
 from wgctl.core.ports import Seen
 from wgctl.core.presence import Fate
 from wgctl.core.schema import ObservedPeer
@@ -321,6 +322,67 @@ def test_who_is_let_in_while_a_pass_looks_keeps_its_session(begun: Scene) -> Non
     assert begun.programme.drift == 0
     begun.programme.verify()
     assert (begun.there(), begun.programme.drift) == ({0}, 0)
+
+
+def test_whom_the_device_refuses_while_a_pass_looks_is_in_it_after_the_pass(begun: Scene) -> None:
+    """It is told that it is present when it tries again, and nobody else would write it."""
+
+    def knocks() -> None:
+        device = begun.kernel.device
+        begun.kernel.device = None
+        assert begun.knocks(0) is Fate.ADMITTED
+        assert "no such device" in str(begun.programme.problem)
+        begun.kernel.device = device
+
+    as_a_pass_looks(begun, knocks)
+
+    assert begun.there() == {0}
+    assert (begun.programme.settled, begun.programme.problem) == (True, None)
+    begun.programme.verify()
+    assert begun.programme.drift == 0
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_who_is_let_in_as_the_device_is_made_anew_is_in_the_new_one(
+    begun: Scene, *, before: bool
+) -> None:
+    """Whether it was written to the one that went, or to none."""
+
+    def knocks() -> None:
+        if not before:
+            begun.kernel.lose_link()
+        begun.knocks(0)
+        begun.kernel.lose_link()
+
+    as_a_pass_looks(begun, knocks)
+
+    assert begun.there() == {0}
+    assert (begun.programme.settled, begun.programme.problem) == (True, None)
+    drift = begun.programme.drift
+    begun.programme.verify()
+    assert begun.programme.drift == drift
+
+
+def test_whom_the_device_refuses_while_the_table_is_looked_at_is_written_by_the_next_pass(
+    begun: Scene,
+) -> None:
+    original = begun.firewall.read
+
+    def read() -> Ruleset | None:
+        device = begun.kernel.device
+        begun.kernel.device = None
+        begun.knocks(0)
+        begun.kernel.device = device
+        return original()
+
+    begun.firewall.read = read  # type: ignore[method-assign]  # the moment that matters
+    begun.programme.mend_firewall()
+    begun.firewall.read = original  # type: ignore[method-assign]
+
+    assert not begun.programme.settled
+    begun.programme.verify()
+    assert begun.there() == {0}
+    assert (begun.programme.problem, begun.programme.drift) == (None, 0)
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -101,9 +101,10 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.wireguard = self.wireguard or MemoryWireGuard(self.kernel)
+        self.firewall = MemoryFirewall(self.kernel)
         self.demand = Demand(self.copy, self.visits, idle_s=IDLE_S)
         self.programme = Programme(
-            Parts(MemoryLinks(self.kernel), self.wireguard, MemoryFirewall(self.kernel)),
+            Parts(MemoryLinks(self.kernel), self.wireguard, self.firewall),
             Roster(HOST),
             self.copy,
             now=lambda: self.now,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.keys import PrivateKey
+from peers.keys import PresharedKey, PrivateKey
 from tests.drivers.namespaces import Namespace, namespaced
 from tests.patience import HANG_S
 from wgctl.core import firewall
@@ -22,6 +22,7 @@ from wgctl.core.allowed_ips import NO_IPS, AllowedIPs, pack, pack_host
 from wgctl.core.ports import Seen, WireGuard
 from wgctl.core.tunnel import (
     AddAddress,
+    AddPeers,
     AddRoute,
     Device,
     DeviceStep,
@@ -209,6 +210,28 @@ def test_a_peer_that_is_made_anew_loses_its_session_and_gets_another(pair: Pair)
     pair.one.apply(SetPeer(pair.two.public, pair.two.ip, anew=True))
     pair.one.sends_to(pair.two.public, f"198.18.0.2:{PORT}")
     eventually(lambda: pair.one.pings(2))
+
+
+@pytest.mark.parametrize("psk", [None, PresharedKey.generate()], ids=["open", "preshared"])
+def test_a_peer_that_is_added_again_as_it_is_keeps_its_session(
+    pair: Pair, psk: PresharedKey | None
+) -> None:
+    """A handshake too many would be among the bytes that it got."""
+    pair.met()
+    for end, far in ((pair.one, pair.two), (pair.two, pair.one)):
+        end.apply(SetPeer(far.public, far.ip, psk))
+    assert pair.one.pings(2)
+    handshake = pair.two.seen(pair.one.public).last_handshake
+
+    for _ in range(3):
+        for end, far in ((pair.one, pair.two), (pair.two, pair.one)):
+            end.apply(AddPeers({far.public: far.ip}, {far.public: psk} if psk else {}))
+        assert pair.two.pings(1)
+        assert pair.one.pings(2)
+
+    assert pair.two.seen(pair.one.public).last_handshake == handshake
+    assert pair.one.seen(pair.two.public).received_bytes == RESPONSE_BYTES + 7 * ECHO_BYTES
+    assert pair.one.read().peers == {pair.two.public: pair.two.ip}
 
 
 def test_an_address_that_moves_to_another_peer_is_nobodys_else(pair: Pair) -> None:

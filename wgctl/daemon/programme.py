@@ -23,7 +23,7 @@ from wgctl.core.ports import Seen
 from wgctl.core.presence import Fate, Visit
 from wgctl.core.roster import Roster
 from wgctl.core.schema import ObservedPeer
-from wgctl.core.tunnel import Greet, SetPeer, Source, Step, Tunnel
+from wgctl.core.tunnel import AddPeers, Greet, Source, Step, Tunnel
 from wgctl.daemon.demand import Demand
 from wgctl.daemon.follow import Changes, unfinished
 from wgctl.services.reconcile import (
@@ -42,6 +42,8 @@ _EVENTS_KEPT = 20
 _SWEEP_S = 10
 _STEPS_LOGGED = 8
 _NAMES_TOLD = 5
+_FORWARDING = "forwarding"
+"""What is tried besides the tunnel: it settles nothing, and no pass makes it good."""
 
 _EMPTY = "the copy is empty: waiting for the first snapshot"
 _NOT_WHOLE = "the copy is not whole: waiting for a snapshot"
@@ -169,10 +171,6 @@ class Programme:
             )
             self._programmed = True
             self._index = self._parts.links.index()
-            with self._rows:
-                self.settled = self._missing is None and not outcome.left
-                if self.settled and expected:
-                    self._write_admitted()
             self.revision = self._taken_revision
             if expected:
                 self._log_programmed(outcome.done)
@@ -180,7 +178,8 @@ class Programme:
                 self._count_drift(outcome)
             if outcome.left:
                 _log.error("kernel differs still", steps=_in_words(outcome.left))
-        with self._trying("forwarding"):
+            self._settle(outcome)
+        with self._trying(_FORWARDING):
             if switched := self._forward():
                 _log.info("forwarding switched on", switches=switched)
 
@@ -194,7 +193,9 @@ class Programme:
             with self._rows:
                 desired = self._roster.whole()
             outcome = mend_firewall(self._parts, desired)
-            self.settled = not outcome.left
+            # An admission may have been refused meanwhile, which stays so.
+            if outcome.left:
+                self.settled = False
             self._count_drift(outcome)
 
     def observe(self) -> dict[int, Seen]:
@@ -268,13 +269,31 @@ class Programme:
         with self._rows:
             return frozenset(self._admitted)
 
+    def _settle(self, outcome: Outcome) -> None:
+        """Let things be settled by a pass that left nothing, if the copy is whole.
+
+        Those who were let in meanwhile are written again, which ends no session: it may have been
+        refused, or the device made anew since.
+        """
+        with self._rows:
+            if outcome.left or self._missing is not None:
+                self.settled = False
+                return
+            if self._admitted:
+                self._write_admitted()
+            self.settled = True
+            # All else that was refused is made good.
+            self._refusals = {key: why for key, why in self._refusals.items() if key == _FORWARDING}
+
     def _write_admitted(self) -> None:
-        """Write those who were let in while nothing could be written."""
+        """Write those who were let in since the pass that is under way began."""
         device = self._roster.whole().device
         if device is not None:
-            peers = ((key, device.peers[key]) for key in self._admitted & device.peers.keys())
-            keys = device.preshared_keys
-            self._parts.wireguard.apply([SetPeer(key, at, keys.get(key)) for key, at in peers])
+            keys, psks = self._admitted & device.peers.keys(), device.preshared_keys
+            peers = {key: device.peers[key] for key in keys}
+            self._parts.wireguard.apply(
+                [AddPeers(peers, {key: psks[key] for key in keys & psks.keys()})]
+            )
 
     def _dismiss_idle(self) -> None:
         """Let peers go that have been idle for long."""
@@ -364,7 +383,8 @@ class Programme:
         try:
             yield
         except Refusal as error:
-            self.settled = self.settled and what == "forwarding"
+            if what != _FORWARDING:
+                self.settled = False
             if self._refusals.get(what) != str(error):
                 _log.error("kernel refused", attempt=what, reason=str(error))
             self._refusals[what] = str(error)
