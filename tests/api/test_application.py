@@ -1,13 +1,17 @@
 import asyncio
+import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import Response
 from fastapi.exceptions import HTTPException
 from starlette.routing import Match
+from structlog.testing import capture_logs
 
-from tests.api.asking import Door, refusal
+from tests.api.asking import Door, refusal, served
+from tests.patience import HANG_S
 from wgctl.api.application import Application, Table
 from wgctl.api.caller import by_door
 from wgctl.api.context import Context
@@ -15,7 +19,7 @@ from wgctl.api.operators import operators_app
 from wgctl.api.problems import answer_with_problems
 from wgctl.api.route import Route
 from wgctl.core.access import Asker
-from wgctl.core.errors import NotFound, Unidentified
+from wgctl.core.errors import Denied, NotFound, Unavailable, Unidentified
 
 
 async def _thing() -> Response:
@@ -92,6 +96,15 @@ def test_a_path_that_leads_to_two_routes_does_not_start(paths: tuple[str, ...]) 
         Table([_route(path) for path in paths])
 
 
+@pytest.mark.parametrize(
+    "part",
+    ["{thing}.json", "x-{thing}", "{thing}{other}", "{thing:path}", "{n:int}", "{n:str}", "{", "}"],
+)
+def test_a_path_with_more_than_a_name_in_a_part_does_not_start(part: str) -> None:
+    with pytest.raises(TypeError, match="expected a name alone"):
+        Table([_route(f"/things/{part}")])
+
+
 def _application(error: Exception) -> Application:
     async def fail() -> None:
         raise error
@@ -113,6 +126,39 @@ def test_a_refusal_is_answered_as_its_nearest_kind_is() -> None:
     app.add_exception_handler(NotFound, told)
     with Door(app) as door:
         assert door.get("/thing").status_code == 410
+
+
+def test_a_refusal_that_comes_while_another_is_answered_is_answered_in_its_place() -> None:
+    async def denied(_request: Any, _error: Exception) -> Response:
+        raise Unavailable("the disk is full")
+
+    app = _application(Denied("not you"))
+    app.add_exception_handler(Denied, denied)
+    with Door(app) as door:
+        assert refusal(door.get("/thing"), 503, "unavailable") == "the disk is full"
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_leaves_no_word_in_the_log(
+    context: Context, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else whoever reaches the door could fill the journal."""
+    head = b"POST /v1/orgs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+
+    async def scene() -> None:
+        async with served(operators_app(context), tmp_path / "s") as server:
+            _, writer = await asyncio.open_unix_connection(tmp_path / "s")
+            writer.write(head + b"{")
+            async with asyncio.timeout(HANG_S):
+                while not server.server_state.tasks:  # noqa: ASYNC110  # uvicorn tells of none
+                    await asyncio.sleep(0)
+                asked = set(server.server_state.tasks)
+                writer.transport.abort()
+                await asyncio.wait(asked)
+
+    with capture_logs() as logs:
+        asyncio.run(scene())
+    assert logs == []
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 def test_what_nobody_foresaw_is_answered_and_raised_for_the_server_to_hear_of_it() -> None:

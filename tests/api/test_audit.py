@@ -5,7 +5,7 @@ from fastapi import APIRouter, FastAPI, Request
 
 from tests.api.asking import Door, context_of, refusal
 from tests.services.minting import mint
-from tests.store.samples import NOW
+from tests.store.samples import NOW, engine
 from wgctl.api.audit import note_denials
 from wgctl.api.caller import by_token
 from wgctl.api.door import build, needs
@@ -58,6 +58,16 @@ def test_who_is_denied_is_noted_and_who_is_unknown_is_not(store: Store) -> None:
     assert (told["outcome"], told["request"]) == ("denied", "POST /v1/thing")
     assert (told["token"], told["from"]) == ("eyes", "127.0.0.1")
     assert text not in record.body
+
+
+def test_who_is_denied_where_that_cannot_be_noted_is_told_that(store: Store) -> None:
+    text = mint(store, "acme", "eyes", kind=TokenKind.READ_ONLY).render()
+    with engine(store.path).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit RENAME TO away")
+    with Door(_app(store)) as door:
+        response = door.request("POST", "/v1/thing", headers={"authorization": f"Bearer {text}"})
+
+    assert "cannot be used: no such table" in refusal(response, 503, "unavailable")
 
 
 @pytest.mark.parametrize("tries", [40])

@@ -13,11 +13,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wgctl.api.caller import Identify
 from wgctl.api.route import Route
-from wgctl.core.errors import Unidentified
+from wgctl.core.errors import Refusal, Unidentified
 
 __all__ = ["Application", "Table"]
 
@@ -33,7 +34,7 @@ class Application(FastAPI):
     def __init__(self, routes: Sequence[Route], *, identify: Identify, **more: Any) -> None:
         """Serve `routes` to whom `identify` knows; `more` is FastAPI's.
 
-        Raises TypeError when a path may lead to two of them.
+        Raises TypeError for paths that `Table` does not take.
         """
         super().__init__(**more)
         self.router.routes += routes
@@ -55,8 +56,13 @@ class Application(FastAPI):
             request.state.caller = await self._identify(request)
             route, scope["path_params"] = self._table.find(request.method, scope["path"])
             response = await route.answer(request)
+        except ClientDisconnect:  # In the middle of a body: nobody is there to be answered.
+            return
         except Exception as error:  # noqa: BLE001  # those that nobody foresaw are raised again
-            response = await self._refused(request, error)
+            try:
+                response = await self._refused(request, error)
+            except Refusal as other:  # What answers may write to a store, which may refuse.
+                response = await self._refused(request, other)
         await response(scope, receive, send)
 
     async def _refused(self, request: Request, error: Exception) -> Response:
@@ -87,7 +93,8 @@ class Table:
     def __init__(self, routes: Sequence[Route]) -> None:
         """Take `routes`; raises TypeError when a path may lead to two of them.
 
-        So it may as well where a name that an asker chooses stands beside a word of ours.
+        So it may as well where a name that an asker chooses stands beside a word of ours. And for a
+        name that is not a whole part of its path, or any text: `{name}.json`, `{name:int}`.
         """
         self._first = _Place()
         for route in routes:
@@ -112,7 +119,9 @@ class Table:
     def _add(self, route: Route) -> None:
         place = self._first
         for part in route.path.split("/"):
-            if part.startswith("{"):
+            if "{" in part or "}" in part:
+                if part not in {f"{{{name}}}" for name in route.param_convertors}:
+                    raise TypeError(f"{route.path}: {part!r}, expected a name alone: {{name}}")
                 place.whatever = place.whatever or _Place()
                 ahead = place.whatever
             else:
