@@ -2,10 +2,12 @@ import ast
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Table
 
 import wgctl
 from peers.names import Label
@@ -24,12 +26,12 @@ _STATEMENTS = {"select", "insert", "update", "delete"}
 _MAKERS = {"_select", "of_org"}
 # Functions of `scoped` whose statements are made once, and take the org each time they are run.
 _MADE_ONCE = {
-    *("_counting", "_counting_machines", "_deleting", "_having", "_inserting", "_spending"),
-    "_updating",
+    *("_counting", "_counting_machines", "_deleting", "_having", "_in_network", "_inserting"),
+    *("_spending", "_updating"),
 }
-_BUILT_ON_ONE = "_paging"  # on what `_having` of the module makes, or `of_org`
+_BUILT_ON_ONE = "_paging"  # on what `_having` of the module makes, or `_in_network`
 # `_count` names the org itself; `_spend` writes a table that no org owns.
-_NAMED = _MAKERS | _MADE_ONCE | {"_count", "_in_reach", "_spend", _BUILT_ON_ONE}
+_NAMED = _MAKERS | _MADE_ONCE | {"_count", "_in_reach", "_spend"}
 _OWNED = {table.name for table in tables.metadata.sorted_tables if "org_id" in table.c}
 _DOOR = (scoped, machines, members, org)
 _SOURCE = Path(wgctl.__file__).parent
@@ -40,12 +42,16 @@ def _functions(module: object) -> Iterator[ast.FunctionDef]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
-def _calls(tree: ast.AST) -> set[str]:
-    return {
+def _called(tree: ast.AST) -> list[str]:
+    return [
         node.func.id
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
+    ]
+
+
+def _calls(tree: ast.AST) -> set[str]:
+    return set(_called(tree))
 
 
 def _names_the_org(function: ast.FunctionDef) -> bool:
@@ -70,6 +76,11 @@ def test_every_statement_of_the_door_names_the_org() -> None:
 
     assert with_statements.keys() == _NAMED
     assert all(_names_the_org(with_statements[n]) for n in _NAMED - {"_spend", "_inserting"})
+    # A second one beside it could leave the org out.
+    assert all(
+        sum(name in _STATEMENTS for name in _called(function)) == 1
+        for function in with_statements.values()
+    )
     assert "tables.spent_network_ids" in ast.unparse(with_statements["_spend"])
     assert not _OWNED & {"spent_network_ids"}
 
@@ -87,6 +98,20 @@ def test_what_is_made_once_gets_the_org_of_the_door() -> None:
         "count_machines",
     }
     assert all("self.org.id" in text for text in filling.values())
+
+
+@pytest.mark.parametrize("table", [tables.networks, tables.peers, tables.apps, tables.machines])
+def test_a_page_is_of_the_org_whatever_it_is_of_besides(table: Table) -> None:
+    ids = [column.name for column in table.c if column.name.endswith("_id")]
+    ids.remove("org_id")
+    made = [
+        scoped._paging(table, having).statement  # noqa: SLF001
+        for count in range(len(ids) + 1)
+        for having in combinations(ids, count)
+    ]
+
+    assert made
+    assert [page for page in made if "org_id = :org " not in f"{page.whereclause} "] == []
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """What every statement about an org's rows goes through, so that each names the org.
 
-All are made by `_having`, `_select`, `_insert`, `_update`, `_delete`, `_count` or `_next_number`; a
-test reads the syntax tree to prove it. A caller who is narrowed to networks, or to one peer, finds
-nothing else: it looks like what is not there.
+All are made by `_having`, `_page`, `_select`, `_insert`, `_update`, `_delete`, `_count` or
+`_next_number`, but for two of the modules beside, which fill in the org themselves: `spend_use` and
+`count_machines`, the latter by `of_org`. A test reads the syntax tree to prove it. A caller who is
+narrowed to networks, or to one peer, finds nothing else: it looks like what is not there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -219,16 +220,19 @@ def _having(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
 @cache
 def _paging(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
     past = tuple_(table.c.name, table.c.id) > tuple_(bindparam("past"), bindparam("past_id"))
-    found = _having(table, columns).statement
-    if "network_id" in columns:
-        others = [table.c[column] == bindparam(column) for column in columns]
-        others[columns.index("network_id")] = table.c.network_id == of_org(tables.networks)
-        found = select(table).where(*others)
+    in_network = "network_id" in columns
+    found = _in_network(table, columns) if in_network else _having(table, columns).statement
     if table is tables.peers:
         has_seal = exists().where(tables.seals.c.peer_id == table.c.id)
         found = found.add_columns(has_seal.label(SEALED))
     page = found.where(past).order_by(table.c.name, table.c.id).limit(bindparam("most"))
     return Prepared(page)
+
+
+def _in_network(table: Table, columns: tuple[str, ...]) -> _Found:
+    """Return what finds rows by `columns`, of which one is `network_id`: see `of_org`."""
+    named = (table.c[column] == bindparam(column) for column in columns if column != "network_id")
+    return select(table).where(table.c.network_id == of_org(tables.networks), *named)
 
 
 def of_org(table: Table) -> ScalarSelect[int]:
