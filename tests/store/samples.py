@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pysqlite3.dbapi2
 from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.pool import NullPool
 
 from peers.addresses import DEFAULT_POOL
 from peers.endpoint import Endpoint
@@ -64,11 +65,12 @@ def opened(template: Path, folder: Path) -> Iterator[Store]:
 
 
 def engine(path: Path) -> Engine:
-    """Open the file at `path` beside a store.
+    """Open the file at `path` beside a store; it keeps no connection that is closed.
 
     With the store's own SQLite: of two libraries in one process, each takes the other's locks away.
     """
-    return create_engine(URL.create("sqlite", database=str(path)), module=pysqlite3.dbapi2)
+    url = URL.create("sqlite", database=str(path))
+    return create_engine(url, module=pysqlite3.dbapi2, poolclass=NullPool)
 
 
 def to_first_schema(path: Path) -> None:

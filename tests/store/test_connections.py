@@ -20,7 +20,7 @@ class Opened:
         self.engine: Engine = engine(path)
         self.opened = self.closed = 0
         event.listen(self.engine, "connect", self._count)
-        event.listen(self.engine, "checkin", self._count_closed)
+        event.listen(self.engine, "close", self._count_closed)
 
     def _count(self, _connection: object, _record: object) -> None:
         self.opened += 1
@@ -75,6 +75,17 @@ def test_each_block_has_its_own_and_only_some_are_kept(opened: Opened) -> None:
 
     assert len(left) == 3
     assert all(connection.closed for connection in given)
+
+
+def test_none_is_kept_once_they_were_closed(opened: Opened) -> None:
+    connections = Connections(opened.engine)
+    with connections.one() as connection:
+        connections.close()
+        say(connection, "SELECT 1")
+    with connections.one() as connection:
+        say(connection, "SELECT 1")
+
+    assert (opened.opened, opened.closed) == (2, 2)
 
 
 def test_threads_never_share_one(opened: Opened) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pysqlite3
 import pytest
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import InterfaceError
 
 from peers.addresses import DEFAULT_POOL
 from peers.names import Label
@@ -225,6 +226,40 @@ def test_reading_sees_one_moment(store: Store) -> None:
 
         assert deployment.revision == before
         assert "third" not in [found.slug for found in deployment.orgs(after="", limit=9)]
+
+
+def test_rows_that_were_not_read_to_their_end_hold_no_moment(furnished: Store) -> None:
+    """Else a token would be known here for as long as somebody holds them after it was revoked."""
+    with furnished.reading() as deployment:
+        left = deployment.changes(since=0, until=deployment.revision, kinds=EVERYTHING)
+        next(left)
+    other = Store(furnished.path)
+    org.add(other, Label("third"), now=NOW)
+    last = other.revision()
+    other.close()
+
+    assert furnished.revision() == last
+    with pytest.raises(InterfaceError):
+        next(left)
+
+
+def test_nothing_stays_open_of_a_store_that_was_closed_in_use(store: Store) -> None:
+    with store.reading() as deployment:
+        used = _open_files(store.path)
+        store.close()
+        before = deployment.revision
+    org.add(store, Label("third"), now=NOW)
+
+    assert store.revision() == before + 1
+    assert used
+    assert _open_files(store.path) == []
+
+
+def _open_files(path: Path) -> list[str]:
+    """Return what this process has open of the database at `path`."""
+    open_files = Path("/proc/self/fd")
+    found = [str(file.readlink()) for file in open_files.iterdir() if file.is_symlink()]
+    return [name for name in found if name.startswith(str(path))]
 
 
 def test_a_commit_is_told_only_when_something_changed(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,6 +8,7 @@ from pathlib import Path
 import pysqlite3.dbapi2
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool
 
 from tests.system.hosts import eventually
 from wgctl.store.turns import NotKept, Turns
@@ -16,18 +18,23 @@ _ONE, _TWO, _THREE = (_ADD.replace("?", str(number)) for number in (1, 2, 3))
 
 
 class Written:
-    """A database of two tables, its writers, and how often they committed."""
+    """A database of two tables, its writers, how often they committed, and what they have open."""
 
     def __init__(self, path: Path) -> None:
         self.engine = _engine(path)
-        self.commits = 0
+        self.commits = self.opened = 0
         with self.engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
             connection.exec_driver_sql(
                 "CREATE TABLE after (number REFERENCES numbers DEFERRABLE INITIALLY DEFERRED)"
             )
         event.listen(self.engine, "commit", self._count)
+        event.listen(self.engine, "connect", lambda _connection, _record: self._open(1))
+        event.listen(self.engine, "close", lambda _connection, _record: self._open(-1))
         self.turns = Turns(self.engine)
+
+    def _open(self, more: int) -> None:
+        self.opened += more
 
     def _count(self, _connection: Connection) -> None:
         self.commits += 1
@@ -57,7 +64,7 @@ class Written:
 
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", module=pysqlite3.dbapi2)
+    engine = create_engine(f"sqlite:///{path}", module=pysqlite3.dbapi2, poolclass=NullPool)
     event.listen(engine, "connect", lambda connection, _record: _prepare(connection))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
@@ -180,6 +187,44 @@ def test_the_first_that_raises_holds_nobody_up(written: Written) -> None:
 
     assert others[0].result() is None
     assert written.numbers() == [1]
+
+
+def test_who_closes_keeps_what_was_left_to_the_one_behind_and_holds_nobody_up(
+    written: Written,
+) -> None:
+    rounds = 12  # Which of the two has the lock first is the system's choice.
+    for number in range(0, 2 * rounds, 2):
+        closing = threading.Thread(target=written.turns.close)
+        with ThreadPoolExecutor(1) as threads:
+            with written.turns.turn() as turn:
+                turn.connection.exec_driver_sql(_ADD, (number,))
+                closing.start()
+                eventually(lambda: _is_in_close(closing))  # noqa: B023  # at once
+                behind = threads.submit(written.add, number + 1)
+                eventually(lambda: written.turns.waiting == 1)
+            behind.result()
+        closing.join()
+
+    assert written.numbers() == list(range(2 * rounds))
+    assert written.opened == 0
+
+
+def _is_in_close(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # its name in the library
+    return frame is not None and frame.f_code is Turns.close.__code__
+
+
+def test_who_comes_after_they_were_closed_leaves_nothing_open(written: Written) -> None:
+    written.add(1)
+    kept = written.opened
+    written.turns.close()
+    with written.together(_ONE, _TWO) as others:
+        turn = written.opened
+
+    assert (kept, turn, written.opened) == (1, 1, 0)
+    assert written.numbers() == [0, 1, 2]
+    with pytest.raises(Exception, match="UNIQUE"):
+        others[0].result()
 
 
 def test_many_at_once_lose_nothing(written: Written) -> None:

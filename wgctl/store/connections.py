@@ -11,17 +11,22 @@ from sqlalchemy.exc import DBAPIError
 
 __all__ = ["Connections"]
 
-_MOST = 16
+# About as many as ask at once on a busy controller; each holds two files open.
+_MOST = 32
 
 
 class Connections:
-    """Connections to the database of `engine`, each for one block at a time. Safe for threads."""
+    """Connections to the database of `engine`, each for one block at a time. Safe for threads.
+
+    The engine itself is to keep none, so that what is closed here is closed.
+    """
 
     def __init__(self, engine: Engine, *, most: int = _MOST) -> None:
         """Open nothing yet: whoever finds none idle opens one, and `most` are kept."""
         self._engine = engine
         self._most = most
         self._idle: list[Connection] = []
+        self._closed = False
 
     @contextmanager
     def one(self) -> Iterator[Connection]:
@@ -47,8 +52,22 @@ class Connections:
                 connection.close()
             else:
                 self._idle.append(connection)
+            # Looked at last: to look before would miss a `close` that comes between.
+            if self._closed:
+                self._close_idle()
 
     def close(self) -> None:
-        """Close those that are idle; whoever asks again opens another."""
-        while self._idle:
-            self._idle.pop().close()
+        """Close those that are idle, and any other as its block ends.
+
+        Whoever asks from now on opens another, which is not kept either.
+        """
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            connection.close()

@@ -15,6 +15,7 @@ import pysqlite3.dbapi2
 from pydantic_core import from_json, to_json
 from sqlalchemy import URL, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError, NoResultFound, OperationalError
+from sqlalchemy.pool import NullPool
 
 from peers.addresses import FIRST_GATEWAY
 from wgctl.core.access import CONTROLLER, Caller
@@ -70,9 +71,9 @@ class Store:
         self.caller = CONTROLLER
         self._on_commit = on_commit
         self._clock = clock
-        self._readers, self._writers = _engine(path, begin=_READ), _engine(path, begin=_WRITE)
+        self._writers = _engine(path, begin=_WRITE)
         self._turns = Turns(self._writers)
-        self._reading = Connections(self._readers)
+        self._reading = Connections(_engine(path, begin=_READ))
         try:
             self.pool = self._open()
         except BaseException:
@@ -97,15 +98,15 @@ class Store:
                     created_at=now,
                 )
             )
-        engine.dispose()
         return cls(path)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is in use, as soon as it is not.
+
+        Whoever asks later has a connection for as long as that takes.
+        """
         self._turns.close()
         self._reading.close()
-        self._readers.dispose()
-        self._writers.dispose()
 
     def seen_by(self, caller: Caller) -> Self:
         """Return this store as `caller` may see and change it."""
@@ -128,8 +129,13 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
         """Give what is stored as it is at one moment."""
-        with self._translated(), self._reading.one() as connection, connection.begin():
-            yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
+        with self._translated(), self._reading.one() as connection:
+            transaction = connection.begin()
+            try:
+                yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=None)
+            finally:
+                # After a commit, rows that were not read to their end would hold the moment.
+                transaction.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[Deployment]:
@@ -160,7 +166,7 @@ class Store:
         try:
             with self._translated():
                 upgrade(self._writers)
-                with self._readers.connect() as connection:
+                with self._reading.one() as connection, connection.begin():
                     kept = connection.execute(select(deployment.c.pool)).scalar_one()
         except NoResultFound as error:
             raise Unavailable(
@@ -192,8 +198,7 @@ def _engine(path: Path, *, begin: str) -> Engine:
         URL.create("sqlite", database=str(path)),
         module=pysqlite3.dbapi2,
         connect_args={"timeout": _BUSY_TIMEOUT_S},
-        pool_size=16,
-        max_overflow=96,  # More than all threads that may want one at a time.
+        poolclass=NullPool,  # Those that are kept, `Connections` and `Turns` keep.
         json_serializer=_json_text,
         json_deserializer=from_json,
     )

@@ -63,7 +63,7 @@ class Turns:
     def __init__(self, engine: Engine) -> None:
         """Write to the database of `engine`, whose transactions take its lock as they begin.
 
-        Its connections may go from thread to thread.
+        Its connections may go from thread to thread, and it keeps none that is closed.
         """
         self._engine = engine
         self._connection: Connection | None = None
@@ -71,10 +71,18 @@ class Turns:
         self._counting = threading.Lock()
         self._waiting = 0
         self._group: _Group | None = None
+        self._closed = False
 
     def close(self) -> None:
-        """Close the connection that all write over; the next one to write opens another."""
+        """Commit what has been left to the next in line, and close the connection.
+
+        Whoever waits by then, or comes later, begins a group of its own over another connection,
+        which is closed with that group.
+        """
         with self._lock:
+            self._closed = True
+            if self._group is not None:
+                self._end(self._group)
             self._disconnect()
 
     @property
@@ -138,7 +146,7 @@ class Turns:
                 raise
         finally:
             try:
-                if group.failure is not None or group.goes_on:
+                if self._closed or group.failure is not None or group.goes_on:
                     self._disconnect()
             finally:
                 group.ended.set()
