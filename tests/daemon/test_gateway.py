@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.keys import PrivateKey, PublicKey
+from peers.keys import PrivateKey
 from peers.names import Label
 from tests.api.asking import context_of, served
 from tests.drivers.namespaces import Namespace, namespaced
@@ -30,6 +30,7 @@ from wgctl.daemon import gateway
 from wgctl.drivers import uapi
 from wgctl.services import gateway as gateways
 from wgctl.store.copy import Copy
+from wgctl.store.store import Store
 
 NETWORK = Network(1, 1, Label("default"), IPv6Network("fdaa:0:1::/48"), 0)
 PEER = Peer(
@@ -45,13 +46,33 @@ PEER = Peer(
     None,
 )
 
-ROLE = """
-import sys
+BEGINS = """
+import subprocess, sys
 from pathlib import Path
 from wgctl.core import settings
-from wgctl.daemon import gateway
+from wgctl.daemon import agenda, gateway
+"""
+RUNS = """
 gateway.run(settings.parse(Path(sys.argv[1]).read_text(), origin=sys.argv[1]))
 """
+ROLE = BEGINS + RUNS
+
+# Passes are hours apart, and whenever the role begins to hear the kernel, somebody was faster.
+LATE = "somebody was here"
+DEEDS = (("nft", "flush", "ruleset"), ("ip", "-6", "route", "del", "unreachable", "fdaa::/16"))
+LATE_ROLE = f"""{BEGINS}
+agenda._PASS_S *= 1_000
+agenda._SHORTEST_REST_S *= 10_000
+
+class Late(gateway.Watch):
+    def __init__(self, interface):
+        for deed in {DEEDS}:
+            subprocess.run(deed, check=True)
+        print("{LATE}", flush=True)
+        super().__init__(interface)
+
+gateway.Watch = Late
+{RUNS}"""
 
 
 def eventually(check: Callable[[], bool], *, within_s: float = HANG_S) -> None:
@@ -70,18 +91,18 @@ class Scene:
     settings: Settings
     roles: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
-        command = ["ip", "netns", "exec", self.namespace.name, sys.executable, "-c", ROLE]
+    def start(self, role: str = ROLE, **environment: str) -> subprocess.Popen[bytes]:
+        command = ["ip", "netns", "exec", self.namespace.name, sys.executable, "-c", role]
         with (self.config.parent / "role.log").open("ab") as log:
-            role = subprocess.Popen(
+            process = subprocess.Popen(
                 [*command, str(self.config)],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **environment},
             )
-        self.roles.append(role)
+        self.roles.append(process)
         eventually(self.holds_peer)
-        return role
+        return process
 
     def holds_peer(self) -> bool:
         try:
@@ -131,6 +152,17 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             yield made
         finally:
             made.close()
+
+
+async def controls(scene: Scene, folder: Path, enough: Callable[[Store], bool]) -> None:
+    """Be its controller, with a store that is made in `folder`, until that is enough."""
+    with closing(create(folder, epoch=folder.name)) as store:
+        async with (
+            served(nodes_app(context_of(store)), scene.settings.node_socket),
+            asyncio.timeout(HANG_S),
+        ):
+            while not enough(store):  # noqa: ASYNC110  # a store has no event
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.network
@@ -294,6 +326,36 @@ def test_what_others_do_to_the_tunnel_is_undone_and_told_before_and_after(scene:
 
 
 @pytest.mark.network
+def test_what_others_do_is_undone_long_before_a_pass_is_due_whenever_they_do_it(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """Before the role hears it, while it does, and as it begins again after a snapshot."""
+    shell, interface = scene.namespace.shell, scene.namespace.interface
+
+    def undone(times: int) -> bool:
+        """Whether both deeds are repaired, by passes that have ended."""
+        told = (f"what=table {interface}", "what=route to fdaa::/16")
+        return all(scene.log().count(one) >= times for one in told)
+
+    def is_whole() -> bool:
+        table = f"table inet {interface}" in shell("nft", "list", "tables")
+        return table and "unreachable fdaa::/16" in scene.routes()
+
+    scene.start(LATE_ROLE)
+    eventually(lambda: undone(1))
+    for deed in DEEDS:
+        shell(*deed)
+    eventually(lambda: undone(2))
+    assert is_whole()
+    assert scene.log().count(LATE) == 1
+
+    scene.settings.runtime_dir.mkdir()
+    (tmp_path / "store").mkdir()
+    asyncio.run(controls(scene, tmp_path / "store", lambda _: scene.log().count(LATE) == 2))
+    eventually(is_whole)
+
+
+@pytest.mark.network
 def test_down_takes_all_away_but_not_while_the_role_runs(scene: Scene) -> None:
     role = scene.start()
     with pytest.raises(Conflict, match="stop it"):
@@ -315,23 +377,16 @@ def test_down_takes_all_away_but_not_while_the_role_runs(scene: Scene) -> None:
 def test_it_registers_with_each_store_that_it_is_shown(scene: Scene, tmp_path: Path) -> None:
     """One that was restored or made anew has no record of it, and could not add a peer."""
 
-    async def meet(epoch: str) -> list[PublicKey]:
-        (tmp_path / epoch).mkdir()
-        with closing(create(tmp_path / epoch, epoch=epoch)) as store:
-            async with (
-                served(nodes_app(context_of(store)), scene.settings.node_socket),
-                asyncio.timeout(15),
-            ):
-                while not (known := gateways.listed(store)):  # noqa: ASYNC110  # a store has no event
-                    await asyncio.sleep(0.05)
-                return [gateway.public_key for gateway in known]
+    def knows(store: Store) -> bool:
+        return [gateway.public_key for gateway in gateways.listed(store)] == [own]
 
     scene.settings.runtime_dir.mkdir()
     scene.start()
     own = PrivateKey.parse(scene.settings.key_file.read_text().strip()).public()
 
-    assert asyncio.run(meet("first")) == [own]
-    assert asyncio.run(meet("second")) == [own]
+    for epoch in ("first", "second"):
+        (tmp_path / epoch).mkdir()
+        asyncio.run(controls(scene, tmp_path / epoch, knows))
 
 
 def bare_settings(folder: Path) -> Settings:
