@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -8,9 +9,10 @@ from fastapi import APIRouter, FastAPI, Request
 
 from peers.names import Label
 from tests.api.asking import Door, refusal
+from tests.patience import HANG_S
 from tests.services.minting import mint
-from tests.store.samples import NOW, add_peer
-from wgctl.api.caller import CallerOf, by_token
+from tests.store.samples import NOW, add_peer, engine
+from wgctl.api.caller import CallerOf, Identify, by_token
 from wgctl.api.context import Context
 from wgctl.api.document import describe
 from wgctl.api.door import build, needs
@@ -88,37 +90,97 @@ def test_a_token_is_the_proof_for_who_comes_from_elsewhere(store: Store) -> None
 
 
 class _Counted(ThreadPoolExecutor):
-    times = 0
+    """A thread that begins with nothing before `begin`, and how often it was given something."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._begun = threading.Event()
+        super().submit(self._begun.wait, HANG_S)
+        self.times = 0
+
+    def begin(self) -> None:
+        self._begun.set()
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         self.times += 1
         return super().submit(*args, **kwargs)
 
 
-@pytest.mark.parametrize("is_good", [True, False])
-def test_a_token_is_looked_at_once_for_all_that_come_with_it_at_once(
-    store: Store, *, is_good: bool
-) -> None:
-    """But what is wrong is looked at each time: it is never remembered."""
-    text = mint(store, "acme", "cli").render() + ("" if is_good else "x")
+_ORIGINS = [f"192.0.2.{number}" for number in range(30)]
+
+
+def _at_once(
+    identify: Identify, text: str, *, leaves: int | None = None
+) -> tuple[list[Caller | BaseException], int]:
+    """Return what each of `_ORIGINS` gets, that come with `text` at once, and how many looks.
+
+    The one at `leaves` goes during the first.
+    """
     headers = [(b"authorization", f"Bearer {text}".encode())]
+    scopes = [{"type": "http", "client": (at, 1), "headers": headers} for at in _ORIGINS]
     counted = _Counted()
 
     async def ask() -> list[Caller | BaseException]:
         asyncio.get_running_loop().set_default_executor(counted)
-        identify = by_token(store, lambda: NOW)
-        origins = [f"192.0.2.{number}" for number in range(30)]
-        scopes = [{"type": "http", "client": (at, 1), "headers": headers} for at in origins]
-        asked = [identify(Request(scope)) for scope in scopes]
+        asked = [asyncio.ensure_future(identify(Request(scope))) for scope in scopes]
+        await _as_far_as_they_can()
+        if leaves is not None:
+            asked[leaves].cancel()
+            await _as_far_as_they_can()
+        counted.begin()
         return await asyncio.gather(*asked, return_exceptions=True)
 
-    found = asyncio.run(ask())
+    return asyncio.run(ask()), counted.times
+
+
+async def _as_far_as_they_can() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_token_is_looked_at_once_for_all_that_come_with_it_at_once(
+    store: Store, *, is_good: bool
+) -> None:
+    text = mint(store, "acme", "cli").render() + ("" if is_good else "x")
+    found, looks = _at_once(by_token(store, lambda: NOW), text)
+
+    assert looks == 1
     if is_good:
-        origins = [one.origin for one in found if isinstance(one, Caller)]
-        assert origins == [f"192.0.2.{number}" for number in range(30)]
+        assert [one.origin for one in found if isinstance(one, Caller)] == _ORIGINS
     else:
-        assert {type(one) for one in found} == {Unidentified}
-    assert counted.times == (1 if is_good else 30)
+        refusals = [one for one in found if isinstance(one, Unidentified)]
+        assert [str(one) for one in refusals] == [NOT_VALID] * len(_ORIGINS)
+        # Each is raised by itself: one that all shared would grow with each.
+        assert len({id(one) for one in refusals}) == len(_ORIGINS)
+
+
+def test_a_refusal_is_shared_by_who_waited_for_it_and_by_nobody_later(store: Store) -> None:
+    text = mint(store, "acme", "cli").render()
+    identify = by_token(store, lambda: NOW)
+    with engine(store.path).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE tokens RENAME TO away")
+    away, _ = _at_once(identify, text)
+    with engine(store.path).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO tokens")
+    back, looks = _at_once(identify, text)
+
+    assert {type(one) for one in away} == {Unavailable}
+    assert ({type(one) for one in back}, looks) == ({Caller}, 1)
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+@pytest.mark.parametrize("leaves", [0, 1])
+def test_who_leaves_during_a_look_takes_nobody_along(
+    store: Store, *, leaves: int, is_good: bool
+) -> None:
+    """Whether it looked, or waited for who does."""
+    text = mint(store, "acme", "cli").render() + ("" if is_good else "x")
+    found, looks = _at_once(by_token(store, lambda: NOW), text, leaves=leaves)
+
+    assert isinstance(found.pop(leaves), asyncio.CancelledError)
+    assert {type(one) for one in found} == {Caller if is_good else Unidentified}
+    assert looks == (2 if leaves == 0 else 1)
 
 
 @pytest.mark.parametrize(

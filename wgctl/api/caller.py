@@ -8,13 +8,15 @@ What a caller may do is `wgctl.core.access`; what a token is worth, `wgctl.servi
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import copy
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
 from wgctl.core.access import Asker, Caller
-from wgctl.core.errors import Unidentified
+from wgctl.core.errors import Refusal, Unidentified
 
 if TYPE_CHECKING:
     from wgctl.store.store import Store
@@ -38,32 +40,47 @@ def by_door(asker: Asker) -> Identify:
     return identify
 
 
+@dataclass(slots=True)
+class _Look:
+    """A look at a token that is under way: when it is over, `refusal` says if it was refused."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    refusal: Refusal | None = None
+
+
 def by_token(store: "Store", now: Callable[[], int]) -> Identify:
     """Return what says whose token came, as `store` knows them; `now` gives seconds since 1970."""
     # Here, since what has no store loads no SQL: it starts in half the time.
     from wgctl.services.entry import NOT_VALID, Entry
 
     entry = Entry(store)
-    looks: dict[str, asyncio.Event] = {}
+    looks: dict[str, _Look] = {}
 
     async def identify(request: Request) -> Caller:
         text, origin = _token_of(request), "" if request.client is None else request.client.host
         if text is None:
             raise Unidentified(NOT_VALID)
         while (known := entry.known(text, origin=origin, now=now())) is None:
-            if text not in looks:
+            under_way = looks.get(text)
+            if under_way is None:
                 return await look(text, origin)
             # Each of all that come at once would look by itself, and note it.
-            await looks[text].wait()
+            await under_way.over.wait()
+            if under_way.refusal is not None:
+                raise copy(under_way.refusal)
         return known
 
     async def look(text: str, origin: str) -> Caller:
-        looks[text] = asyncio.Event()
+        made = looks[text] = _Look()
         try:
             looking = partial(entry.look, text, origin=origin, now=now())
             return await asyncio.get_running_loop().run_in_executor(None, looking)
+        except Refusal as refusal:
+            made.refusal = copy(refusal)  # One that is raised grows by what it was raised through.
+            raise
         finally:
-            looks.pop(text).set()
+            del looks[text]
+            made.over.set()
 
     return identify
 
