@@ -89,8 +89,9 @@ async def served(
     port: int = 0,
     proofs: Proofs | None = None,
     app: Any = answer,
+    **more: Any,
 ) -> AsyncIterator["Place"]:
-    """Serve `app` for the block; what was called is closed then."""
+    """Serve `app` for the block; what was called is closed then. `more` is uvicorn's."""
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     listener.setblocking(False)
     tls = server_tls()
@@ -102,6 +103,7 @@ async def served(
         ws="none",
         proxy_headers=False,
         timeout_graceful_shutdown=1,
+        **more,
     )
     config.load()
     server = uvicorn.Server(config)

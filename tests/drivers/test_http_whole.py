@@ -38,8 +38,8 @@ class Wire:
                 self._flush()
                 return
 
-    def ask(self, method: str) -> None:
-        self._tls.write(f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    def tell(self, octets: bytes) -> None:
+        self._tls.write(octets)
         self._flush()
 
     async def record(self) -> bytes:
@@ -61,14 +61,18 @@ class Wire:
         self.writer.write(self._outgoing.read())
 
 
-def _answers(method: str, *, app: Any, records: int) -> list[bytes]:
-    """Return what each of the first `records` of an answer holds."""
+def _asked(method: str) -> bytes:
+    return f"{method} / HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+def _answers(asked: bytes, *, app: Any, records: int, **more: Any) -> list[bytes]:
+    """Return what each of the first `records` of an answer holds; `more` is uvicorn's."""
 
     async def scene() -> list[bytes]:
-        async with served(app=app) as place:
+        async with served(app=app, **more) as place:
             wire = Wire(*await asyncio.open_connection("127.0.0.1", place.port))
             await wire.greet()
-            wire.ask(method)
+            wire.tell(asked)
             try:
                 return [await wire.record() for _ in range(records)]
             finally:
@@ -86,7 +90,7 @@ async def _of_a_length(_scope: Any, _receive: Any, send: Send) -> None:
 
 @pytest.mark.parametrize(("method", "bodies"), [("GET", [b"bo", b"dy"]), ("HEAD", [b""])])
 def test_a_head_goes_with_the_beginning_of_the_body(method: str, bodies: list[bytes]) -> None:
-    first, *others = _answers(method, app=_of_a_length, records=len(bodies))
+    first, *others = _answers(_asked(method), app=_of_a_length, records=len(bodies))
     head, _, body = first.partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -99,7 +103,7 @@ async def _of_no_body(_scope: Any, _receive: Any, send: Send) -> None:
 
 
 def test_what_has_no_body_is_answered() -> None:
-    assert _answers("GET", app=_of_no_body, records=1)[0].startswith(b"HTTP/1.1 204 ")
+    assert _answers(_asked("GET"), app=_of_no_body, records=1)[0].startswith(b"HTTP/1.1 204 ")
 
 
 async def _for_ever(_scope: Any, receive: Any, send: Send) -> None:
@@ -109,4 +113,15 @@ async def _for_ever(_scope: Any, receive: Any, send: Send) -> None:
 
 
 def test_the_head_of_a_stream_does_not_wait_for_what_may_never_come() -> None:
-    assert _answers("GET", app=_for_ever, records=1)[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert _answers(_asked("GET"), app=_for_ever, records=1)[0].startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(("most", "answer"), [(1_000, b"HTTP/1.1 400 "), (None, b"HTTP/1.1 204 ")])
+def test_a_request_s_head_may_be_as_long_as_the_server_is_told(
+    most: int | None, answer: bytes
+) -> None:
+    head = _asked("GET").replace(b"x", b"x" * 8_000)
+    asked = head[: -1 if most else None]  # What has come whole is never too long.
+    (answered,) = _answers(asked, app=_of_no_body, records=1, h11_max_incomplete_event_size=most)
+
+    assert answered.startswith(answer)

@@ -21,7 +21,8 @@ class Whole(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what uvicorn gives to its own."""
         super().__init__(*args, **kwargs)
-        self.conn = _Connection(h11.SERVER)
+        most = self.config.h11_max_incomplete_event_size
+        self.conn = _Connection(h11.SERVER) if most is None else _Connection(h11.SERVER, most)
 
 
 class _Connection(h11.Connection):
