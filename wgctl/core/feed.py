@@ -240,6 +240,10 @@ _READ: Mapping[str, Callable[..., object]] = {
     **dict.fromkeys(("number", "mtu_bytes", "created_at", "machine_id"), _number),
     **dict.fromkeys(("interval_s", "timeout_s", "grace_s", "rise", "fall"), _number),
 }
+# A token has an end, which others may do without.
+_READ_OF = {
+    kind: {**_READ, "expires_at": _number} if kind is Kind.TOKEN else _READ for kind in Kind
+}
 _WRITE: Mapping[str, Callable[..., object]] = {
     "prefix": str,
     "address": ipv6_text.render,
@@ -273,9 +277,10 @@ def decode_row(kind: Kind, values: Mapping[str, object]) -> Row:
 
     Raises Invalid when a field is missing, unknown, or not what it must be.
     """
+    read = _READ_OF[kind]
     try:
         return _TYPES[kind](
-            **{name: _READ.get(name, _any)(value) for name, value in values.items()}  # type: ignore[arg-type]  # the table above gives each field its type
+            **{name: read.get(name, _any)(value) for name, value in values.items()}  # type: ignore[arg-type]  # the table above gives each field its type
         )
     except (AttributeError, OSError, TypeError, ValueError) as error:
         raise Invalid(f"a {kind} row of the feed: {error}") from error
