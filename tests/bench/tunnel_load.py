@@ -39,13 +39,17 @@ class _Member:
 
 
 def throughputs(networks: int, *, rounds: int, seconds: float) -> tuple[list[float], list[float]]:
-    """Return Mbit/s with all of `networks` programmed, and with one route; by turns."""
+    """Return Mbit/s with all of `networks` programmed, and with one route; by turns.
+
+    Which is first changes each round: a host that gets slower would tell against the second.
+    """
     with _lab(networks) as walled, _lab(0) as bare:
         found: tuple[list[float], list[float]] = ([], [])
         for members in (walled, bare):
             _stream(members, 0.5)  # Handshakes, and neighbours.
-        for _ in range(rounds):
-            for members, rates in zip((walled, bare), found, strict=True):
+        for number in range(rounds):
+            turns = [(walled, found[0]), (bare, found[1])]
+            for members, rates in turns if number % 2 else reversed(turns):
                 rates.append(_stream(members, seconds))
         return found
 
