@@ -91,8 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A reader that closes our stdout early ends us quietly with 1, by click.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Loading what `peer add` needs sets off about 100 collections that find nothing: 40 to 50 ms.
-    gc.set_threshold(50_000, 20, 20)
+    # Loading what `peer add` needs sets off about 100 collections that find nothing: 40 to 50 ms,
+    # and what a role needs, two more with a threshold of 50,000.
+    gc.set_threshold(200_000, 20, 20)
     # We have no pydantic plugins; looking for some in every installed package takes 30 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     ended_by = _heard_signals()

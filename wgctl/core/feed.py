@@ -13,7 +13,7 @@ who carries them is `wgctl.api` and `wgctl.client`.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Address
 from types import MappingProxyType
 
 from pydantic_core import from_json, to_json
@@ -219,7 +219,7 @@ def _metadata(values: Mapping[str, object]) -> Mapping[str, str]:
 # Labels and owners are only known to be texts here: what they may say was checked when they were
 # written, and a snapshot of 100,000 rows is read with these.
 _READ: Mapping[str, Callable[..., object]] = {
-    "prefix": lambda value: IPv6Network(_text(value)),
+    "prefix": lambda value: ipv6_text.parse_network(_text(value)),
     "address": _address,
     "public_key": lambda value: PublicKey.parse(_text(value)),
     "endpoint": lambda value: Endpoint.parse(_text(value)),

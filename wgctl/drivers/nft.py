@@ -72,15 +72,15 @@ class Nft:
 
         Versions differ in how they list one and the same rule. A listing is taken for what was
         written only where the kernel counts one change, ours: what others wrote meanwhile would
-        pass for ours from then on.
+        pass for ours from then on. Then the sets hold what they were given, and are not listed.
         """
         before = generation()
         self._write(firewall.replace(ruleset))
-        listed = self._list()
+        listed = self._list("--terse")
         after = generation()
         if listed is not None and follows(after, before):
             self._spelling = (ruleset, listed)
-            self._know(self._as_written(listed), after, after)
+            self._know(ruleset, after, after)
 
     def _change(self, step: ChangeFirewall) -> None:
         """Add and remove elements; what is known of the table goes along.
@@ -98,8 +98,8 @@ class Nft:
     def _know(self, found: Ruleset | None, before: int | None, after: int | None) -> None:
         self._known = (after, found) if after is not None and after == before else None
 
-    def _list(self) -> Ruleset | None:
-        done = self._call(["-j", "list", "table", "inet", self._table], None)
+    def _list(self, *options: str) -> Ruleset | None:
+        done = self._call([*options, "-j", "list", "table", "inet", self._table], None)
         if done.returncode == 0:
             return firewall.parse_listing(json.loads(done.stdout))
         if _ABSENT in done.stderr:

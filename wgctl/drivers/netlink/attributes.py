@@ -48,12 +48,13 @@ def unpack(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     Raises ValueError for one that is shorter than its header or longer than `data`.
     """
-    at = 0
-    while at < len(data):
-        if len(data) - at < _HEADER.size:
-            raise ValueError(f"{len(data) - at} bytes after the last attribute, expected none")
+    at, end, smallest = 0, len(data), _HEADER.size
+    while at < end:
+        if end - at < smallest:
+            raise ValueError(f"{end - at} bytes after the last attribute, expected none")
         length, kind = _HEADER.unpack_from(data, at)
-        if not _HEADER.size <= length <= len(data) - at:
-            raise ValueError(f"an attribute of {length} bytes where {len(data) - at} are left")
-        yield kind & _TYPE_MASK, data[at + _HEADER.size : at + length]
-        at += length + -length % 4
+        after = at + length
+        if length < smallest or after > end:
+            raise ValueError(f"an attribute of {length} bytes where {end - at} are left")
+        yield kind & _TYPE_MASK, data[at + smallest : after]
+        at = after + (-length & 3)

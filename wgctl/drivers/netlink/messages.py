@@ -8,7 +8,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wgctl.drivers.netlink import attributes
 
@@ -52,8 +52,7 @@ _CODE = struct.Struct("=i")
 _TEXT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message; `body` is what follows its header."""
 
     kind: int
@@ -122,16 +121,16 @@ def failures(datagram: bytes) -> Iterator[tuple[int, int]]:
 
 def split(datagram: bytes) -> Iterator[Message]:
     """Yield the messages of a datagram. Raises ValueError for one of a wrong length."""
-    at = 0
-    while at < len(datagram):
-        left = len(datagram) - at
-        if left < _HEADER.size:
+    at, end, smallest = 0, len(datagram), _HEADER.size
+    while at < end:
+        left = end - at
+        if left < smallest:
             raise ValueError(f"{left} bytes after the last message, expected none")
         length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, at)
-        if not _HEADER.size <= length <= left:
+        if length < smallest or length > left:
             raise ValueError(f"a message of {length} bytes where {left} are left")
-        yield Message(kind, flags, sequence, datagram[at + _HEADER.size : at + length])
-        at += length + -length % 4
+        yield Message(kind, flags, sequence, datagram[at + smallest : at + length])
+        at += length + (-length & 3)
 
 
 def _reason(message: Message) -> str | None:
