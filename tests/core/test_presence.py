@@ -42,6 +42,24 @@ def test_who_proves_to_be_there_stays_also_where_its_handshake_did_not_end() -> 
     assert presence.idle({1: 1005}, now=2100) == [1, 2]
 
 
+def test_where_the_clock_goes_back_who_is_idle_leaves_and_nobody_else() -> None:
+    """It may go back by years, where it was set for the first time."""
+    presence = entered(1, 2, 3, at=9000)
+    handshakes = {1: 9000, 2: 9000}
+
+    assert presence.idle(handshakes, now=5000) == []
+    assert presence.idle(handshakes, now=5030) == [3]
+    assert presence.idle({1: 9000, 2: 5599}, now=5599) == [3]
+    assert presence.idle({1: 9000, 2: 5599}, now=5600) == [1, 3]
+
+
+def test_a_handshake_may_come_as_it_is_looked_at() -> None:
+    """The device tells what happened a moment after `now`."""
+    presence = entered(1)
+
+    assert presence.idle({1: 1601}, now=1600) == []
+
+
 def test_what_was_heard_before_proves_nothing() -> None:
     presence = entered(1)
 

@@ -156,6 +156,18 @@ def test_who_has_an_open_session_stays(begun: Scene) -> None:
     assert begun.there() == {0}
 
 
+def test_a_clock_that_goes_back_keeps_nobody_who_is_idle(begun: Scene) -> None:
+    begun.knocks(0)
+    begun.sees(0, handshake=begun.now)
+    begun.passes(10)
+    begun.now -= 900
+    begun.passes(0)
+    assert begun.there() == {0}
+
+    begun.passes(IDLE_S)
+    assert begun.there() == set()
+
+
 def test_what_was_seen_of_a_peer_is_of_all_its_visits(begun: Scene) -> None:
     begun.knocks(0)
     begun.sees(0, handshake=1000, received=10, sent=20)
@@ -187,7 +199,10 @@ def test_those_who_are_gone_are_told_again_in_turn(begun: Scene) -> None:
     assert told == [{0, 1}, {0, 1}, {0, 1}]
 
 
-def test_peers_come_and_go_also_where_nothing_can_be_remembered(begun: Scene) -> None:
+def test_peers_come_and_go_also_where_nothing_can_be_remembered(
+    begun: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which is told once: thousands may come in a minute."""
     begun.visits.close()
     assert begun.knocks(0) is Fate.ADMITTED
     begun.passes(IDLE_S)
@@ -195,6 +210,24 @@ def test_peers_come_and_go_also_where_nothing_can_be_remembered(begun: Scene) ->
     assert begun.there() == set()
     assert [one.peer_id for one in begun.programme.absent()] == [0]
     assert begun.knocks(0, at=2) is Fate.ADMITTED
+    assert capsys.readouterr().out.count("visits not kept") == 1
+
+
+def test_what_is_kept_of_peers_is_begun_anew_when_it_is_damaged(tmp_path: Path) -> None:
+    with scene(tmp_path) as first:
+        first.fill(peer(0), peer(1))
+        first.start()
+        first.knocks(0, at=5)
+    path = tmp_path / "visits.sqlite"
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 4096)
+
+    with scene(tmp_path) as second:
+        second.start()
+        assert second.knocks(0, at=6) is Fate.ADMITTED
+        second.knocks(1, at=6)
+    with scene(tmp_path) as third:
+        third.start()
+        assert [third.knocks(key, at=6) for key in (0, 1)] == [Fate.REPLAYED] * 2
 
 
 def test_a_gateway_that_starts_again_keeps_who_is_there_and_knows_who_was(tmp_path: Path) -> None:

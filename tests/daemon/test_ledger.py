@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,17 @@ def test_a_file_that_cannot_be_written_costs_memory_alone(file: HealthFile, tmp_
     ledger.note(record(1))
 
     assert ledger.of(1) == record(1)
+
+
+def test_a_file_that_cannot_be_read_is_done_without(tmp_path: Path) -> None:
+    """A resolver must start, whatever became of it."""
+    path = tmp_path / "spoiled.sqlite"
+    with closing(HealthFile(path)) as file:
+        file.write(record(1))
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 4096)
+    with closing(HealthFile(path)) as file:
+        ledger = Ledger(file)
+        ledger.note(record(2))
+
+        assert (ledger.of(1).health, ledger.of(2)) == (Record(1).health, record(2))
+        assert [one.machine_id for one in file.read()] == [2]

@@ -50,3 +50,20 @@ def test_what_is_forgotten_is_gone(file: VisitFile) -> None:
     file.forget([1, 7])
 
     assert (file.find(1), file.find(2)) == (None, SECOND)
+
+
+def test_what_cannot_be_read_of_a_visit_is_as_if_it_was_not(
+    file: VisitFile, tmp_path: Path
+) -> None:
+    """A text is one bit away from as many bytes, and compares with none."""
+    file.write([FIRST, SECOND])
+    file.close()
+    path = tmp_path / "visits.sqlite"
+    as_bytes, as_text = bytes((76, 36)), bytes((76, 37))  # 32 bytes, then 12 of this type.
+    spoiled = path.read_bytes().replace(as_bytes, as_text)
+    assert spoiled != path.read_bytes()
+    path.write_bytes(spoiled)
+
+    with closing(VisitFile(path)) as found:
+        assert (found.find(1), found.find(2)) == (None, SECOND)
+        assert found.some(after=0, most=9) == [SECOND]

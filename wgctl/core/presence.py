@@ -16,6 +16,9 @@ _UNANSWERED_S = 30
 """A peer that was let in and has had no handshake is one that cannot finish it, or a false source:
 WireGuard itself would go on writing there for 90 s (REKEY_ATTEMPT_TIME)."""
 
+_AHEAD_S = 30
+"""A handshake that is so far ahead of now is from before the clock went back: nobody knows when."""
+
 _STRANGERS_KEPT = 10_000
 _STRANGE_S = 10.0
 
@@ -60,7 +63,10 @@ class Visit:
 
 @dataclass(slots=True)
 class _Stay:
-    """`heard_at` is when the peer last proved that it is there, or was let in."""
+    """`heard_at` is when the peer last proved that it is there, or was let in.
+
+    If the clock has gone back since, it is when that was noticed.
+    """
 
     heard_at: int
     timestamp: bytes
@@ -142,9 +148,11 @@ class Presence:
         )
 
     def _is_over(self, stay: _Stay, handshake: int | None, *, now: int) -> bool:
+        stay.heard_at = min(stay.heard_at, now)
         if handshake is None:
             return now - stay.heard_at >= _UNANSWERED_S
-        return now - max(handshake, stay.heard_at) >= self._idle_s
+        known = handshake if handshake <= now + _AHEAD_S else stay.heard_at
+        return now - max(known, stay.heard_at) >= self._idle_s
 
 
 class Strangers:

@@ -49,6 +49,7 @@ class Demand:
         self._before: dict[int, Visit] = {}
         self._untold: list[Visit] = []
         self._told_to = -1
+        self._fault: str | None = None
         self.left = 0
 
     @property
@@ -225,12 +226,13 @@ class Demand:
         try:
             return self._visits.find(peer_id)
         except Unavailable as error:
-            _tell(error)
+            self._tell(error)
             return None
 
     def _remember(self, visits: list[Visit]) -> None:
         with self._trying_file():
             self._visits.write(visits)
+            self._fault = None
 
     def _forget(self, peer_ids: Iterable[int]) -> None:
         """Keep nothing of peers that are no more."""
@@ -248,11 +250,13 @@ class Demand:
         try:
             yield
         except Unavailable as error:
-            _tell(error)
+            self._tell(error)
 
-
-def _tell(error: Unavailable) -> None:
-    _log.error("visits not kept", reason=str(error))
+    def _tell(self, error: Unavailable) -> None:
+        """Tell it once, until something could be written."""
+        if self._fault != str(error):
+            _log.error("visits not kept", reason=str(error))
+        self._fault = str(error)
 
 
 class _Rows(NamedTuple):

@@ -26,7 +26,8 @@ class Ledger:
     def __init__(self, file: HealthFile) -> None:
         """Begin with what `file` holds, all of it still to be told."""
         self._file = file
-        self._records = {record.machine_id: record for record in file.read()}
+        self._records: dict[int, Record] = {}
+        self._trying(lambda: self._records.update({one.machine_id: one for one in file.read()}))
         self._news = dict.fromkeys(self._records)
 
     @property
@@ -42,7 +43,7 @@ class Ledger:
         """Keep `record` in the place of its machine's last one."""
         self._records[record.machine_id] = record
         self._news[record.machine_id] = None
-        self._write(lambda: self._file.write(record))
+        self._trying(lambda: self._file.write(record))
 
     def keep(self, machine_ids: Collection[int]) -> None:
         """Forget all machines but these."""
@@ -54,7 +55,7 @@ class Ledger:
         for id_ in gone:
             self._news.pop(id_, None)
         if gone:
-            self._write(lambda: self._file.forget(gone))
+            self._trying(lambda: self._file.forget(gone))
 
     def batch(self) -> list[Record]:
         """Return up to 100 records to be told: the news, and some of the others in turns.
@@ -76,9 +77,9 @@ class Ledger:
         """Count everything as still to be told: the controller is away, and may begin anew."""
         self._news |= dict.fromkeys(self._records)
 
-    def _write(self, change: Callable[[], None]) -> None:
+    def _trying(self, use: Callable[[], None]) -> None:
         try:
-            change()
+            use()
         except Unavailable as error:
             # Answers go on from memory; only a restart would forget this.
             _log.warning("health not kept", reason=str(error))

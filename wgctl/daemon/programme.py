@@ -298,7 +298,8 @@ class Programme:
     def _dismiss_idle(self) -> None:
         """Let peers go that have been idle for long."""
         now = self._now()
-        if self._demand is None or now - self._swept_at < _SWEEP_S:
+        # Also where the clock went back: else nobody would leave until it is where it was.
+        if self._demand is None or 0 <= now - self._swept_at < _SWEEP_S:
             return
         self._swept_at = now
         with self._rows, self._trying("dismissal"):

@@ -21,10 +21,7 @@ class HealthFile(SideFile):
     """The records of one host; used by one thread."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file at `path` and make it if it is not there; its folder must exist.
-
-        Raises Unavailable when it cannot be opened or written.
-        """
+        """Open the file at `path` and make it if it is not there."""
         super().__init__(path, schema=_SCHEMA)
 
     def read(self) -> list[Record]:
