@@ -1,6 +1,7 @@
 import random
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from wgctl.core.allowed_ips import (
     AllowedIPs,
     all_addresses,
     from_rows,
+    in_words,
     pack,
     pack_host,
     pack_hosts,
@@ -82,3 +84,18 @@ def test_a_prefix_is_written_as_usual() -> None:
         "10.0.0.0/8",
         "fdaa::/48",
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "nothing"),
+        (1, "10.0.0.0/32"),
+        (5, ", ".join(f"10.0.0.{n}/32" for n in range(5))),
+        (65_000, ", ".join(f"10.0.0.{n}/32" for n in range(5)) + " and 64995 more"),
+    ],
+)
+def test_of_many_prefixes_a_few_are_named(count: int, words: str) -> None:
+    first = int(IPv4Address("10.0.0.0"))
+
+    assert in_words(pack(IPv4Network(first + n) for n in range(count))) == words

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from ipaddress import IPv6Interface, IPv6Network
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network
 
 import pytest
 
@@ -144,6 +144,17 @@ def test_a_preshared_key_is_told_of_and_not_told() -> None:
 
     ip = f"{IPS[0]} with a preshared key"
     assert (told.before, told.after) == (f"{ip} that is another", ip)
+
+
+def test_what_is_told_of_a_peer_that_was_given_very_much_is_short() -> None:
+    """It goes to the log, and into each report that the controller gets."""
+    many = pack(IPv4Network((n + 1) << 8) for n in range(65_000))
+    found = on_device(peers={KEYS[0].raw: many, KEYS[1].raw: pack(IPS[1:2])})
+    steps = diff(RIGHT, found)
+
+    (told,) = drift(steps, found)
+    assert told.before.endswith("and 64995 more")
+    assert max(map(len, (str(told), *map(str, steps)))) < 300
 
 
 def test_no_secret_is_in_the_words() -> None:

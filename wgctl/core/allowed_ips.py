@@ -7,7 +7,7 @@ bytes. Which IPs a peer is to have is `wgctl.core.plan`.
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from itertools import repeat
+from itertools import islice, repeat
 from operator import add
 from typing import NewType, cast
 
@@ -17,6 +17,7 @@ __all__ = [
     "AllowedIPs",
     "all_addresses",
     "from_rows",
+    "in_words",
     "pack",
     "pack_host",
     "pack_hosts",
@@ -37,6 +38,7 @@ NO_IPS = AllowedIPs(b"")
 ROW_HEAD_BYTES = 2
 """What stands before the address in a row."""
 
+_NAMED = 5
 _IPV6_BYTES = 16
 _IPV6_ROW_BYTES = ROW_HEAD_BYTES + _IPV6_BYTES
 _IPV6_HOST = bytes((_IPV6_BYTES, 128))
@@ -87,7 +89,19 @@ def rows(ips: AllowedIPs) -> frozenset[bytes]:
 
 def texts(ips: AllowedIPs) -> list[str]:
     """Return each prefix in its usual writing, in the order of the rows."""
-    return [f"{_address(row)}/{row[1]}" for row in _each(ips)]
+    return list(map(_text, _each(ips)))
+
+
+def in_words(ips: AllowedIPs) -> str:
+    """Return the first few prefixes, and how many there are besides; `nothing` where there is none.
+
+    Somebody may give a peer 65,000, which fill a megabyte.
+    """
+    found = list(islice(_each(ips), _NAMED + 1))
+    if len(found) > _NAMED:
+        more = len(rows(ips)) - _NAMED
+        return f"{', '.join(map(_text, found[:_NAMED]))} and {more} more"
+    return ", ".join(map(_text, found)) or "nothing"
 
 
 def _is_one_ipv6(ips: bytes) -> bool:
@@ -101,6 +115,10 @@ def _each(ips: bytes) -> Iterator[bytes]:
         end = at + ROW_HEAD_BYTES + ips[at]
         yield ips[at:end]
         at = end
+
+
+def _text(row: bytes) -> str:
+    return f"{_address(row)}/{row[1]}"
 
 
 def _address(row: bytes) -> IPv6Address | IPv4Address:

@@ -7,7 +7,7 @@ Takes the steps that mend it and what was found; who takes the steps, counts and
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, assert_never
 
-from wgctl.core.allowed_ips import AllowedIPs, texts
+from wgctl.core.allowed_ips import AllowedIPs, in_words
 from wgctl.core.firewall import Element, Ruleset
 from wgctl.core.tunnel import (
     AddAddress,
@@ -132,7 +132,7 @@ def _found_peer(key: bytes, found: Device) -> str:
 
 
 def _peer(allowed_ips: AllowedIPs, *, sealed: bool = False) -> str:
-    listed = ", ".join(texts(allowed_ips)) or "nothing"
+    listed = in_words(allowed_ips)
     return f"{listed} with a preshared key" if sealed else listed
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface, IPv6Network
 
 from peers.keys import PresharedKey, PrivateKey
-from wgctl.core.allowed_ips import AllowedIPs, texts
+from wgctl.core.allowed_ips import AllowedIPs, in_words
 from wgctl.core.firewall import Element, Ruleset
 
 __all__ = [
@@ -225,7 +225,7 @@ class SetPeer:
     def __str__(self) -> str:
         sealed = " with a preshared key" if self.preshared_key else ""
         made = "made anew with" if self.anew else "set to"
-        return f"peer {key_text(self.key)} {made} {_listed(self.allowed_ips)}{sealed}"
+        return f"peer {key_text(self.key)} {made} {in_words(self.allowed_ips)}{sealed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ class GivePeer:
     allowed_ips: AllowedIPs
 
     def __str__(self) -> str:
-        return f"peer {key_text(self.key)} given {_listed(self.allowed_ips)}"
+        return f"peer {key_text(self.key)} given {in_words(self.allowed_ips)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +332,3 @@ def log_group(interface: str) -> int:
 def key_text(key: bytes) -> str:
     """Return a public key as it is written, 44 characters of base64."""
     return base64.b64encode(key).decode("ascii")
-
-
-def _listed(allowed_ips: AllowedIPs) -> str:
-    return ", ".join(texts(allowed_ips)) or "nothing"
