@@ -75,6 +75,21 @@ gateway.Watch = Late
 {RUNS}"""
 
 
+COLLECTS = "garbage is looked for"
+BEGINS_WITHOUT_PROGRAMS = f"""{BEGINS}
+import gc, os, threading, time
+
+def tell():
+    for is_enabled in (False, True):
+        while gc.isenabled() is not is_enabled:
+            time.sleep(0.001)
+    print("{COLLECTS}", flush=True)
+
+threading.Thread(target=tell, daemon=True).start()
+os.environ["PATH"] = "/nonexistent"
+{RUNS}"""
+
+
 def eventually(check: Callable[[], bool], *, within_s: float = HANG_S) -> None:
     deadline = time.monotonic() + within_s
     while not check():
@@ -92,6 +107,11 @@ class Scene:
     roles: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, role: str = ROLE, **environment: str) -> subprocess.Popen[bytes]:
+        process = self.begin(role, **environment)
+        eventually(self.holds_peer)
+        return process
+
+    def begin(self, role: str, **environment: str) -> subprocess.Popen[bytes]:
         command = ["ip", "netns", "exec", self.namespace.name, sys.executable, "-c", role]
         with (self.config.parent / "role.log").open("ab") as log:
             process = subprocess.Popen(
@@ -101,7 +121,6 @@ class Scene:
                 env={**os.environ, **environment},
             )
         self.roles.append(process)
-        eventually(self.holds_peer)
         return process
 
     def holds_peer(self) -> bool:
@@ -353,6 +372,14 @@ def test_what_others_do_is_undone_long_before_a_pass_is_due_whenever_they_do_it(
     (tmp_path / "store").mkdir()
     asyncio.run(controls(scene, tmp_path / "store", lambda _: scene.log().count(LATE) == 2))
     eventually(is_whole)
+
+
+@pytest.mark.network
+def test_garbage_is_looked_for_from_the_first_pass_on_also_where_that_fails(scene: Scene) -> None:
+    scene.begin(BEGINS_WITHOUT_PROGRAMS)
+    eventually(lambda: COLLECTS in scene.log())
+
+    assert "not on the PATH" in scene.log()
 
 
 @pytest.mark.network

@@ -1,5 +1,6 @@
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
@@ -253,3 +254,24 @@ def test_a_socket_that_nobody_listens_on_is_dead(tmp_path: Path) -> None:
     assert uapi.owner(path) is None
     with pytest.raises(Unavailable, match="no WireGuard device answers there"):
         uapi.read(path)
+
+
+@pytest.mark.parametrize("read", [uapi.read, uapi.observe])
+def test_a_description_is_read_as_it_comes(
+    device: Callable[[bytes], Path], read: Callable[[Path], object]
+) -> None:
+    """One of 65,000 peers has 25 MB, and is held by nobody."""
+    one, rest = DESCRIBED.split("public_key=", 1)
+    facts = rest.split("\n", 1)[1].split("public_key=")[0]
+    peers = "".join(f"public_key={number.to_bytes(32).hex()}\n{facts}" for number in range(5_000))
+    answer = f"{one}{peers}errno=0\n\n".encode()
+    path = device(answer)
+    tracemalloc.start()
+    try:
+        found = read(path)
+        left, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found
+    assert most - left < len(answer) / 2

@@ -1,5 +1,7 @@
 import socket
 import struct
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 import pytest
@@ -47,6 +49,13 @@ def peer(key: bytes, *networks: IPv6Network | IPv4Network, more: bytes = b"") ->
 
 def message(*peers: bytes, own: bytes = b"") -> bytes:
     return own + nested(8, peers)
+
+
+def many(count: int) -> Iterator[bytes]:
+    """Tell of so many peers, 50 to a message, as they are asked for."""
+    for start in range(1, count, 50):
+        keys = (number.to_bytes(32) for number in range(start, start + 50))
+        yield message(*(peer(key, IP, more=FACTS) for key in keys), own=OWN)
 
 
 OWN = pack(1, bytes(4)) + pack(2, b"wgctl0\0") + pack(3, SECRET.raw) + pack(4, ONE)
@@ -220,3 +229,20 @@ def test_no_bytes_are_taken_but_as_a_device_or_not_at_all(told: list[bytes]) -> 
         parse(told)
     except ValueError:
         return
+
+
+@pytest.mark.parametrize("read", [parse, parse_seen])
+def test_what_is_told_takes_no_memory_once_it_is_read(
+    read: Callable[[Iterable[bytes]], object],
+) -> None:
+    """A device of 100,000 peers tells 24 MB of them."""
+    told_bytes = sum(map(len, many(10_000)))
+    tracemalloc.start()
+    try:
+        found = read(many(10_000))
+        left, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found
+    assert most - left < told_bytes / 2
