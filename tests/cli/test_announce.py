@@ -35,7 +35,7 @@ def test_a_command_that_cannot_be_run_is_refused(bare: Wgctl, nobody: str) -> No
     result = bare("machine", "announce", "web", "--api", nobody, "--", "no-such-command")
 
     assert result.exit_code == 4
-    assert "no command 'no-such-command'" in result.stderr
+    assert "no command 'no-such-command': expected the program to run" in result.stderr
 
 
 @pytest.mark.parametrize(

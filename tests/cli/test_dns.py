@@ -109,6 +109,7 @@ def test_what_is_out_of_the_ordinary_is_said_beside_the_answer(
     assert "stale answer: of yesterday" in plain.stderr
     assert as_json.document["extended_errors"] == [{"code": 3, "text": "of yesterday"}]
     assert "SERVFAIL, stale answer: of yesterday" in failed.stderr
+    assert "end in .internal" not in failed.stderr
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,7 @@ def test_each_refusal_has_its_exit_code(
 
     assert (result.exit_code, result.stdout) == (exit_code, "")
     assert rcode in result.stderr
+    assert ("own names end in .internal" in result.stderr) is (rcode == "REFUSED")
 
 
 @pytest.mark.parametrize(

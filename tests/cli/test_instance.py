@@ -32,7 +32,7 @@ def test_ports_and_metadata_are_what_they_say_and_the_rest_stays() -> None:
     [
         (["http"], "--port 'http', expected NAME=PORT"),
         (["http=0"], "expected NAME=PORT"),
-        (["http=65536"], "expected NAME=PORT"),
+        (["http=65536"], "expected NAME=PORT or NAME=PORT/udp, PORT 1 to 65535"),
         (["http=\u0663"], "expected NAME=PORT"),
         (["http=80/sctp"], "expected NAME=PORT"),
         (["http=80/"], "expected NAME=PORT"),

@@ -224,7 +224,7 @@ def test_a_refusal_takes_every_file_away_again(acme: Wgctl, tmp_path: Path) -> N
         (["--qr", "--json"], "both write to stdout"),
         (["--qr", "--public-key", OWN_KEY], "--qr needs the private key"),
         (["-o", ""], "-o has an empty name"),
-        (["--expires", "soon"], "--expires: 'soon', expected a time like 30d"),
+        (["--expires", "soon"], "--expires: 'soon', expected a time in w, d, h, m and s, like 30d"),
         (["--expires", "0s"], "--expires: '0s', expected 1s to"),
         (["--public-key", "abc"], "--public-key: 3 characters that are not base64"),
         (["--public-key", "AAAA"], "--public-key: 3 bytes, expected 32"),

@@ -15,6 +15,21 @@ def test_a_command_is_told_as_it_has_to_be_typed() -> None:
     assert named.command("serve") == "wgctl --config '/a b.toml' serve"
 
 
+def test_the_target_is_what_starts_roles_only_where_systemd_runs(tmp_path: Path) -> None:
+    units = tmp_path / "usr/local/lib/systemd/system"
+    units.mkdir(parents=True)
+    default = Session(as_json=False, config=None)
+    named = Session(as_json=False, config=Path("/a.toml"))
+    (units / "wgctl.target").touch()
+
+    without = default.start_command(tmp_path)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+
+    assert without == "wgctl serve"
+    assert default.start_command(tmp_path) == "systemctl start wgctl.target"
+    assert named.start_command(tmp_path) == "wgctl --config /a.toml serve"
+
+
 def test_a_relative_config_is_the_same_for_everyone_who_gets_it(tmp_path: Path) -> None:
     assert Session(as_json=False, config=Path("a.toml")).config_path == Path.cwd() / "a.toml"
 

@@ -72,6 +72,7 @@ def test_without_a_pin_an_authority_that_this_host_does_not_know_is_not_trusted(
 
     assert server.asked == []
     assert "an authority known here" in str(way.unreached(refused.value))
+    assert f"{way}#SHA256:..., as wgctl init showed" in str(way.unreached(refused.value))
 
 
 def test_nobody_there_is_unavailable() -> None:

@@ -43,7 +43,7 @@ def test_a_token_is_made_with_an_end_an_owner_and_what_it_is_for(store: Store) -
 @pytest.mark.parametrize(
     ("kind", "rest", "said"),
     [
-        (TokenKind.PEER, {}, "a peer is named"),
+        (TokenKind.PEER, {}, "expected the peer"),
         (TokenKind.ORG, {"peer": ("default", "peer-1")}, "a peer is named"),
         (TokenKind.NETWORK, {}, "expected the networks"),
         (TokenKind.ORG, {"uses": 2}, "uses are counted"),

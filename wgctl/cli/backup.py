@@ -35,7 +35,7 @@ _NAMES_SHOWN = 8
     examples=["wgctl backup /var/backups/wgctl-$(date +%F).tar.xz", "wgctl backup - | age -r ..."],
 )
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--without-key", is_flag=True, help="Leave the gateway's private key out.")
+@click.option("--without-key", is_flag=True, help="Leave the keys of gateway and authority out.")
 @pass_session
 def backup(session: Session, file: Path, *, without_key: bool) -> None:
     """Write store, gateway key and config to FILE, while everything runs.

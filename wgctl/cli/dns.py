@@ -27,6 +27,11 @@ _REFUSED = {
     "SERVFAIL": Unavailable,
 }
 
+_FOREIGN = (
+    ": a network's own names end in .internal, as web.internal does, and others are asked of "
+    "resolver.upstreams, if there are any"
+)
+
 
 @click.command(
     cls=Verb,
@@ -56,7 +61,8 @@ def dns(session: Session, name: str, type_: str | None, org: Label, network: Lab
     if reply.rcode != "NOERROR":
         refusal = _REFUSED.get(reply.rcode, Refusal)
         said = ", ".join([reply.rcode, *map(str, reply.extended_errors)])
-        raise refusal(f"{name!a} in network {network!a} of org {org!a}: {said}")
+        hint = _FOREIGN if reply.rcode == "REFUSED" else ""
+        raise refusal(f"{name!a} in network {network!a} of org {org!a}: {said}{hint}")
     _print(session, reply)
 
 

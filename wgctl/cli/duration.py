@@ -19,7 +19,7 @@ def parse_duration(text: str) -> int:
 
     Raises Invalid, also for nothing, for zero and for more than 100 years.
     """
-    expected = "expected a time like 30d, 12h or 1d12h"
+    expected = "expected a time in w, d, h, m and s, like 30d, 90s or 1d12h"
     match = _SPAN.fullmatch(text)
     if not text or match is None:
         raise Invalid(f"{shown(text)}, {expected}")

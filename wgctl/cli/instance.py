@@ -77,7 +77,10 @@ def facts_of(given: Mapping[str, Any]) -> dict[str, Any]:
 def _port(text: str) -> tuple[str, tuple[Label, int, str]]:
     match = _PORT.fullmatch(text)
     if match is None or int(match[2]) > _MAX_PORT:
-        raise Invalid(f"--port {shown(text)}, expected NAME=PORT or NAME=PORT/udp: http=8080/tcp")
+        raise Invalid(
+            f"--port {shown(text)}, expected NAME=PORT or NAME=PORT/udp, PORT 1 to 65535: "
+            "http=8080/tcp"
+        )
     name, protocol = parse_port_name(match[1]), match[3] or "tcp"
     return f"{name}/{protocol}", (name, int(match[2]), protocol)
 

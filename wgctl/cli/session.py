@@ -33,7 +33,8 @@ _URL = "wgctl.url"
 _PREFERENCES = "wgctl.preferences"
 
 _DEFAULT_CONFIG = Path("/etc/wgctl/wgctl.toml")
-_TARGET = Path("/usr/local/lib/systemd/system/wgctl.target")
+_TARGET = "usr/local/lib/systemd/system/wgctl.target"
+_BOOTED = "run/systemd/system"  # sd_booted(3): there where systemd is the first process
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -71,9 +72,12 @@ class Session:
             return f"wgctl {words}"
         return f"wgctl --config {shlex.quote(str(self.config))} {words}"
 
-    def start_command(self) -> str:
-        """Return what starts the roles: the installed target, or `wgctl serve`."""
-        if self.config is None and _TARGET.exists():
+    def start_command(self, root: Path = Path("/")) -> str:
+        """Return what starts the roles of the host at `root`: its target, or `wgctl serve`.
+
+        The target may be installed where systemd does not run, as in a container.
+        """
+        if self.config is None and (root / _TARGET).exists() and (root / _BOOTED).is_dir():
             return "systemctl start wgctl.target"
         return self.command("serve")
 

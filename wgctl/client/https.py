@@ -46,10 +46,17 @@ class Https:
     def unreached(self, error: OSError) -> Refusal:
         """Say what of the other side is not trusted, or that there is none."""
         if isinstance(error, ssl.SSLCertVerificationError):
-            whom = "the authority that was pinned" if self.authority else "an authority known here"
+            if self.authority:
+                whom, cure = (
+                    "the authority that was pinned",
+                    "if it has a new one, wgctl login again",
+                )
+            else:
+                whom = "an authority known here"
+                cure = f"if it has one of its own, {self}#SHA256:..., as wgctl init showed it there"
             return Denied(
                 f"{self} is not vouched for by {whom} ({error.verify_message}): nothing was sent; "
-                "if it has a new one, wgctl login again"
+                f"{cure}"
             )
         return Unavailable(f"the controller does not answer at {self}: {_reason(error)}")
 

@@ -3,12 +3,13 @@
 Takes text and gives values: who opens which file is `wgctl.daemon` and `wgctl.cli`.
 """
 
+import difflib
 import re
 import tomllib
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -23,9 +24,12 @@ from pydantic import (
 )
 
 from peers.endpoint import Endpoint
-from peers.errors import Invalid
+from peers.errors import Invalid, shown
 from peers.names import Label, parse_interface, parse_label
 from wgctl.core.forward.upstream import MOST_UPSTREAMS, Upstream
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "AUTHORITY_KEY_NAME",
@@ -63,6 +67,8 @@ AUTHORITY_KEY_NAME = "authority.key"
 POOL_NAME = "pool"
 """The deployment's pool, in the gateway's folder."""
 
+
+_EXPECTED = "Input should be "  # how pydantic begins to say what a value is to be
 
 _SOCKET_PATH_MAX = 107  # sun_path of linux/un.h, less its final NUL
 
@@ -312,11 +318,30 @@ def parse(text: str, *, origin: str) -> Settings:
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        if first["type"] == "extra_forbidden":
-            raise Invalid(f"{origin}: unknown key {key!a}") from error
-        raise Invalid(f"{origin}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise Invalid(f"{origin}: {_told(error.errors()[0])}") from error
+
+
+def _told(error: "ErrorDetails") -> str:
+    """Return the key, and what was found and expected there."""
+    key = ".".join(map(str, error["loc"])) or "the file"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _keys())
+        return f"unknown key {key!a}" + (f": did you mean {' or '.join(near)}?" if near else "")
+    found, rule = error["input"], error["msg"].removeprefix("Value error, ")
+    if rule.startswith(_EXPECTED) and isinstance(found, str | int | float):
+        text = shown(found) if isinstance(found, str) else str(found).lower()
+        expected = rule.removeprefix(_EXPECTED).replace("a valid tuple", "a list")
+        return f"{key}: {text}, expected {expected}"
+    return f"{key}: {rule}"
+
+
+def _keys() -> list[str]:
+    """Return every key, those of a section behind its name."""
+    found: list[str] = []
+    for name, field in Settings.model_fields.items():
+        inside = getattr(field.annotation, "model_fields", None)
+        found += [name] if inside is None else [f"{name}.{key}" for key in inside]
+    return found
 
 
 def render(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from wgctl.client.api import Client
 from wgctl.client.resolver import Reply, ask
 from wgctl.core import settings as core_settings
-from wgctl.core.errors import Invalid, Refusal
+from wgctl.core.errors import Denied, Invalid, Refusal
 from wgctl.core.model import Role
 from wgctl.core.schema import RoleStatus, Status
 from wgctl.core.settings import STORE_NAME, Backend, Settings
@@ -46,7 +46,10 @@ class Check:
 
 
 def examine(config_path: Path) -> list[Check]:
-    """Return every check in order; what the roles do is looked at whatever they say of it."""
+    """Return every check in order; what the roles do is looked at whatever they say of it.
+
+    Raises Denied for one who may not look at the host's state.
+    """
     checks: list[Check] = []
     try:
         settings = core_settings.parse(
@@ -67,10 +70,21 @@ def examine(config_path: Path) -> list[Check]:
 
 def _state(settings: Settings) -> Iterator[Check]:
     store = settings.role_dir(Role.CONTROLLER) / STORE_NAME
-    yield _is("state", "store", store.exists(), f"{store}", "wgctl init")
-    key = settings.key_file
-    readable = key.exists() and key.stat().st_mode & 0o077 == 0
-    yield _is("state", "gateway key", readable, f"{key}", f"chmod 600 {key}")
+    try:
+        there = store.exists()
+    except PermissionError as error:
+        raise Denied(f"no permission to look into {store.parent}: be root") from error
+    yield _is("state", "store", there, f"{store}{'' if there else ' is not there'}", "wgctl init")
+    yield _key(settings.key_file)
+
+
+def _key(key: Path) -> Check:
+    if not key.exists():
+        cure = "wgctl init, or put it back from a back-up: peers know no other"
+        return Check("state", "gateway key", False, f"{key} is not there", cure)
+    private = key.stat().st_mode & 0o077 == 0
+    found = f"{key}{'' if private else ' may be read by others than root'}"
+    return _is("state", "gateway key", private, found, f"chmod 600 {key}")
 
 
 def _host(settings: Settings) -> Iterator[Check]:

@@ -22,7 +22,7 @@ from peers.addresses import parse_pool
 from peers.keys import PrivateKey
 from peers.noise import Reader
 from wgctl.client.node import Node
-from wgctl.core.errors import Conflict, Invalid, Unavailable
+from wgctl.core.errors import Conflict, Denied, Invalid, Unavailable
 from wgctl.core.model import Role
 from wgctl.core.presence import Fate
 from wgctl.core.roster import Roster
@@ -406,6 +406,8 @@ def _only_one(settings: Settings) -> Iterator[None]:
     try:
         flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(folder / "lock", flags, 0o600)
+    except PermissionError as error:
+        raise Denied(f"no permission to open {folder}: be root") from error
     except OSError as error:
         raise Unavailable(f"{folder}: {error.strerror}; wgctl init makes it") from error
     try:

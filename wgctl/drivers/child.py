@@ -86,7 +86,7 @@ def _started(
     try:
         return subprocess.Popen(command, preexec_fn=prepare)  # noqa: PLW1509  # there is one thread
     except FileNotFoundError as error:
-        raise NotFound(f"no command {command[0]!a}") from error
+        raise NotFound(f"no command {command[0]!a}: expected the program to run") from error
     except PermissionError as error:
         raise Denied(f"no permission to run {command[0]!a}") from error
     except OSError as error:

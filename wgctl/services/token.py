@@ -111,7 +111,9 @@ def revoke(store: Store, org: str, name: str, *, check: Condition[TokenFacts] = 
 
 
 def _require_sense(new: NewToken) -> None:
-    if (new.peer is not None) is not (new.kind is TokenKind.PEER):
+    if new.kind is TokenKind.PEER and new.peer is None:
+        raise Invalid("a token of kind peer: expected the peer that it is for")
+    if new.kind is not TokenKind.PEER and new.peer is not None:
         raise Invalid(f"a token of kind {new.kind}: a peer is named for kind peer alone")
     if new.kind is TokenKind.NETWORK and not new.networks:
         raise Invalid("a token of kind network: expected the networks that it is for")
