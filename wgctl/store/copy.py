@@ -83,10 +83,13 @@ class Copy(CopyReader):
 
     def close(self) -> None:
         """Close the file; nothing may be asked of the copy after."""
-        # The writer last: with the last connection the log goes into the file, which readers leave.
-        super().close()
+        # A writer that closes last takes the log and its index away, and a start on a full disk has
+        # no room for others. A reader leaves them.
         with self._writing:
+            with suppress(sqlite3.DatabaseError):
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
+        super().close()
 
     def write(self, events: Iterable[Put | Delete], *, epoch: str, revision: int) -> None:
         """Write `events` and the position that they lead to, all or nothing.
@@ -321,7 +324,8 @@ def _prepare(connection: "sqlite3.Connection") -> None:
         if checked != "ok":
             raise sqlite3.DatabaseError(str(checked))
     connection.executescript(_SCHEMA)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    if version != VERSION:
+        connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 class Replacement:
