@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from wgctl.core.errors import Unavailable
-from wgctl.daemon.locks import only_one
+from wgctl.core.errors import Denied, Unavailable
+from wgctl.daemon.locks import only_one, only_one_serves
 
 
 def test_a_second_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
@@ -12,6 +12,34 @@ def test_a_second_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
         pass
     with only_one(tmp_path):
         pass
+
+
+def test_one_serves_a_state_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+    with (
+        only_one_serves(tmp_path),
+        pytest.raises(Unavailable, match="already: stop that one first"),
+        only_one_serves(tmp_path),
+    ):
+        pass
+    with only_one_serves(tmp_path):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_state_folder_nothing_serves(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="wgctl init makes it"), only_one_serves(tmp_path / "no"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_whoever_may_not_open_the_state_folder_is_told_to_be_root(tmp_path: Path) -> None:
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Denied, match="be root"), only_one_serves(tmp_path):
+            pass
+    finally:
+        os.seteuid(0)
 
 
 def test_two_folders_do_not_disturb_each_other(tmp_path: Path) -> None:

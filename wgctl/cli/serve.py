@@ -19,10 +19,13 @@ ROLES = ("controller", "gateway", "resolver", "internal-api")
 @pass_session
 def serve(session: Session) -> None:
     """Run every role of this host until it is stopped; tunnels stay up when it is."""
-    session.settings()
+    settings = session.settings()
+    from wgctl.daemon.locks import only_one_serves
     from wgctl.daemon.supervisor import serve as supervise
 
-    raise click.exceptions.Exit(supervise(session.config_path))
+    with only_one_serves(settings.state_dir):
+        status = supervise(session.config_path)
+    raise click.exceptions.Exit(status)
 
 
 @click.command(cls=Verb, examples=["wgctl run gateway"])
