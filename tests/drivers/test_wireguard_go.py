@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from peers.keys import PrivateKey
 from tests.drivers.namespaces import Namespace, namespaced
 from wgctl.core.allowed_ips import NO_IPS
 from wgctl.core.errors import Conflict, Unavailable
-from wgctl.core.tunnel import SetPeer
+from wgctl.core.tunnel import SetPeer, route_metric
 from wgctl.drivers import uapi
+from wgctl.drivers.netlink.links import Netlink
+from wgctl.drivers.nft import Nft
 from wgctl.drivers.wireguard_go import WireguardGo, unit_of
+from wgctl.services.reconcile import Parts, take_down
 
 pytestmark = pytest.mark.network
 
@@ -105,6 +109,39 @@ def test_a_process_that_lost_its_link_is_replaced(namespace: Namespace, tmp_path
     assert pid_of(namespace) != before
     assert "stolen0" not in namespace.shell("ip", "link")
     assert namespace.interface in namespace.shell("ip", "link")
+
+
+def test_a_link_that_has_its_name_by_now_is_not_its_own(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    wireguard, interface = device(namespace, tmp_path), namespace.interface
+    namespace.run(wireguard.create)
+    assert namespace.run(wireguard.read) is not None
+    namespace.shell("ip", "link", "set", interface, "name", "stolen0")
+    assert namespace.run(wireguard.read) is not None, "there is no other"
+
+    namespace.shell("ip", "link", "add", interface, "type", "veth")
+    assert namespace.run(wireguard.read) is None
+    namespace.shell("ip", "link", "del", interface)
+    namespace.run(wireguard.create)
+    assert namespace.run(wireguard.read) is not None
+
+
+def test_down_ends_the_process_and_leaves_a_link_that_has_its_name_by_now(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    wireguard, interface = device(namespace, tmp_path), namespace.interface
+    namespace.run(wireguard.create)
+    namespace.shell("ip", "link", "set", interface, "name", "stolen0")
+    namespace.shell("ip", "link", "add", interface, "type", "veth")
+    links = Netlink(interface, metric=route_metric(interface))
+
+    namespace.run(take_down, Parts(links, wireguard, Nft(interface)), PrivateKey.generate())
+    namespace.run(links.close)
+
+    assert not namespace.run(wireguard.alive)
+    assert interface in namespace.shell("ip", "link")
+    assert "stolen0" not in namespace.shell("ip", "link")
 
 
 def test_another_namespaces_device_is_neither_used_nor_ended(

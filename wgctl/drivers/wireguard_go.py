@@ -4,10 +4,13 @@ Starts, finds and ends the process; what is said to it is `wgctl.drivers.uapi`. 
 found by its socket, never by a file of ours, and outlives the one that started it.
 """
 
+import array
+import fcntl
 import os
 import select
 import signal
 import socket
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +25,12 @@ __all__ = ["WireguardGo", "unit_of"]
 
 _TUN = Path("/dev/net/tun")
 _UNIT = "wgctl-wireguard@"
+
+# From linux/sockios.h and linux/ethtool.h: the request, struct ifreq, struct ethtool_drvinfo.
+_ETHTOOL, _GET_DRIVER = 0x8946, 3
+_IFREQ = struct.Struct("@16sP16x")
+_DRIVER = struct.Struct("=I32s160x")
+
 _START_S = 5.0
 _LEAVE_S = 0.5
 _END_S = 3.0
@@ -77,8 +86,12 @@ class WireguardGo:
             raise Unavailable(f"wireguard-go did not bring up {self._interface}: {self._fault()}")
 
     def read(self) -> Device | None:
-        """Return the device, None if no process answers."""
-        return uapi.read(self._socket) if self.alive() else None
+        """Return the device, None if no process answers, or another's link has the name.
+
+        A link can be renamed under its process, and its name be given to any other.
+        """
+        is_others = _driver(self._interface) not in {None, "tun"}
+        return None if is_others or not self.alive() else uapi.read(self._socket)
 
     def observe(self) -> Mapping[bytes, Seen]:
         """Return what the device saw of each peer, by the 32 bytes of its key."""
@@ -210,6 +223,17 @@ class WireguardGo:
         if ended:
             self._child = None
         return ended
+
+
+def _driver(interface: str) -> str | None:
+    """Return the name of the driver that a link has, None where that cannot be told."""
+    told = array.array("B", _DRIVER.pack(_GET_DRIVER, b""))
+    asked = _IFREQ.pack(interface.encode("ascii"), told.buffer_info()[0])
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as opened:
+        fcntl.ioctl(opened, _ETHTOOL, asked)
+        name: bytes = _DRIVER.unpack_from(told)[1]
+        return name.rstrip(b"\0").decode("ascii", "replace")
+    return None
 
 
 def unit_of(cgroups: str) -> str | None:

@@ -147,7 +147,8 @@ def take_down(parts: Parts, private_key: PrivateKey) -> None:
     if device is not None:
         _refuse_other_key(device, private_key)
     if parts.wireguard.alive():
-        parts.links.remove()
+        if device is not None:
+            parts.links.remove()
         parts.wireguard.remove()
     parts.links.apply([RemoveRoute(route) for route in parts.links.read()[1]])
     parts.firewall.remove()
