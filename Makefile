@@ -37,7 +37,7 @@ help:
 	@echo "             test-guest and test-server are its parts"
 	@echo "make check   lint, format, types, and the floors of the house"
 	@echo "make bench   the figures"
-	@echo "make bench-dns  those of the resolver alone; QUICK=1: beside NSD alone, within 50 s"
+	@echo "make bench-dns  those of the resolver alone; QUICK=1: beside NSD alone, in a minute or two"
 	@echo "make bench-gateway  those of programming a gateway; QUICK=1: with fewer peers"
 	@echo "make fuzz    made-up messages, RUNS each of askers and of upstreams, against the rules of"
 	@echo "             the resolver's replies"
