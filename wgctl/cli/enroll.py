@@ -37,7 +37,7 @@ _FIRST_NETWORK = Label("default")
 @click.command(
     cls=Verb,
     examples=[
-        "wgctl enroll alice-laptop --url https://203.0.113.7:8443 --token-file token -o acme.conf",
+        "wgctl enroll alice-laptop --url https://203.0.113.7:8443#SHA256:... --token-file token",
         "wgctl enroll build-7 --ephemeral 1h -o ci.conf",
     ],
 )
