@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx2
 import uvicorn
@@ -30,6 +30,19 @@ def context_of(store: Store, *, bell: Bell | None = None) -> Context:
         started_at=NOW - 60,
         may_act=may_act,
     )
+
+
+def walked(door: "Door", path: str, *, limit: int, **query: str) -> list[dict[str, Any]]:
+    """Return every item of a list, asked for `limit` at a time."""
+    items: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        part = door.get(path, params={**query, "cursor": cursor, "limit": limit}).json()
+        items += part["items"]
+        cursor = part["next"]
+
+        assert len(part["items"]) == limit or cursor is None
+    return items
 
 
 def refusal(response: httpx2.Response, status: int, name: str) -> str:

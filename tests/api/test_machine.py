@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.asking import Door, refusal
+from tests.api.asking import Door, refusal, walked
 from tests.store.samples import NOW, add_peer
 from wgctl.services import peer
 from wgctl.store.store import Store
@@ -175,3 +175,27 @@ def test_the_machines_of_an_app_without_any_network_are_not_found(operators: Doo
     operators.delete("/v1/orgs/globex/networks/default")
 
     refusal(operators.get("/v1/orgs/globex/machines?app=web"), 404, "not-found")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_the_parts_of_a_list_hold_every_machine_and_app_once(
+    operators: Door, store: Store, limit: int
+) -> None:
+    operators.post("/v1/orgs/acme/networks", json={"name": "lab"})
+    operators.post("/v1/orgs/acme/apps", json={"name": "db"})
+    operators.post("/v1/orgs/acme/apps", json={"name": "web", "network": "lab"})
+    add_peer(store, "acme", 2, network="lab")
+    for name, app in (("b", "web"), ("a", "web"), ("c", "db")):
+        operators.post(_MACHINES, json=_ONE | {"name": name, "app": app})
+    at_lab = {"app": "web", "peer": "peer-2", "network": "lab"}
+    operators.post(_MACHINES, json=at_lab | {"name": "a"})
+
+    def places(path: str, **query: str) -> list[str]:
+        found = walked(operators, path, limit=limit, **query)
+        return [f"{one['network']}/{one['name']}" for one in found]
+
+    assert places(_MACHINES) == ["default/a", "default/b", "default/c", "lab/a"]
+    assert places(_MACHINES, app="web") == ["default/a", "default/b", "lab/a"]
+    assert places(_MACHINES, app="db") == ["default/c"]
+    assert places(_MACHINES, network="lab") == ["lab/a"]
+    assert places("/v1/orgs/acme/apps") == ["default/db", "default/web", "lab/web"]

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgctl.api.pages import page, page_after, parse_cursor
+from wgctl.api.pages import page, page_after, parse_cursor, parse_names
 from wgctl.core.errors import Invalid
+from wgctl.services.listing import START
 
 
 @given(st.lists(st.integers(), unique=True), st.integers(1, 9))
@@ -30,6 +31,12 @@ def test_a_cursor_is_read_back(name: str, number: int) -> None:
 
 def test_no_cursor_is_the_start() -> None:
     assert parse_cursor("") == ("", 0)
+    assert parse_names("") == START
+
+
+def test_a_cursor_of_two_names_is_read_back() -> None:
+    assert parse_names("lab.web-1") == ("lab", "web-1")
+    assert parse_names("lab") == ("lab", "")
 
 
 @pytest.mark.parametrize(

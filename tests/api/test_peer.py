@@ -3,7 +3,7 @@ from ipaddress import IPv6Network
 import pytest
 
 from peers.keys import PublicKey
-from tests.api.asking import Door, refusal
+from tests.api.asking import Door, refusal, walked
 from tests.store.samples import NOW, add_peer, key, register, sealed_to
 from wgctl.api.context import Context
 from wgctl.core.model import Observation, Role
@@ -246,15 +246,10 @@ def test_pages_of_peers_hold_each_once(operators: Door, store: Store, limit: int
         add_peer(store, "acme", number)
         body = {"name": f"peer-{number}", "network": "lab", "public_key": str(key(50 + number))}
         operators.post(_PEERS, json=body)
-    walked: list[str] = []
-    cursor: str | None = ""
-    while cursor is not None:
-        part = operators.get(_PEERS, params={"cursor": cursor, "limit": limit}).json()
-        walked += [peer["public_key"] for peer in part["items"]]
-        cursor = part["next"]
+    keys = [peer["public_key"] for peer in walked(operators, _PEERS, limit=limit)]
 
-    assert len(walked) == 8
-    assert set(walked) == {str(key(number)) for number in (0, 1, 2, 3, 50, 51, 52, 53)}
+    assert len(keys) == 8
+    assert set(keys) == {str(key(number)) for number in (0, 1, 2, 3, 50, 51, 52, 53)}
 
 
 def test_a_list_of_one_network_has_its_peers_alone(operators: Door, store: Store) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.api.asking import Door, refusal
+from tests.api.asking import Door, refusal, walked
 
 _TOKENS = "/v1/orgs/acme/tokens"
 
@@ -17,6 +17,14 @@ def test_a_token_is_shown_once_and_then_without_its_text(operators: Door) -> Non
     listed = operators.get(_TOKENS)
     assert listed.json()["items"] == [shown]
     assert text not in listed.text
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_the_parts_of_a_list_hold_every_token_once(operators: Door, limit: int) -> None:
+    for name in ("b", "c", "a"):
+        operators.post(_TOKENS, json={"name": name})
+
+    assert [one["name"] for one in walked(operators, _TOKENS, limit=limit)] == ["a", "b", "c"]
 
 
 def test_a_revoked_token_is_gone(operators: Door) -> None:

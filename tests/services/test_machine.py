@@ -129,9 +129,9 @@ def test_machines_are_listed_by_network_and_name_or_of_one_app(store: Store) -> 
     for new in (lab, _NEW, replace(_NEW, app=Label("api"), name=Label("b"))):
         machine.add(store, "acme", new, now=NOW)
 
-    def names(**which: str | None) -> list[str]:
-        asked = {"network": None, "app": None} | which
-        return [found.machine.name for found in machine.listed(store, "acme", **asked)]
+    def names(network: str | None = None, app: str | None = None) -> list[str]:
+        found = machine.listed(store, "acme", network=network, app=app)
+        return [facts.machine.name for facts in found]
 
     assert names() == ["b", "one", "a"]
     assert names(network="lab") == ["a"]

@@ -83,6 +83,9 @@ def to_first_schema(path: Path) -> None:
         "DROP INDEX ix_apps_network_id_service_number",
         "ALTER TABLE apps DROP COLUMN service_number",
         "DROP INDEX ix_peers_expires_at",
+        "DROP INDEX ix_peers_org_id_owner",
+        "DROP INDEX ix_machines_app_id_name",
+        "CREATE INDEX ix_machines_app_id ON machines (app_id)",
         "ALTER TABLE peers DROP COLUMN ephemeral",
         "ALTER TABLE peers DROP COLUMN tags",
     ):

@@ -26,10 +26,11 @@ _STATEMENTS = {"select", "insert", "update", "delete"}
 _MAKERS = {"_select", "of_org"}
 # Functions of `scoped` whose statements are made once, and take the org each time they are run.
 _MADE_ONCE = {
-    *("_counting", "_counting_machines", "_deleting", "_having", "_in_network", "_inserting"),
-    *("_spending", "_updating"),
+    *("_counting", "_counting_machines", "_counting_rows", "_deleting", "_having", "_inserting"),
+    *("_spending", "_updating", "_within"),
 }
-_BUILT_ON_ONE = "_paging"  # on what `_having` of the module makes, or `_in_network`
+# On what `_having` of the module makes, or `_within`.
+_BUILT_ON_ONE = {"_listing", "_paging"}
 # `_count` names the org itself; `_spend` writes a table that no org owns.
 _NAMED = _MAKERS | _MADE_ONCE | {"_count", "_in_reach", "_spend"}
 _OWNED = {table.name for table in tables.metadata.sorted_tables if "org_id" in table.c}
@@ -61,6 +62,7 @@ def _names_the_org(function: ast.FunctionDef) -> bool:
         for part in (
             *("self.org.id", "*self._owned(table)", ".c.org_id == bindparam('org"),
             " == of_org(tables.",
+            " == of_org(_OWNERS[",
         )
     )
 
@@ -90,12 +92,12 @@ def test_what_is_made_once_gets_the_org_of_the_door() -> None:
         function.name: ast.unparse(function)
         for module in _DOOR
         for function in _functions(module)
-        if _calls(function) & (_MADE_ONCE | {_BUILT_ON_ONE}) and function.name != _BUILT_ON_ONE
+        if _calls(function) & (_MADE_ONCE | _BUILT_ON_ONE) and function.name not in _BUILT_ON_ONE
     }
 
     assert filling.keys() == {
-        *("_delete", "_having", "_insert", "_next_number", "_page", "_update", "spend_use"),
-        "count_machines",
+        *("_count_in", "_delete", "_every", "_having", "_insert", "_next_number", "_page"),
+        *("_update", "count_machines", "spend_use"),
     }
     assert all("self.org.id" in text for text in filling.values())
 
@@ -121,6 +123,9 @@ def test_a_page_is_of_the_org_whatever_it_is_of_besides(table: Table) -> None:
             scoped._paging(table, ("network_id",))  # noqa: SLF001
             for table in (tables.peers, tables.apps, tables.machines)
         ),
+        scoped._paging(tables.machines, ("app_id",)),  # noqa: SLF001
+        *(scoped._counting_rows(table) for table in (tables.peers, tables.apps)),  # noqa: SLF001
+        scoped._listing(tables.seals),  # noqa: SLF001
         machines._counting_machines(),  # noqa: SLF001
     ],
 )
@@ -263,7 +268,7 @@ def test_a_narrowed_caller_finds_nothing_of_other_networks(furnished: Store) -> 
         door = deployment.owned_by("acme")
         names = [network.name for network in door.networks()]
         peers = [peer.name for peer in door.peers()]
-        hidden = (door.peers(network=other), door.apps(network=other), door.checks(network=other))
+        hidden = (door.peers(network=other), door.apps(network=other), door.seals(network=other))
         door.remove_machine(machine)
 
         with pytest.raises(NotFound):

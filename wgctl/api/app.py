@@ -6,7 +6,7 @@ from peers.names import Label
 from wgctl.api.context import Now, StoreOf
 from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
-from wgctl.api.pages import Cursor, Limit, page_after
+from wgctl.api.pages import Cursor, Limit, page, parse_names
 from wgctl.api.shapes import app_shape
 from wgctl.core.access import Scope
 from wgctl.core.schema import App, AppChange, NewApp, Page
@@ -29,12 +29,13 @@ def list_apps(
     limit: Limit = 100,
 ) -> Page[App]:
     """Return the apps of one network or of all, by network and name."""
-    return page_after(
-        cursor,
-        apps.listed(store, org, network=network),
+    after = parse_names(cursor)
+    found = apps.listed(store, org, network=network, after=after, limit=limit + 1)
+    return page(
+        found,
         limit=limit,
         shape=lambda facts: app_shape(org, facts),
-        cursor=lambda facts: (facts.network.name, facts.app.name),
+        cursor=lambda facts: f"{facts.network.name}.{facts.app.name}",
     )
 
 

@@ -6,7 +6,7 @@ from peers.names import Label
 from wgctl.api.context import Now, Seen, StoreOf
 from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
-from wgctl.api.pages import Cursor, Limit, page_after
+from wgctl.api.pages import Cursor, Limit, page, parse_names
 from wgctl.api.shapes import check_row, machine_details, machine_shape, port_of
 from wgctl.core.access import Scope
 from wgctl.core.health_shape import Check
@@ -32,12 +32,13 @@ def list_machines(  # each is a part of the request
     limit: Limit = 100,
 ) -> Page[Machine]:
     """Return the machines of one network, of one app or of all, by network and name."""
-    return page_after(
-        cursor,
-        machines.listed(store, org, network=network, app=app),
+    after = parse_names(cursor)
+    found = machines.listed(store, org, network=network, app=app, after=after, limit=limit + 1)
+    return page(
+        found,
         limit=limit,
         shape=lambda facts: machine_shape(org, facts, seen),
-        cursor=lambda facts: (facts.network.name, facts.machine.name),
+        cursor=lambda facts: f"{facts.network.name}.{facts.machine.name}",
     )
 
 

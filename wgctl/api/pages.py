@@ -9,7 +9,7 @@ from fastapi import Query
 from wgctl.core.errors import Invalid
 from wgctl.core.schema import Page
 
-__all__ = ["Cursor", "Limit", "page", "page_after", "parse_cursor"]
+__all__ = ["Cursor", "Limit", "page", "page_after", "parse_cursor", "parse_names"]
 
 _Value = TypeVar("_Value")
 _Shape = TypeVar("_Shape")
@@ -49,6 +49,12 @@ def page_after(
     after = tuple(start.split(".")) if start else ()
     rest = [value for value in found if cursor(value) > after]
     return page(rest, limit=limit, shape=shape, cursor=lambda value: ".".join(cursor(value)))
+
+
+def parse_names(text: str) -> tuple[str, str]:
+    """Return the names of a network and of what is in it that a cursor `network.name` holds."""
+    network, _, name = text.partition(".")
+    return (network, name)
 
 
 def parse_cursor(text: str) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from wgctl.api.access_shapes import minted_shape, token_shape
 from wgctl.api.context import Now, StoreOf
 from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
-from wgctl.api.pages import Cursor, Limit, page_after
+from wgctl.api.pages import Cursor, Limit, page
 from wgctl.core.access import Scope
 from wgctl.core.access_schema import MintedToken, NewToken, Token
 from wgctl.core.schema import Page
@@ -23,12 +23,12 @@ _TOKEN = "/orgs/{org}/tokens/{token}"  # noqa: S105 - a path, no secret
 @router.get("/orgs/{org}/tokens", dependencies=[needs(Scope.TOKEN_READ)])
 def list_tokens(store: StoreOf, org: str, cursor: Cursor = "", limit: Limit = 100) -> Page[Token]:
     """Return the tokens of an org by name, or those of one's own."""
-    return page_after(
-        cursor,
-        tokens.listed(store, org),
+    found = tokens.listed(store, org, after=cursor, limit=limit + 1)
+    return page(
+        found,
         limit=limit,
         shape=lambda facts: token_shape(org, facts),
-        cursor=lambda facts: (facts.token.name,),
+        cursor=lambda facts: facts.token.name,
     )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from peers.names import Label
 from wgctl.core.model import App, Network
 from wgctl.services.condition import Condition, always
+from wgctl.services.listing import START, through
 from wgctl.store.org import OrgDoor
+from wgctl.store.scoped import EVERYTHING
 from wgctl.store.store import Store
 
 __all__ = ["AppFacts", "add", "listed", "remove", "set_flycast", "shown"]
@@ -38,12 +40,27 @@ def add(
         return AppFacts(app, found, machines=0, started=0)
 
 
-def listed(store: Store, org: str, *, network: str | None) -> list[AppFacts]:
-    """Return the apps of `org`, or of one network, by network and name."""
+def listed(
+    store: Store,
+    org: str,
+    *,
+    network: str | None,
+    after: tuple[str, str] = START,
+    limit: int = EVERYTHING,
+) -> list[AppFacts]:
+    """Return up to `limit` apps by network and name, past the names `after`.
+
+    Of `org`, or of one network.
+    """
     with store.reading() as deployment:
         door = deployment.owned_by(org)
         within = door.networks() if network is None else [door.network(network)]
-        return [_facts(door, found, app) for found in within for app in door.apps(network=found)]
+
+        def find(network: Network, past: str, most: int) -> list[App]:
+            return door.apps(network=network, after=past, limit=most)
+
+        found = through(within, find, after=after, limit=limit)
+        return [_facts(door, network, app) for network, app in found]
 
 
 def shown(store: Store, org: str, network: str, name: str) -> AppFacts:

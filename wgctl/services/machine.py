@@ -10,9 +10,11 @@ from peers.names import Label
 from wgctl.core.errors import NotFound
 from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer, Port
 from wgctl.services.condition import Condition, always
+from wgctl.services.listing import START, through
 from wgctl.store.deployment import Deployment
 from wgctl.store.org import OrgDoor
 from wgctl.store.rows import NewCheckRow, NewMachineRow
+from wgctl.store.scoped import EVERYTHING
 from wgctl.store.store import Store
 
 __all__ = [
@@ -81,18 +83,36 @@ def row_of(
     )
 
 
-def listed(store: Store, org: str, *, network: str | None, app: str | None) -> list[MachineFacts]:
-    """Return the machines of `org`, of one network or of one app, by network and name."""
+def listed(
+    store: Store,
+    org: str,
+    *,
+    network: str | None,
+    app: str | None,
+    after: tuple[str, str] = START,
+    limit: int = EVERYTHING,
+) -> list[MachineFacts]:
+    """Return up to `limit` machines by network and name, past the names `after`.
+
+    Of `org`, of one network or of one app; raises NotFound for an app that is not there.
+    """
     with store.reading() as deployment:
         door = deployment.owned_by(org)
         within = door.networks() if network is None else [door.network(network)]
-        found = [facts for one in within for facts in _of_network(door, one)]
-        if app is not None and not any(
-            known.name == app for one in within for known in door.apps(network=one)
-        ):
-            place = f"org {org!a}" if network is None else f"network {network!a} of org {org!a}"
-            raise NotFound(f"no app {app!a} in {place}: wgctl app list shows what there is")
-        return [facts for facts in found if app is None or facts.app.name == app]
+        apps: dict[int, App] = {}
+        if app is not None:
+            apps = {one.id: known for one in within if (known := door.find_app(one, app))}
+            if not apps:
+                place = f"org {org!a}" if network is None else f"network {network!a} of org {org!a}"
+                raise NotFound(f"no app {app!a} in {place}: wgctl app list shows what there is")
+            within = [one for one in within if one.id in apps]
+
+        def find(network: Network, past: str, most: int) -> list[Machine]:
+            of = apps.get(network.id)
+            return door.machines(network=network, app=of, after=past, limit=most)
+
+        found = through(within, find, after=after, limit=limit)
+        return [_facts(door, network, machine) for network, machine in found]
 
 
 def shown(store: Store, org: str, network: str, name: str) -> MachineFacts:
@@ -152,24 +172,8 @@ def remove(
         door.remove_machine(machine)
 
 
-def _of_network(door: OrgDoor, network: Network) -> list[MachineFacts]:
-    apps = {app.id: app for app in door.apps(network=network)}
-    peers = {peer.id: peer for peer in door.peers(network=network)}
-    checks = {check.machine_id: check for check in door.checks(network=network)}
-    return [
-        MachineFacts(
-            machine,
-            network,
-            apps[machine.app_id],
-            peers[machine.peer_id],
-            checks.get(machine.id),
-        )
-        for machine in door.machines(network=network)
-    ]
-
-
 def _facts(door: OrgDoor, network: Network, machine: Machine) -> MachineFacts:
-    app = next(app for app in door.apps(network=network) if app.id == machine.app_id)
+    app = door.app_with_id(network, machine.app_id)
     peer = door.peer_with_id(network, machine.peer_id)
     return MachineFacts(machine, network, app, peer, door.check(machine))
 

@@ -143,29 +143,20 @@ def _networks(door: OrgDoor, names: Iterable[str] | None) -> tuple[Label, ...] |
 def _facts(door: OrgDoor, member: Member) -> MemberFacts:
     return MemberFacts(
         member,
-        peers=sum(peer.owner == member.name for peer in door.peers()),
-        tokens=len(door.tokens(owner=member.name)),
+        peers=door.count_peers(owner=member.name),
+        tokens=door.count_tokens(owner=member.name),
     )
 
 
 def _removal(door: OrgDoor, member: Member) -> Removal:
-    peers = tuple(
-        (network, peer)
-        for network in door.networks()
-        for peer in door.peers(network=network)
-        if peer.owner == member.name
-    )
-    ids = {peer.id for _, peer in peers}
-    machines = tuple(
-        (network, machine.name)
-        for network in door.networks()
-        for machine in door.machines(network=network)
-        if machine.peer_id in ids
-    )
+    peers = door.peers_of(member.name)
+    machines = [
+        (network, machine.name) for network, peer in peers for machine in door.machines_on(peer)
+    ]
     return Removal(
         member,
-        peers=peers,
-        machines=machines,
+        peers=tuple(peers),
+        machines=tuple(sorted(machines, key=lambda one: (one[0].name, one[1]))),
         tokens=tuple(door.tokens(owner=member.name)),
         left_to_do=tuple(_left_to_do(door, member)),
     )
@@ -173,8 +164,8 @@ def _removal(door: OrgDoor, member: Member) -> Removal:
 
 def _left_to_do(door: OrgDoor, member: Member) -> Iterable[str]:
     """Yield what no controller can do: whoever made a token for another has seen it."""
-    for token in door.tokens():
-        if token.added_by == member.name != token.owner:
+    for token in door.tokens_added_by(member.name):
+        if token.owner != member.name:
             yield (
                 f"token {token.name} of {token.owner} was made by {member.name}, who may have kept "
                 f"it: wgctl token revoke {token.name} --org {door.org.slug}"

@@ -52,7 +52,7 @@ def remove(store: Store, org: str, name: str, *, check: Condition[Network] = alw
         door = deployment.owned_by(org)
         network = door.network(name)
         check(network)
-        peers, apps = len(door.peers(network=network)), len(door.apps(network=network))
+        peers, apps = door.count_peers(network=network), door.count_apps(network=network)
         if peers or apps:
             raise Conflict(
                 f"network {name!a} of org {org!a} has {peers} peers and {apps} apps: "

@@ -14,6 +14,7 @@ from wgctl.core.model import Peer, Token, TokenKind
 from wgctl.services.condition import Condition, always
 from wgctl.store.org import OrgDoor
 from wgctl.store.rows import NewTokenRow
+from wgctl.store.scoped import EVERYTHING
 from wgctl.store.store import Store
 
 __all__ = ["NewToken", "TokenFacts", "add", "listed", "revoke", "shown"]
@@ -82,13 +83,18 @@ def add(store: Store, org: str, new: NewToken, *, now: int) -> tuple[TokenFacts,
         return TokenFacts(door.add_token(row), None, peer), bearer
 
 
-def listed(store: Store, org: str) -> list[TokenFacts]:
-    """Return the tokens of `org` by name: all, or those of the caller if no others are in reach."""
+def listed(store: Store, org: str, *, after: str = "", limit: int = EVERYTHING) -> list[TokenFacts]:
+    """Return up to `limit` tokens of `org` by name, past the name `after`.
+
+    All, or those of the caller if no others are in reach.
+    """
     with store.reading() as deployment:
         door = deployment.owned_by(org)
         caller = door.caller
         own = caller.extent(Scope.TOKEN_READ) is Extent.OWN
-        return [_facts(door, token) for token in door.tokens(owner=caller.name if own else None)]
+        owner = caller.name if own else None
+        found = door.tokens(owner=owner, after=after, limit=limit)
+        return [_facts(door, token) for token in found]
 
 
 def shown(store: Store, org: str, name: str) -> TokenFacts:
@@ -126,5 +132,5 @@ def _require_sense(new: NewToken) -> None:
 def _facts(door: OrgDoor, token: Token) -> TokenFacts:
     peer = None
     if token.only_peer_id is not None:
-        peer = next((one for one in door.peers() if one.id == token.only_peer_id), None)
+        peer = door.find_peer_with_id(token.only_peer_id)
     return TokenFacts(token, door.last_used(token), peer)

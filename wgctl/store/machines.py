@@ -18,12 +18,10 @@ from wgctl.core.model import App, Check, Machine, MachineState, Network, Peer
 from wgctl.store import rows, tables
 from wgctl.store.prepared import Prepared
 from wgctl.store.rows import NewCheckRow, NewMachineRow
-from wgctl.store.scoped import Scoped, of_org
+from wgctl.store.scoped import EVERYTHING, Scoped, of_org, past
 from wgctl.store.unique import taken
 
 __all__ = ["MachineCount", "Machines"]
-
-_BATCH = 1_000
 
 
 class MachineCount(NamedTuple):
@@ -36,15 +34,31 @@ class MachineCount(NamedTuple):
 class Machines(Scoped):
     """The apps of an org, their machines, and how these are probed."""
 
-    def apps(self, *, network: Network) -> list[App]:
-        """Return the apps of `network` by name."""
-        found = self._page(tables.apps, having={"network_id": network.id})
+    def apps(self, *, network: Network, after: str = "", limit: int = EVERYTHING) -> list[App]:
+        """Return up to `limit` apps of `network` by name, from the first one past `after`."""
+        having = {"network_id": network.id}
+        found = self._page(tables.apps, having=having, after=past(after), limit=limit)
         return [rows.app_of(row, prefix=network.prefix) for row in found]
 
     def app(self, network: Network, name: str) -> App:
         """Return the app `name` of `network`; raises NotFound."""
         row = self._named(tables.apps, name, what="app", within=network)
         return rows.app_of(row, prefix=network.prefix)
+
+    def find_app(self, network: Network, name: str) -> App | None:
+        """Return the app `name` of `network`, or None."""
+        try:
+            return self.app(network, name)
+        except NotFound:
+            return None
+
+    def app_with_id(self, network: Network, app_id: int) -> App:
+        """Return the app `app_id` of `network`, which must be there."""
+        return rows.app_of(self._having(tables.apps, id=app_id)[0], prefix=network.prefix)
+
+    def count_apps(self, *, network: Network) -> int:
+        """Count the apps of `network`."""
+        return self._count_in(tables.apps, network)
 
     def add_app(self, network: Network, name: Label, *, now: int) -> App:
         """Add the app `name` to `network`; raises Conflict when the name is taken."""
@@ -78,10 +92,20 @@ class Machines(Scoped):
         self._execute(self._delete(tables.apps, app.id))
         self._record.delete(Kind.APP, app)
 
-    def machines(self, *, network: Network, app: App | None = None) -> list[Machine]:
-        """Return the machines of `network`, or of one of its apps, by name."""
-        having = {"network_id": network.id} | ({} if app is None else {"app_id": app.id})
-        found = self._page(tables.machines, having=having)
+    def machines(
+        self,
+        *,
+        network: Network,
+        app: App | None = None,
+        after: str = "",
+        limit: int = EVERYTHING,
+    ) -> list[Machine]:
+        """Return up to `limit` machines by name, from the first one past `after`.
+
+        Of `network`, or of one of its apps.
+        """
+        having = {"network_id": network.id} if app is None else {"app_id": app.id}
+        found = self._page(tables.machines, having=having, after=past(after), limit=limit)
         return [rows.machine_of(row) for row in found]
 
     def count_machines(self, app: App) -> MachineCount:
@@ -176,11 +200,6 @@ class Machines(Scoped):
         self._execute(self._delete(tables.machines, machine.id))
         self._record.delete(Kind.MACHINE, machine)
 
-    def checks(self, *, network: Network) -> list[Check]:
-        """Return the checks of the machines of `network`, by id."""
-        within = self._select(tables.checks, tables.checks.c.network_id == network.id)
-        return [rows.check_of(row) for row in self._rows(within.order_by(tables.checks.c.id))]
-
     def check(self, machine: Machine) -> Check | None:
         """Return the check of `machine`, None if it has none."""
         found = self._having(tables.checks, machine_id=machine.id)
@@ -211,11 +230,8 @@ class Machines(Scoped):
     def _record_gone(self, machines: Iterable[Machine]) -> None:
         """Record that `machines` go, and their checks: the database takes them away by itself."""
         gone = sorted(machines, key=lambda machine: machine.id)
-        ids = [machine.id for machine in gone]
-        for at in range(0, len(ids), _BATCH):
-            among = tables.checks.c.machine_id.in_(ids[at : at + _BATCH])
-            for row in self._rows(self._select(tables.checks, among)):
-                self._record.delete(Kind.CHECK, rows.check_of(row))
+        for check in filter(None, map(self.check, gone)):
+            self._record.delete(Kind.CHECK, check)
         for machine in gone:
             self._record.delete(Kind.MACHINE, machine)
 

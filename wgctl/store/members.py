@@ -16,7 +16,7 @@ from wgctl.core.model import OPERATOR, Member, MemberRole, Network, Peer, Token
 from wgctl.store import rows, tables
 from wgctl.store.prepared import Prepared
 from wgctl.store.rows import NewTokenRow
-from wgctl.store.scoped import Scoped
+from wgctl.store.scoped import EVERYTHING, Scoped, lists, past
 from wgctl.store.unique import taken
 
 __all__ = ["Members"]
@@ -27,8 +27,7 @@ class Members(Scoped):
 
     def members(self) -> list[Member]:
         """Return the members of the org by name."""
-        found = self._rows(self._select(tables.members).order_by(tables.members.c.name))
-        return [rows.member_of(row) for row in found]
+        return self._members()
 
     def member(self, name: str) -> Member:
         """Return the member `name`; raises NotFound."""
@@ -90,10 +89,24 @@ class Members(Scoped):
         for member in self.members():
             self.remove_member(member)
 
-    def tokens(self, *, owner: str | None = None) -> list[Token]:
-        """Return the tokens of the org, or those of one owner, by name."""
-        tokens = tables.tokens
-        return self._tokens(*(() if owner is None else (tokens.c.owner == owner,)))
+    def tokens(
+        self, *, owner: str | None = None, after: str = "", limit: int = EVERYTHING
+    ) -> list[Token]:
+        """Return up to `limit` tokens by name, from the first one past `after`.
+
+        Of the org, or of one owner.
+        """
+        having = {} if owner is None else {"owner": owner}
+        found = self._page(tables.tokens, having=having, after=past(after), limit=limit)
+        return [rows.token_of(row) for row in found]
+
+    def tokens_added_by(self, name: str) -> list[Token]:
+        """Return the tokens that `name` has made, by name."""
+        return self._tokens(tables.tokens.c.added_by == name)
+
+    def count_tokens(self, *, owner: str) -> int:
+        """Count the tokens of one owner."""
+        return self._count(tables.tokens, tables.tokens.c.owner == owner)
 
     def token(self, name: str) -> Token:
         """Return the token `name`; raises NotFound."""
@@ -101,8 +114,7 @@ class Members(Scoped):
 
     def last_used(self, token: Token) -> int | None:
         """Return when `token` was last used, to about a minute; None if it never was."""
-        row = self._rows(self._select(tables.tokens, tables.tokens.c.id == token.id))[0]
-        found: int | None = row["last_used_at"]
+        found: int | None = self._having(tables.tokens, id=token.id)[0]["last_used_at"]
         return found
 
     def add_token(self, new: NewTokenRow) -> Token:
@@ -160,15 +172,17 @@ class Members(Scoped):
 
     def forget_network(self, network: Network) -> None:
         """Take `network` out of what members and tokens are narrowed to."""
-        for member in self.members():
-            if member.networks is not None and network.name in member.networks:
-                left = _without(member.networks, network)
-                self.set_role(member, member.role, networks=left)
-        for token in self.tokens():
-            if token.networks is not None and network.name in token.networks:
-                values = {"networks": _listed(_without(token.networks, network))}
-                row = self._rows(self._update(tables.tokens, token.id, **values))[0]
-                self._record.put(Kind.TOKEN, rows.token_of(row), before=token)
+        for member in self._members(lists(tables.members.c.networks, network.name)):
+            self.set_role(member, member.role, networks=_without(member.networks, network))
+        for token in self._tokens(lists(tables.tokens.c.networks, network.name)):
+            values = {"networks": _listed(_without(token.networks, network))}
+            row = self._rows(self._update(tables.tokens, token.id, **values))[0]
+            self._record.put(Kind.TOKEN, rows.token_of(row), before=token)
+
+    def _members(self, *where: ColumnElement[bool]) -> list[Member]:
+        table: Table = tables.members
+        found = self._rows(self._select(table, *where).order_by(table.c.name))
+        return [rows.member_of(row) for row in found]
 
     def _tokens(self, *where: ColumnElement[bool]) -> list[Token]:
         table: Table = tables.tokens
@@ -196,5 +210,5 @@ def _listed(networks: tuple[Label, ...] | None) -> list[str] | None:
     return None if networks is None else list(networks)
 
 
-def _without(networks: tuple[Label, ...], gone: Network) -> tuple[Label, ...]:
-    return tuple(name for name in networks if name != gone.name)
+def _without(networks: tuple[Label, ...] | None, gone: Network) -> tuple[Label, ...]:
+    return tuple(name for name in networks or () if name != gone.name)

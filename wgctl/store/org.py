@@ -3,10 +3,10 @@
 Which org may be opened by whom is decided above; how far a caller sees into it, in `scoped`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Text, insert
+from sqlalchemy import ColumnElement, insert
 from sqlalchemy.exc import IntegrityError
 
 from peers.addresses import network_prefix
@@ -19,8 +19,9 @@ from wgctl.core.model import Gateway, Network, Peer, Seal
 from wgctl.store import rows, tables
 from wgctl.store.machines import Machines
 from wgctl.store.members import Members
+from wgctl.store.prepared import Values
 from wgctl.store.rows import NewPeerRow
-from wgctl.store.scoped import EVERYTHING, SEALED
+from wgctl.store.scoped import EVERYTHING, SEALED, lists
 from wgctl.store.unique import taken
 
 __all__ = ["ListedPeer", "OrgDoor"]
@@ -109,17 +110,44 @@ class OrgDoor(Machines, Members):
         self, *, network: Network | None, tag: str | None, after: tuple[str, int], limit: int
     ) -> list[ListedPeer]:
         """Return what `peers` does, each with what a list tells of it besides."""
-        # A label in its quotes is in the text of a JSON list only if it is in the list.
-        tags = tables.peers.c.tags.cast(Text)
-        tagged = () if tag is None else (tags.contains(f'"{tag}"', autoescape=True),)
-        having = {} if network is None else {"network_id": network.id}
-        found = self._page(tables.peers, *tagged, having=having, after=after, limit=limit)
+        tagged = () if tag is None else (lists(tables.peers.c.tags, tag),)
+        found = self._page_of_peers(network, *tagged, after=after, limit=limit)
         networks = self._networks_with({row["network_id"] for row in found})
         return [
             ListedPeer(rows.peer_of(row, prefix=its.prefix), its, row[SEALED])
             for row in found
             for its in [networks[row["network_id"]]]
         ]
+
+    def _page_of_peers(
+        self,
+        network: Network | None,
+        *where: ColumnElement[bool],
+        after: tuple[str, int],
+        limit: int,
+    ) -> Sequence[Values]:
+        if network is None and self.caller.networks is None:
+            return self._page(tables.peers, *where, having={}, after=after, limit=limit)
+        # By name through the org, whoever sees a few networks would pass by the peers of all.
+        pages = (
+            self._page(
+                tables.peers, *where, having={"network_id": one.id}, after=after, limit=limit
+            )
+            for one in (self.networks() if network is None else [network])
+        )
+        found = (row for page in pages for row in page)
+        return sorted(found, key=lambda row: (row["name"], row["id"]))[:limit]
+
+    def peers_of(self, owner: str) -> list[tuple[Network, Peer]]:
+        """Return the peers of the member `owner`, by network and name."""
+        found = self._having(tables.peers, owner=owner)
+        networks = self._networks_with({row["network_id"] for row in found})
+        peers = (
+            (its, rows.peer_of(row, prefix=its.prefix))
+            for row in found
+            for its in [networks[row["network_id"]]]
+        )
+        return sorted(peers, key=lambda one: (one[0].name, one[1].name))
 
     def _networks_with(self, ids: Iterable[int]) -> dict[int, Network]:
         found = (self._having(tables.networks, id=id_)[0] for id_ in ids)
@@ -141,6 +169,13 @@ class OrgDoor(Machines, Members):
         """Return the peer `peer_id` of `network`, which must be there."""
         found = self._having(tables.peers, id=peer_id)[0]
         return rows.peer_of(found, prefix=network.prefix)
+
+    def find_peer_with_id(self, peer_id: int) -> Peer | None:
+        """Return the peer `peer_id` of whichever network, or None."""
+        for row in self._having(tables.peers, id=peer_id):
+            network = self._networks_with([row["network_id"]])[row["network_id"]]
+            return rows.peer_of(row, prefix=network.prefix)
+        return None
 
     def add_peer(self, network: Network, gateway: Gateway, new: NewPeerRow) -> Peer:
         """Add a peer to `network`, with the next number of `gateway` there.
@@ -200,12 +235,7 @@ class OrgDoor(Machines, Members):
 
     def seals(self, *, network: Network) -> list[Seal]:
         """Return the sealed preshared keys of the peers of `network`, by id."""
-        found = self._rows(
-            self._select(tables.seals, tables.seals.c.network_id == network.id).order_by(
-                tables.seals.c.id
-            )
-        )
-        return [rows.seal_of(row) for row in found]
+        return [rows.seal_of(row) for row in self._every(tables.seals, network)]
 
     def seal(self, peer: Peer) -> Seal | None:
         """Return the sealed preshared key of `peer`, None if it has none."""
@@ -230,6 +260,11 @@ class OrgDoor(Machines, Members):
             )[0]
             self._record.put(Kind.SEAL, rows.seal_of(row))
 
-    def count_peers(self) -> int:
-        """Count the peers of the org."""
-        return self._count(tables.peers)
+    def count_peers(self, *, network: Network | None = None, owner: str | None = None) -> int:
+        """Count the peers of the org, of one network or of one owner."""
+        if owner is not None:
+            return self._count(tables.peers, tables.peers.c.owner == owner)
+        if network is None and self.caller.networks is None:
+            return self._count(tables.peers)
+        within = self.networks() if network is None else [network]
+        return sum(self._count_in(tables.peers, one) for one in within)

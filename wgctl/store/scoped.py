@@ -21,6 +21,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Table,
+    Text,
     Update,
     bindparam,
     delete,
@@ -40,7 +41,7 @@ from wgctl.store import tables
 from wgctl.store.changes import Recorder
 from wgctl.store.prepared import Prepared, Values
 
-__all__ = ["EVERYTHING", "SEALED", "Scoped", "of_org"]
+__all__ = ["EVERYTHING", "SEALED", "Scoped", "lists", "of_org", "past"]
 
 _Found: TypeAlias = Select[*tuple[Any, ...]]
 
@@ -204,6 +205,16 @@ class Scoped:
         else:
             self._connection.execute(statement.statement, statement.values)
 
+    def _every(self, table: Table, network: Network) -> Sequence[Values]:
+        """Return every row of `table` in `network`, by id."""
+        statement = self._reaching(_listing(table), table)
+        return self._rows(_Filled(statement, {"org": self.org.id, "network_id": network.id}))
+
+    def _count_in(self, table: Table, network: Network) -> int:
+        statement = self._reaching(_counting_rows(table), table)
+        values = {"org": self.org.id, "network_id": network.id}
+        return int(self._rows(_Filled(statement, values))[0]["rows"])
+
     def _count(self, table: Table, *where: ColumnElement[bool]) -> int:
         found: int = self._connection.execute(
             select(func.count()).select_from(table).where(*self._owned(table), *where)
@@ -220,8 +231,8 @@ def _having(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
 @cache
 def _paging(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
     past = tuple_(table.c.name, table.c.id) > tuple_(bindparam("past"), bindparam("past_id"))
-    in_network = "network_id" in columns
-    found = _in_network(table, columns) if in_network else _having(table, columns).statement
+    owner = next((column for column in _OWNERS if column in columns), None)
+    found = _having(table, columns).statement if owner is None else _within(table, owner, columns)
     if table is tables.peers:
         has_seal = exists().where(tables.seals.c.peer_id == table.c.id)
         found = found.add_columns(has_seal.label(SEALED))
@@ -229,10 +240,32 @@ def _paging(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
     return Prepared(page)
 
 
-def _in_network(table: Table, columns: tuple[str, ...]) -> _Found:
-    """Return what finds rows by `columns`, of which one is `network_id`: see `of_org`."""
-    named = (table.c[column] == bindparam(column) for column in columns if column != "network_id")
-    return select(table).where(table.c.network_id == of_org(tables.networks), *named)
+def _within(table: Table, owner: str, columns: tuple[str, ...]) -> _Found:
+    """Return what finds rows by `columns`, of which one is `owner`: see `of_org`."""
+    named = (table.c[column] == bindparam(column) for column in columns if column != owner)
+    return select(table).where(table.c[owner] == of_org(_OWNERS[owner]), *named)
+
+
+@cache
+def _listing(table: Table) -> Prepared[_Found]:
+    return Prepared(_within(table, "network_id", ("network_id",)).order_by(table.c.id))
+
+
+@cache
+def _counting_rows(table: Table) -> Prepared[_Found]:
+    within = table.c.network_id == of_org(tables.networks)
+    return Prepared(select(func.count().label("rows")).select_from(table).where(within))
+
+
+def past(name: str) -> tuple[str, int]:
+    """Return where a page begins that is of what comes after `name`, which is there once."""
+    return name, _LAST_ID
+
+
+def lists(column: ColumnElement[Any], label: str) -> ColumnElement[bool]:
+    """Return whether the JSON list of labels in `column` has `label`."""
+    # A label in its quotes is in the text of the list only then.
+    return column.cast(Text).contains(f'"{label}"', autoescape=True)
 
 
 def of_org(table: Table) -> ScalarSelect[int]:
@@ -244,7 +277,10 @@ def of_org(table: Table) -> ScalarSelect[int]:
     return select(table.c.id).where(*its).scalar_subquery()
 
 
-_ID_OF = {tables.networks: "network_id", tables.apps: "app_id"}
+# The narrower one first: an app is of one network.
+_OWNERS = {"app_id": tables.apps, "network_id": tables.networks}
+_ID_OF = {table: column for column, table in _OWNERS.items()}
+_LAST_ID = 2**63 - 1
 
 
 @cache

@@ -171,6 +171,7 @@ peers = Table(
     UniqueConstraint("network_id", "name"),
     UniqueConstraint("network_id", "gateway_number", "number"),
     Index(None, "org_id", "name"),
+    Index(None, "org_id", "owner"),
     Index(None, "expires_at", sqlite_where=text("ephemeral")),
     sqlite_autoincrement=True,
 )
@@ -206,7 +207,7 @@ machines = Table(
     Column("id", _Id, primary_key=True),
     Column("org_id", _owned_by("orgs"), nullable=False, index=True),
     Column("network_id", _owned_by("networks"), nullable=False),
-    Column("app_id", _owned_by("apps"), nullable=False, index=True),
+    Column("app_id", _owned_by("apps"), nullable=False),
     Column("peer_id", _owned_by("peers"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("region", Text, nullable=False),
@@ -217,6 +218,7 @@ machines = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("lease_s", Integer, nullable=True),
     UniqueConstraint("network_id", "name"),
+    Index(None, "app_id", "name"),
     sqlite_autoincrement=True,
 )
 
@@ -269,6 +271,7 @@ tokens = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger, nullable=True),
     UniqueConstraint("org_id", "name"),
+    Index(None, "org_id", "owner", "name"),
     sqlite_autoincrement=True,
 )
 
