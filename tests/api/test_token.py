@@ -46,7 +46,7 @@ def test_a_revoked_token_is_gone(operators: Door) -> None:
         ({"secret": "x"}, "secret"),
         ({"tags": ["ci"]}, "given by kind enrol alone"),
         ({"tags": ["C I"], "kind": "enrol"}, "tags.0"),
-        ({"kind": "peer"}, "a peer is named"),
+        ({"kind": "peer"}, "expected the peer that it is for"),
         ({"kind": "network", "networks": []}, "expected the networks"),
     ],
 )

@@ -71,5 +71,7 @@ def test_a_record_that_cannot_be_read_is_left_out(file: HealthFile, path: Path, 
 
 
 def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    file = HealthFile(tmp_path / "nowhere" / "health.sqlite")
+
     with pytest.raises(Unavailable, match="nowhere"):
-        HealthFile(tmp_path / "nowhere" / "health.sqlite")
+        file.read()
