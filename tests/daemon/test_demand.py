@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pysqlite3
 import pytest
 
 from peers.keys import PresharedKey, PrivateKey
 from tests.daemon.visiting import IDLE_S, KEYS, SOURCE, Scene, machine, peer, scene, seal_of
+from tests.patience import HANG_S
 from wgctl.core.feed import Delete, Kind, Put
 from wgctl.core.firewall import Ruleset
 from wgctl.core.ports import Seen
@@ -373,6 +375,30 @@ def test_whom_the_device_refuses_while_a_pass_looks_is_in_it_after_the_pass(begu
     assert (begun.programme.settled, begun.programme.problem) == (True, None)
     begun.programme.verify()
     assert begun.programme.drift == 0
+
+
+@pytest.mark.parametrize("look", ["read", "observe"])
+def test_nobody_waits_at_the_door_for_a_look_at_the_device(begun: Scene, look: str) -> None:
+    """One at 10,000 peers takes 0.2 s and more, and there are two in 10 s."""
+    begun.passes(10)
+    original = getattr(begun.wireguard, look)
+    fates: list[Fate] = []
+
+    def looks() -> object:
+        if not fates:
+            knocks = Thread(target=lambda: fates.append(begun.knocks(0)), daemon=True)
+            knocks.start()
+            knocks.join(HANG_S)
+            assert fates == [Fate.ADMITTED]
+        return original()
+
+    setattr(begun.wireguard, look, looks)
+    begun.now += 10
+    begun.programme.tick()
+    begun.programme.verify()
+
+    assert fates == [Fate.ADMITTED]
+    assert (begun.there(), begun.programme.drift) == ({0}, 0)
 
 
 @pytest.mark.parametrize("before", [False, True])

@@ -159,9 +159,10 @@ class Programme:
     def verify(self) -> None:
         """Compare all of the tunnel with what it is to be, and repair what differs."""
         with self._trying("pass"):
+            there = self._there()
             with self._rows:
                 self._admitted.clear()
-                self._adopt()
+                self._adopt(there)
                 # Or the first pass lets in what has gone, and the others call it drift.
                 self._end_what_is_over()
                 expected = not self.settled
@@ -255,12 +256,14 @@ class Programme:
             return changes.events
         return list(self._demand.choose(changes.events, now=self._now()))
 
-    def _adopt(self) -> None:
+    def _there(self) -> Iterable[bytes]:
+        """Return the keys that the device has; nobody who comes is to wait for a look at it."""
+        device = None if self._demand is None else self._parts.wireguard.read()
+        return device.peers if device else ()
+
+    def _adopt(self, keys: Iterable[bytes]) -> None:
         """Let peers be there that the device has already: a restart ends no session."""
-        if self._demand is None:
-            return
-        device = self._parts.wireguard.read()
-        rows = self._demand.adopt(device.peers if device else (), now=self._now())
+        rows = self._demand.adopt(keys, now=self._now()) if self._demand else []
         if rows:
             self._roster.change(rows, now=self._roster.now)
 
@@ -302,11 +305,13 @@ class Programme:
         if self._demand is None or 0 <= now - self._swept_at < _SWEEP_S:
             return
         self._swept_at = now
-        with self._rows, self._trying("dismissal"):
-            rows = self._demand.dismiss(self._parts.wireguard.observe(), now=now)
-            if rows:
-                steps = apply_change(self._parts, self._roster.change(rows, now=now))
-                _log.info("idle peers left", steps=_in_words(steps))
+        with self._trying("dismissal"):
+            seen = self._parts.wireguard.observe()
+            with self._rows:
+                rows = self._demand.dismiss(seen, now=now)
+                if rows:
+                    steps = apply_change(self._parts, self._roster.change(rows, now=now))
+                    _log.info("idle peers left", steps=_in_words(steps))
 
     def _total(self, peer_id: int, seen: Seen) -> Seen:
         return seen if self._demand is None else self._demand.total(peer_id, seen)
