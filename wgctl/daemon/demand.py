@@ -60,6 +60,7 @@ class Demand:
     def load(self, *, now: int) -> "_Rows":
         """Return the rows to begin with, or to go on with in the place of all others."""
         self._presence.forget_machines()
+        self._strangers = Strangers()
         machines = list(self._copy.machines())
         for machine in machines:
             self._presence.carry(machine.id, machine.peer_id)
