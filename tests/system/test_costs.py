@@ -14,7 +14,17 @@ from sqlalchemy import Engine, event
 
 from peers.names import Label
 from tests.services.minting import bearer, mint
-from tests.store.samples import CHECK, NOW, create, key, machine_row, new_peer, register, sealed_to
+from tests.store.samples import (
+    CHECK,
+    NOW,
+    create,
+    engine,
+    key,
+    machine_row,
+    new_peer,
+    register,
+    sealed_to,
+)
 from wgctl.core.model import MachineState, MemberRole, TokenKind
 from wgctl.services import app, lease, machine, member, network, org, peer, token
 from wgctl.services.listing import START
@@ -50,22 +60,29 @@ def steps() -> Iterator[_Steps]:
     event.remove(Engine, "connect", found.watch)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["no statistics", "statistics"])
 def stores(
-    tmp_path_factory: pytest.TempPathFactory, steps: _Steps
+    tmp_path_factory: pytest.TempPathFactory, steps: _Steps, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Store, Store]]:
-    """The org `acme` with little in it, and with much; in both, the same few things are alice's."""
+    """The org `acme` with little in it, and with much; in both, the same few things are alice's.
+
+    wgctl makes no statistics for SQLite to plan by; somebody else may.
+    """
     folder = tmp_path_factory.mktemp("costs")
-    made = tuple(_filled(folder / str(size), size) for size in (_FEW, _MANY))
+    for size in (_FEW, _MANY):
+        _fill(folder / f"{size}", size)
+        if request.param == "statistics":
+            with engine(folder / f"{size}" / "store.sqlite").begin() as connection:
+                connection.exec_driver_sql("ANALYZE")
+    made = tuple(Store(folder / f"{size}" / "store.sqlite") for size in (_FEW, _MANY))
     yield (made[0], made[1])
     for store in made:
         store.close()
 
 
-def _filled(folder: Path, size: int) -> Store:
+def _fill(folder: Path, size: int) -> None:
     folder.mkdir()
-    create(folder).close()
-    store = Store(folder / "store.sqlite")
+    store = create(folder)
     gateway = register(store)
     org.add(store, Label("acme"), now=NOW)
     for name in _NETWORKS[1:]:
@@ -86,7 +103,7 @@ def _filled(folder: Path, size: int) -> Store:
     for number in range(size // 10):
         mint(store, "acme", f"cli-{number}")
     mint(store, "acme", "only", kind=TokenKind.PEER, peer=("default", "peer-0"))
-    return store
+    store.close()
 
 
 @dataclass(frozen=True)

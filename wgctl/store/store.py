@@ -2,6 +2,9 @@
 
 Says how SQLite is to be held so that nothing acknowledged is lost; what is asked of the database is
 said in `deployment` and `org`.
+
+SQLite is given no statistics (ANALYZE, PRAGMA optimize): with those of 1,200,000 peers every
+statement went the same ways, and each connection took 2 ms longer to open.
 """
 
 import time
