@@ -14,8 +14,12 @@ TICK_S = 0.5
 
 _PASS_S = 30.0
 _SHORTEST_REST_S = 3.0
-_REST = 30
-"""A pass rests 30 times as long as it took, so that looking costs 3 % of a core at most."""
+_REST = 20
+"""A pass rests 20 times as long as it took, so that looking costs 5 % of a core at most.
+
+With 10,000 networks and peers it takes 0.25 to 0.45 s, and WireGuard tells nothing of its devices:
+what is done to those is noticed within 10 s.
+"""
 _AFTER_CHANGE_S = 1.0
 _AFTER_REFUSAL_S = 2.0
 _AFTER_NOTICE_S = 0.1
