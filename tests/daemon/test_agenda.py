@@ -27,6 +27,13 @@ def test_a_pass_rests_in_proportion_to_what_it_took() -> None:
     assert due(passed(took_s=9.0)) == 130.0
 
 
+def test_what_a_pass_wrote_makes_no_rest_longer() -> None:
+    agenda = passed(took_s=0.2)
+    agenda.passed(110.0, took_s=5.0, settled=True, wrote=True)
+
+    assert due(agenda) == 114.0
+
+
 def test_what_could_not_be_done_is_tried_again_soon() -> None:
     agenda = passed(took_s=9.0)
     agenda.refused(101.0)

@@ -107,6 +107,14 @@ def test_drift_is_repaired_counted_and_told_in_words(scene: Scene) -> None:
     ]
 
 
+def test_a_pass_says_whether_it_wrote(scene: Scene) -> None:
+    programme = scene.started(peer(0))
+    assert programme.wrote
+
+    programme.verify()
+    assert not programme.wrote
+
+
 def test_only_the_last_of_much_drift_is_told(scene: Scene) -> None:
     programme = scene.started()
     for _ in range(25):

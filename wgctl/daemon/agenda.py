@@ -50,10 +50,12 @@ class Agenda:
         """Return for how long nothing is due, at most a tick."""
         return min(TICK_S, max(0.0, min(self._pass_due, self._look_due) - now))
 
-    def passed(self, now: float, *, took_s: float, settled: bool) -> None:
-        """Take note of a pass that ended."""
-        rest_s = min(_PASS_S, max(_SHORTEST_REST_S, _REST * took_s))
-        self._passed_at, self._took_s = now, took_s
+    def passed(self, now: float, *, took_s: float, settled: bool, wrote: bool = False) -> None:
+        """Take note of a pass that ended; what one took that `wrote` is not what looking takes."""
+        self._passed_at = now
+        if not wrote:
+            self._took_s = took_s
+        rest_s = min(_PASS_S, max(_SHORTEST_REST_S, _REST * self._took_s))
         self._pass_due = now + (rest_s if settled else _AFTER_REFUSAL_S)
 
     def looked(self, now: float) -> None:

@@ -215,7 +215,8 @@ class _Gateway:
             elif agenda.pass_is_due(now):
                 await self._in_thread(programme.verify)
                 ended = time.monotonic()
-                agenda.passed(ended, took_s=ended - now, settled=programme.settled)
+                settled, wrote = programme.settled, programme.wrote
+                agenda.passed(ended, took_s=ended - now, settled=settled, wrote=wrote)
             elif changes := await self._next_changes():
                 if changes.replaced:
                     self._stop_watch()

@@ -94,6 +94,7 @@ class Programme:
         self.drift_events: deque[str] = deque(maxlen=_EVENTS_KEPT)
         self.settled = False
         self._programmed = False
+        self.wrote = False
         self.revision = 0
         self._taken_revision = 0
 
@@ -170,7 +171,7 @@ class Programme:
             outcome = reconcile(
                 self._parts, desired, ours=self._programmed, arrived=self._admitted_keys
             )
-            self._programmed = True
+            self._programmed, self.wrote = True, bool(outcome.done)
             self._index = self._parts.links.index()
             self.revision = self._taken_revision
             if expected:
