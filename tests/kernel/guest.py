@@ -68,12 +68,16 @@ Boot: TypeAlias = Callable[..., Outcome]
 """`run` with its lines shown, as `tests/kernel/conftest.py` gives it to tests."""
 
 
-def make_disk(path: Path, *, size_bytes: int = 2 << 30) -> None:
-    """Make an empty disk, which takes the room of what is written to it."""
+def make_disk(path: Path, *, layer: Path | None = None, size_bytes: int = 2 << 30) -> None:
+    """Make a disk, which takes the room of what is written to it.
+
+    What is in the folder `upper` of `layer` is on it from the first boot on, over the host's root.
+    """
     with path.open("xb") as image:
         image.truncate(size_bytes)
     quick = "lazy_itable_init=1,lazy_journal_init=1"
-    mkfs = ["mkfs.ext4", "-q", "-E", quick, str(path)]
+    holding = [] if layer is None else ["-d", str(layer)]
+    mkfs = ["mkfs.ext4", "-q", "-E", quick, *holding, str(path)]
     subprocess.run(mkfs, check=True)
 
 
@@ -92,7 +96,9 @@ def run(
     None of the host's own units is enabled there; what the script enables is at the next boot, if
     there is a `disk`: it keeps all that is written anywhere but in /run, from one run to the next.
     `by_instructions` is for scripts that tell times: they are then those of a machine of 1e9
-    instructions a second, however slow this host is. It takes the emulation half as long again.
+    instructions a second, however slow this host is. The guide of a server takes as much of an idle
+    host's processor either way, and less of a busy one's: the guest's clock stands still while it
+    gets none, so nothing comes due meanwhile.
 
     Raises AssertionError when the machine ends without a status, which it does at `within_s`.
     """

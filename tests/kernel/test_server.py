@@ -1,10 +1,15 @@
 """A server as the README's guide makes it, word by word: its services after a reboot, and killed.
 
 How soon a killed one serves again, a clock tells that counts instructions. What serves meanwhile is
-the kernel.
+the kernel. The guide's first command finds the release of these sources there, made by the same
+command below a folder: what it fetches and compiles, the emulated machine would take two minutes
+for, and `tests/systemd/test_killed.py` has it do that in the same guide.
 """
 
+import os
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +31,13 @@ from tests.systemd.server import (
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(4000)]
 
-SECOND = f"""
+_FIRST = f"""
+{FIRST}
+systemctl --no-pager --failed
+systemctl mask wgctl-controller.service
+"""
+
+_SECOND = f"""
 {SCENE}
 until_active gateway resolver internal-api
 systemctl is-active wgctl-controller.service || true
@@ -41,6 +52,7 @@ begin_pings
 (set -x; {UPGRADE}); say upgraded
 until_active controller gateway resolver internal-api
 end_pings upgrade
+ls -d /opt/wgctl/release.*
 wgctl status
 systemctl --no-pager --failed
 (set -x; {UNINSTALL}); say uninstalled
@@ -61,17 +73,24 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    disk: Path = tmp_path_factory.mktemp("server") / "disk"
-    guest.make_disk(disk)
+    folder = tmp_path_factory.mktemp("server")
+    disk, layer = folder / "disk", folder / "layer"
+    _install_release(layer / "upper")
+    guest.make_disk(disk, layer=layer)
     return Server(
-        boot(
-            f"{FIRST}\nsystemctl --no-pager --failed\nsystemctl mask wgctl-controller.service",
-            within_s=1800,
-            systemd=True,
-            disk=disk,
-        ),
-        boot(SECOND, within_s=1800, systemd=True, disk=disk, by_instructions=True),
+        boot(_FIRST, within_s=1800, systemd=True, disk=disk, by_instructions=True),
+        boot(_SECOND, within_s=1800, systemd=True, disk=disk, by_instructions=True),
     )
+
+
+def _install_release(root: Path) -> None:
+    """Have the release of these sources in /opt/wgctl below `root`, and nothing else."""
+    root.mkdir(parents=True)
+    root.chmod(0o755)  # The guest's own root has it, whatever the umask.
+    wheels = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(guest.CACHE / "wheels")}
+    environment = {**os.environ, **wheels, "DESTDIR": str(root)}
+    subprocess.run([guest.ROOT / "systemd/install"], env=environment, check=True)
+    shutil.rmtree(root / "usr")
 
 
 def test_the_guide_holds_word_by_word(server: Server) -> None:
@@ -115,6 +134,13 @@ def test_no_unit_has_failed_and_no_role_has_shown_a_traceback(server: Server) ->
     for outcome in (server.first, server.second):
         assert "0 loaded units listed" in outcome.said
         assert "Traceback" not in outcome.journal + outcome.said
+
+
+def test_of_the_same_sources_no_other_release_is_made(server: Server) -> None:
+    """Neither by the first command nor by the upgrade: the one that was there is used."""
+    found = re.findall(r"^/opt/wgctl/release\.\w+\s*$", server.second.said, re.MULTILINE)
+
+    assert len(found) == 1
 
 
 def test_what_was_installed_is_gone_and_state_and_settings_stay(server: Server) -> None:
