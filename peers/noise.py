@@ -54,9 +54,10 @@ _BEFORE_POINT = bytes.fromhex("302a300506032b656e032100")
 # Each key seals one message.
 _NONCE = bytes(12)
 
-_BLOCK_BYTES = 64
+# The two pads of HMAC (RFC 2104): what turns a key of 32 bytes into them, and what stands after it.
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_INNER_REST, _OUTER_REST = b"\x36" * 32, b"\x5c" * 32
 
 
 class Initiator(NamedTuple):
@@ -164,15 +165,13 @@ def _hash(data: bytes) -> bytes:
 
 def _mixed(chaining: bytes, secret: bytes) -> tuple[bytes, bytes]:
     """Return the next chaining key, and a key to seal with: KDF2 of the whitepaper."""
-    block = chaining.ljust(_BLOCK_BYTES, b"\0")
-    inner, outer = block.translate(_INNER), block.translate(_OUTER)
-    extracted = blake2s(outer + blake2s(inner + secret).digest()).digest()
-    block = extracted.ljust(_BLOCK_BYTES, b"\0")
-    inner, outer = block.translate(_INNER), block.translate(_OUTER)
+    inner = chaining.translate(_INNER) + _INNER_REST + secret
+    outer = chaining.translate(_OUTER) + _OUTER_REST + blake2s(inner).digest()
+    extracted = blake2s(outer).digest()
+    inner, outer = _padded(extracted)
     first = blake2s(outer + blake2s(inner + b"\x01").digest()).digest()
     return first, blake2s(outer + blake2s(inner + first + b"\x02").digest()).digest()
 
 
 def _padded(key: bytes) -> tuple[bytes, bytes]:
-    block = key.ljust(_BLOCK_BYTES, b"\0")
-    return block.translate(_INNER), block.translate(_OUTER)
+    return key.translate(_INNER) + _INNER_REST, key.translate(_OUTER) + _OUTER_REST

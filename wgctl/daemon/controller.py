@@ -4,7 +4,6 @@ Opens no network port but the one that `[api] listen` asks for, and programs no 
 """
 
 import asyncio
-import gc
 import os
 import signal
 import time
@@ -25,7 +24,7 @@ from wgctl.core.errors import Unavailable
 from wgctl.core.model import Role
 from wgctl.core.settings import STORE_NAME, Settings
 from wgctl.daemon.leaving import let_leave
-from wgctl.daemon.life import pulse
+from wgctl.daemon.life import collect_garbage, pulse
 from wgctl.daemon.locks import only_one
 from wgctl.daemon.remote import Remote
 from wgctl.daemon.unix import NODES_GROUP, OPERATORS_GROUP, listen, remove
@@ -42,9 +41,6 @@ _GRACE_S = 2
 # Requests that wait for the disk, each in a thread: so many changes can share a commit.
 _AT_ONCE = 40
 _STARTING_S = 0.01
-
-_YOUNG = 10_000
-"""So many objects more than there were are looked through for garbage, within a millisecond."""
 
 _log = structlog.get_logger()
 
@@ -92,9 +88,7 @@ async def _serve(settings: Settings, context: Context) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, _stop, ending, context.bell, service)
     sockets = [listen(path, group=group) for _, path, group in doors]
-    # What is here for good is not looked through again: that takes 0.1 s, which everybody waits.
-    gc.freeze()
-    gc.set_threshold(_YOUNG, 10, 10)
+    collect_garbage()
     _log.info("controller ready", api=str(settings.api_socket), node=str(settings.node_socket))
     beside = [
         asyncio.create_task(_tell_life(service, servers, settings)),

@@ -35,7 +35,7 @@ from wgctl.daemon.demand import Demand
 from wgctl.daemon.endings import Endings
 from wgctl.daemon.follow import Changes, Follower, open_copy, recent_setback
 from wgctl.daemon.hearing import Hearing
-from wgctl.daemon.life import until_stopped
+from wgctl.daemon.life import collect_garbage, until_stopped
 from wgctl.daemon.programme import Programme
 from wgctl.daemon.telling import Look, Telling
 from wgctl.drivers import sysctl
@@ -53,8 +53,6 @@ _Result = TypeVar("_Result")
 
 _LONGEST_WAIT_S = 5.0
 _PATIENCE_S = 10.0
-_YOUNG = 10_000
-"""So many objects more than there were are looked through for garbage, within a millisecond."""
 _SNAPSHOT_WITHIN_S = 120.0
 """A busy or small machine starts a controller in a minute; a unit's start may take five."""
 
@@ -69,7 +67,7 @@ def run(settings: Settings) -> None:
     """
     runs = devices.chosen(settings)
     host = _host(settings)
-    gc.disable()  # Until `_collect`: a start makes no garbage, and has 0.1 s less to wait for.
+    gc.disable()  # Until a pass has ended: a start makes none, and takes 0.1 s less.
     with _only_one(settings):
         folder = settings.role_dir(Role.GATEWAY)
         with (
@@ -228,7 +226,8 @@ class _Gateway:
                 agenda.refused(time.monotonic())
             self._tell_state(since_s=time.monotonic() - began)
             self._start_watch()
-            _collect()
+            if not gc.isenabled():
+                collect_garbage()
 
     def _tell_state(self, *, since_s: float) -> None:
         """Tell systemd how the tunnel is, and that it is up; after a while also that it is not.
@@ -336,14 +335,6 @@ class _Gateway:
 
     async def _in_thread(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-
-def _collect() -> None:
-    """Look for garbage from here on, but not among what is here: whoever comes would wait."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.set_threshold(_YOUNG, 10, 10)
-        gc.enable()
 
 
 def _host(settings: Settings) -> Host:

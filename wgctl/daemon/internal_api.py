@@ -20,7 +20,7 @@ from wgctl.core.schema import SelfReply
 from wgctl.core.settings import Settings
 from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.leases import Leases
-from wgctl.daemon.life import pulse, until_stopped
+from wgctl.daemon.life import collect_garbage, pulse, until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.drivers.http_stream import guarded
 from wgctl.drivers.systemd import Service
@@ -65,6 +65,7 @@ async def _run(settings: Settings, copy: Copy) -> None:
         asyncio.create_task(_serve(app, settings.gateway.interface, reports, service)),
         asyncio.create_task(pulse(service)),
     ]
+    collect_garbage()
     await until_stopped(tasks, service=service)
 
 

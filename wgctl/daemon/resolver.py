@@ -28,7 +28,7 @@ from wgctl.daemon.follow import Changes, Follower, open_copy
 from wgctl.daemon.forwarding import open_upstreams
 from wgctl.daemon.health import Checkup
 from wgctl.daemon.ledger import Ledger
-from wgctl.daemon.life import pulse, until_stopped
+from wgctl.daemon.life import collect_garbage, pulse, until_stopped
 from wgctl.daemon.reports import Reports
 from wgctl.daemon.rounds import Rounds
 from wgctl.daemon.unix import OPERATORS_GROUP, listen, remove
@@ -145,6 +145,7 @@ async def _serve(settings: Settings, copy: Copy, ledger: Ledger, workers: Worker
         _forget_idle(names.views),
     )
     tasks = [asyncio.create_task(work) for work in (*running, *beside, pulse(service))]
+    collect_garbage()
     _log.info("resolver ready", revision=copy.position[1], forwards=bool(upstreams))
     try:
         await until_stopped(tasks, service=service)
