@@ -159,8 +159,8 @@ def _hash(data: bytes) -> bytes:
     return blake2s(data).digest()
 
 
-# HMAC-BLAKE2s (RFC 2104) is written out wherever it is needed: Python's own looks up names, which
-# takes three times as long, and calls of a function for each would take a tenth of what is left.
+# HMAC-BLAKE2s (RFC 2104) is written out where it is needed: Python's own looks up names and takes
+# twice as long, and a call of a function for each would take a tenth of what is left.
 
 
 def _mixed(chaining: bytes, secret: bytes) -> tuple[bytes, bytes]:

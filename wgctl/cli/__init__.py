@@ -91,8 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A reader that closes our stdout early ends us quietly with 1, by click.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Loading what `peer add` needs sets off about 100 collections that find nothing: 40 to 50 ms,
-    # and what a role needs, two more with a threshold of 50,000.
+    # Loading what `peer add` needs would set off about 100 collections that find nothing: 40 to
+    # 50 ms. No command makes so much as this; a role sets its own threshold when it serves.
     gc.set_threshold(200_000, 20, 20)
     # We have no pydantic plugins; looking for some in every installed package takes 30 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -1,4 +1,4 @@
-"""How a role lives: until a signal asks it to stop, or one of its tasks fails.
+"""How a role lives: until a signal asks it to stop, or one of its tasks fails; and its garbage.
 
 What it tells systemd meanwhile is `wgctl.drivers.systemd`.
 """

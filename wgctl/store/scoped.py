@@ -1,9 +1,10 @@
 """What every statement about an org's rows goes through, so that each names the org.
 
-All are made by `_having`, `_page`, `_select`, `_insert`, `_update`, `_delete`, `_count` or
-`_next_number`, but for two of the modules beside, which fill in the org themselves: `spend_use` and
-`count_machines`, the latter by `of_org`. A test reads the syntax tree to prove it. A caller who is
-narrowed to networks, or to one peer, finds nothing else: it looks like what is not there.
+All are made by `_having`, `_every`, `_page`, `_select`, `_insert`, `_update`, `_delete`, `_count`,
+`_count_in` or `_next_number`, but for two of the modules beside, which fill in the org themselves:
+`spend_use` and `count_machines`, the latter by `of_org`. A test reads the syntax tree to prove it.
+A caller who is narrowed to networks, or to one peer, finds nothing else: it looks like what is not
+there.
 """
 
 from collections.abc import Mapping, Sequence
