@@ -36,7 +36,8 @@ def echo():
         datagrams.sendmsg([octets], control, 0, source)
 threading.Thread(target=echo, daemon=True).start()
 while True:
-    stream.accept()[0].close()
+    with stream.accept()[0] as taken:
+        taken.recv(512)  # One that closes on what it has not read resets the connection.
 """
 
 # Prints `reply` when a server sends anything back, or takes the connection and ends it.
