@@ -16,7 +16,7 @@ test test-% bench bench-gateway: DEBIAN += qemu-system-x86 busybox-static cpio k
 
 PARTS := test-unit-1 test-unit-2 test-system-1 test-system-2 test-guest test-server
 .PHONY: help venv demo test test-unit test-system $(PARTS) check bench bench-dns bench-gateway \
-        fuzz format lock install uninstall packages compiled clean
+        fuzz format lock install uninstall packages compiled collected clean
 
 # What tests/kernel boots: Debian's kernel and systemd-resolved, unpacked and not installed.
 CACHE := .cache/kernel
@@ -48,13 +48,13 @@ help:
 	@echo "make install    as root: wgctl below /opt/wgctl, units, man pages; again for an upgrade"
 	@echo "make uninstall  takes that away, and leaves state, config and users"
 
-venv: packages $(READY)
+venv: packages compiled
 
-demo: packages $(READY)
+demo: packages compiled
 	@WGCTL=$(abspath $(BIN))/wgctl examples/demo
 
 # All at once, and each to its end: a guest has one processor, and tests of hosts wait a lot.
-test: packages $(READY) $(GUEST) $(WHEELS) compiled
+test: packages $(READY) $(GUEST) $(WHEELS) compiled collected
 	@$(MAKE) --no-print-directory --jobs=6 --keep-going $(PARTS)
 
 # Guests take the longest: they get twice as much of a processor, and no more, since what waits for a
@@ -83,10 +83,13 @@ test-unit-2 test-system-1 test-system-2 test-guest test-server:
 	$(PYTEST) $(TESTS) >$$said 2>&1; \
 	status=$$?; echo; cat $$said; exit $$status
 
-# Where Python may write no bytecode, each of the hundreds of processes would compile it all; and an
-# emulated one takes half a minute for what pytest makes of the tests.
+# Where Python may write no bytecode, each of the hundreds of processes would compile it all; an
+# installed wgctl never does, so that nothing else is to be measured.
 compiled: $(READY)
 	@$(BIN)/python -m compileall -q wgctl peers tests
+
+# An emulated process takes half a minute for what pytest makes of the tests.
+collected: compiled
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --collect-only -qq >/dev/null || true
 
 check: packages $(READY)
@@ -97,10 +100,10 @@ check: packages $(READY)
 
 # What our resolver is compared with.
 bench bench-dns: DEBIAN += nsd unbound dnsmasq-base
-bench-dns: packages $(READY)
+bench-dns: packages compiled
 	@$(BIN)/python -m tests.bench.dns
 
-bench: packages $(READY) bench-gateway
+bench: packages compiled bench-gateway
 	$(BIN)/python -m tests.bench.dns
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.propagation
@@ -109,7 +112,7 @@ bench: packages $(READY) bench-gateway
 	$(BIN)/python -m tests.bench.api
 
 # What programming a gateway costs, beside wg; with QUICK=1 in a minute or two.
-bench-gateway: packages $(READY) $(GUEST)
+bench-gateway: packages compiled $(GUEST)
 	$(BIN)/python -m tests.bench.gateway
 
 # What reaches new code is kept, and is where the next run begins.

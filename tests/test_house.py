@@ -2,8 +2,11 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("wgctl", "peers")
@@ -95,6 +98,16 @@ def test_every_module_that_does_something_has_its_test_file() -> None:
     ]
 
     assert without == []
+
+
+@pytest.mark.parametrize("target", ["venv", "demo", "bench", "bench-dns", "bench-gateway"])
+def test_what_is_shown_or_measured_has_its_bytecode(target: str) -> None:
+    """Where Python may write none, each command would compile all; none that is installed does."""
+    would = subprocess.run(
+        ["make", "--dry-run", target], cwd=_ROOT, capture_output=True, check=True, text=True
+    )
+
+    assert "-m compileall" in would.stdout
 
 
 def test_every_test_file_has_its_module() -> None:

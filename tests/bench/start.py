@@ -58,6 +58,8 @@ def _environment(folder: Path) -> dict[str, str]:
         **os.environ,
         "WGCTL_CONFIG": str(folder / "wgctl.toml"),
         "XDG_CONFIG_HOME": str(folder),
+        # Compiled once, as what is installed is: the first round may keep what it compiled.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

@@ -14,6 +14,8 @@ from wgctl.cli.command import Verb
 
 # A word of each kind of loading that `wgctl --help` has no time for.
 HEAVY = ("pydantic", "cryptography", "segno", "asyncio", "wgctl.cli.peer")
+# And one that a command has no time for which asks the controller.
+NEEDLESS = ("asyncio", "rich", "wgctl.core.model", "wgctl.store", "wgctl.api", "wgctl.client.https")
 
 
 def _verbs() -> list[tuple[str, click.Command]]:
@@ -51,17 +53,41 @@ def test_every_noun_of_the_table_is_there_under_its_name() -> None:
     assert {name.split()[0] for name in NAMES} == set(root.list_commands(click.Context(root)))
 
 
-def test_help_loads_nothing_heavy() -> None:
+def _loaded(*arguments: str) -> set[str]:
     told = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "wgctl", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "wgctl", *arguments],
         capture_output=True,
         check=True,
         text=True,
     )
-    loaded = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    return {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = _loaded("--help")
 
     assert "click" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_a_command_that_asks_loads_nothing_of_those_who_answer(
+    org: str, deployment: Deployment
+) -> None:
+    loaded = _loaded(*("--config", str(deployment.config), "peer", "add", "laptop", "--org", org))
+
+    assert "wgctl.client.api" in loaded
+    assert not loaded & set(NEEDLESS)
+
+
+def test_a_command_looks_for_no_garbage_at_its_end() -> None:
+    asked = "import atexit, gc\nfrom wgctl.cli import main\n"
+    at_the_end = "atexit.register(lambda: print(gc.get_freeze_count() > 0))\nmain(['--version'])"
+
+    told = subprocess.run(
+        [sys.executable, "-c", asked + at_the_end], capture_output=True, check=True, text=True
+    )
+
+    assert told.stdout.endswith("True\n")
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,7 @@ from pathlib import Path
 
 from tests.cli.conftest import CONFIG, Wgctl
 from tests.patience import HANG_S
-from wgctl.cli.serve import ROLES
-from wgctl.core.model import Role
 from wgctl.daemon.locks import only_one_serves
-
-
-def test_the_words_for_roles_are_the_roles() -> None:
-    assert list(ROLES) == [role.value for role in Role]
 
 
 def test_a_role_without_its_state_says_what_makes_it(bare: Wgctl, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,20 @@ endpoint = "203.0.113.7:51820"
 """
 _LISTEN = _LEAST + '[api]\nlisten = "[::]:443"\n'
 _ACME = _LEAST + '[api]\nnames = ["vpn.example.org"]\n'
+
+
+def test_reading_a_file_builds_no_section_for_itself() -> None:
+    """Each command reads it, and building takes longer than all else that is done with it."""
+    code = (
+        "from wgctl.core import settings\n"
+        f"settings.parse({_LEAST!r}, origin='x')\n"
+        "names = ['Settings', 'GatewaySettings', 'ResolverSettings', 'ApiSettings']\n"
+        "print(*(getattr(settings, name).__pydantic_complete__ for name in names))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+
+    assert told.stdout.split() == ["True", "False", "False", "False"]
 
 
 def test_what_is_left_out_is_as_documented() -> None:

@@ -32,6 +32,7 @@
 `wgctl --help` has 150 ms: nothing here loads a noun, or a library beyond click, before it is used.
 """
 
+import atexit
 import gc
 import io
 import os
@@ -94,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Loading what `peer add` needs would set off about 100 collections that find nothing: 40 to
     # 50 ms. No command makes so much as this; a role sets its own threshold when it serves.
     gc.set_threshold(200_000, 20, 20)
+    # Nor would the last one, of all that is loaded, find what the process's end does not free.
+    atexit.register(gc.freeze)
     # We have no pydantic plugins; looking for some in every installed package takes 30 ms.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     ended_by = _heard_signals()

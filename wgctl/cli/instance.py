@@ -64,7 +64,7 @@ def facts_of(given: Mapping[str, Any]) -> dict[str, Any]:
     named = _unique("port", (_port(text) for text in given["ports"]))
     facts = _unique("metadata key", (_fact(text) for text in given["metadata"]))
     from wgctl.core import schema
-    from wgctl.core.model import Protocol
+    from wgctl.core.kinds import Protocol
 
     ports = [
         schema.Port(name=name, number=number, protocol=Protocol(protocol))

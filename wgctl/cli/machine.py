@@ -161,7 +161,7 @@ def remove(session: Session, name: Label, org: Label, network: Label, *, yes: bo
 
 
 def _set_state(session: Session, org: Label, network: Label, *, name: Label, state: str) -> None:
-    from wgctl.core.model import MachineState
+    from wgctl.core.kinds import MachineState
 
     found = session.client().set_machine_state(org, network, name, state=MachineState(state))
     note(f"machine {name} {state}")

@@ -14,7 +14,7 @@ from wgctl.cli.options import name_argument, networks_option, org_option
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
 from wgctl.core.errors import Invalid
-from wgctl.core.model import MemberRole
+from wgctl.core.kinds import MemberRole
 
 if TYPE_CHECKING:
     from wgctl.core import access_schema

@@ -7,7 +7,7 @@ from wgctl.cli.output import print_json, print_table
 from wgctl.cli.session import Session, pass_session
 from wgctl.cli.wording import ABSENT
 from wgctl.core.access import ROLES, SCOPES, Asker, Scope
-from wgctl.core.model import MemberRole
+from wgctl.core.kinds import MemberRole
 
 __all__ = ["role"]
 

@@ -8,11 +8,9 @@ import click
 from wgctl.cli.command import Verb
 from wgctl.cli.output import note
 from wgctl.cli.session import Session, pass_session
+from wgctl.core.kinds import Role
 
 __all__ = ["down", "run", "serve"]
-
-ROLES = ("controller", "gateway", "resolver", "internal-api")
-"""The values of `wgctl.core.model.Role`, which loads cryptography."""
 
 
 @click.command(cls=Verb, examples=["wgctl serve", "wgctl --config /etc/wgctl/lab.toml serve"])
@@ -29,12 +27,11 @@ def serve(session: Session) -> None:
 
 
 @click.command(cls=Verb, examples=["wgctl run gateway"])
-@click.argument("role", type=click.Choice(ROLES))
+@click.argument("role", type=click.Choice([role.value for role in Role]))
 @pass_session
 def run(session: Session, role: str) -> None:
     """Run one role of this host until it is stopped."""
     settings = session.settings()
-    from wgctl.core.model import Role
     from wgctl.daemon import roles
 
     roles.run(Role(role), settings)

@@ -18,7 +18,7 @@ from wgctl.cli.options import LabelType, name_argument, networks_option, org_opt
 from wgctl.cli.output import Columns, note, print_json, print_list, print_one
 from wgctl.cli.session import Session, pass_session
 from wgctl.core.errors import Invalid
-from wgctl.core.model import TokenKind
+from wgctl.core.kinds import TokenKind
 
 if TYPE_CHECKING:
     from wgctl.core import access_schema

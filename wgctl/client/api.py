@@ -29,7 +29,7 @@ from wgctl.core.access_schema import (
 )
 from wgctl.core.errors import Refusal, Unavailable
 from wgctl.core.health_shape import Check
-from wgctl.core.model import MachineState
+from wgctl.core.kinds import MachineState
 from wgctl.core.schema import (
     App,
     AppChange,

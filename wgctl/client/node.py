@@ -15,8 +15,8 @@ from wgctl.client.refusal import refusal_in
 from wgctl.client.unix_stream import Answer, asked
 from wgctl.core.errors import Unavailable
 from wgctl.core.feed import Event, parse_line
+from wgctl.core.kinds import Role
 from wgctl.core.lease_schema import Announced, Announcement, LeaseReport
-from wgctl.core.model import Role
 from wgctl.core.schema import Gateway, NewGateway, RoleReport
 
 __all__ = ["Node"]

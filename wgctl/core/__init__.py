@@ -1,5 +1,6 @@
 """Decisions: values in, values out. No file, socket, clock, process or database.
 
+kinds        the fixed sets of words: roles, states, kinds of token
 model        what orgs, networks, gateways, peers, apps, machines and members are
 errors       the kinds of refusal, and what each becomes outside
 settings     the settings of one host

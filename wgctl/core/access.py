@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from peers.names import Label
-from wgctl.core.model import OPERATOR, Member, MemberRole, Org, Token, TokenKind
+from wgctl.core.kinds import OPERATOR, MemberRole, TokenKind
+
+if TYPE_CHECKING:
+    from wgctl.core.model import Member, Org, Token
 
 __all__ = [
     "CONTROLLER",
@@ -204,9 +208,9 @@ class Caller:
 
     asker: Asker
     origin: str
-    org: Org | None = None
-    member: Member | None = None
-    token: Token | None = None
+    org: "Org | None" = None
+    member: "Member | None" = None
+    token: "Token | None" = None
     narrowing: Narrowing = WHOLE
     doing: Scope | None = None
     as_of: int | None = None
@@ -240,7 +244,7 @@ class Caller:
         role = MemberRole.ADMIN if self.member is None else self.member.role
         return ROLES.get(role, {}).get(scope)
 
-    def _limits(self, token: Token) -> Iterator[frozenset[Scope]]:
+    def _limits(self, token: "Token") -> Iterator[frozenset[Scope]]:
         yield KINDS.get(token.kind, frozenset())
         if self.networks is not None:
             yield _IN_A_NETWORK

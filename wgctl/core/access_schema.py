@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from wgctl.core.access import Extent, Scope
-from wgctl.core.model import MemberRole, TokenKind
+from wgctl.core.kinds import MemberRole, TokenKind
 from wgctl.core.schema import LabelText, Tags
 from wgctl.core.shape import Shape
 

@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from wgctl.core.model import Check
+if TYPE_CHECKING:
+    from wgctl.core.model import Check
 
 __all__ = ["KEPT", "Health", "Record", "State", "Transition", "Verdict", "after", "next_due"]
 
@@ -75,7 +76,7 @@ class State:
         return self.health in {Health.UNKNOWN, Health.HEALTHY}
 
 
-def after(state: State, *, passed: bool, check: Check, now: float) -> State:
+def after(state: State, *, passed: bool, check: "Check", now: float) -> State:
     """Return where the machine of `check` stands after a probe that ended at `now`."""
     undecided = state.health in _UNDECIDED
     if undecided and not passed and now < state.grace_until:

@@ -1,14 +1,12 @@
 """The values that the house speaks of: orgs, networks, gateways, peers, apps, machines, members.
 
-Says what a thing is; where it is kept is `wgctl.store`, how it looks as JSON outside is
-`wgctl.core.schema`. Times are whole seconds since 1970 UTC.
+Says what a thing is; of what kinds there are is `wgctl.core.kinds`, where it is kept `wgctl.store`,
+how it looks as JSON outside `wgctl.core.schema`. Times are whole seconds since 1970 UTC.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv6Address, IPv6Network
-from typing import Literal
 
 from peers.addresses import resolver_address
 from peers.endpoint import Endpoint
@@ -16,6 +14,15 @@ from peers.keys import PublicKey
 from peers.names import Label
 from peers.seal import SealedKey
 from wgctl.core.check import Target
+from wgctl.core.kinds import (
+    OPERATOR,
+    FollowingRole,
+    MachineState,
+    MemberRole,
+    Protocol,
+    Role,
+    TokenKind,
+)
 
 __all__ = [
     "OPERATOR",
@@ -42,56 +49,8 @@ __all__ = [
     "TokenKind",
 ]
 
-OPERATOR = "operator"
-"""The owner of what was added over the operators' socket; no member has this name."""
-
 ONLINE_S = 180
 """A handshake younger than this means a live session: WireGuard's REJECT_AFTER_TIME."""
-
-
-class Role(StrEnum):
-    """A process of its own, with the least that it needs."""
-
-    CONTROLLER = "controller"
-    GATEWAY = "gateway"
-    RESOLVER = "resolver"
-    INTERNAL_API = "internal-api"
-
-
-FollowingRole = Literal[Role.GATEWAY, Role.RESOLVER, Role.INTERNAL_API]
-"""A role that follows the controller's feed and reports to it."""
-
-
-class MachineState(StrEnum):
-    """What an admin asked of a machine; only a started one is in the answers."""
-
-    STARTED = "started"
-    STOPPED = "stopped"
-
-
-class MemberRole(StrEnum):
-    """What a member is in an org; what each may do is `wgctl.core.access`."""
-
-    ADMIN = "admin"
-    MEMBER = "member"
-    VIEWER = "viewer"
-
-
-class TokenKind(StrEnum):
-    """What a token is for; what each can be used for is `wgctl.core.access`."""
-
-    ORG = "org"
-    NETWORK = "network"
-    READ_ONLY = "read-only"
-    ENROL = "enrol"
-    PEER = "peer"
-
-
-class Protocol(StrEnum):
-    """The transport of a machine's port."""
-
-    TCP = "tcp"
-    UDP = "udp"
 
 
 @dataclass(frozen=True, slots=True)

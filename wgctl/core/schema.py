@@ -29,7 +29,7 @@ from peers.names import (
 from wgctl.core.forward.upstream import MOST_UPSTREAMS
 from wgctl.core.health import Health
 from wgctl.core.health_shape import Check, HealthEvent, ObservedHealth
-from wgctl.core.model import FollowingRole, MachineState, Protocol, Role
+from wgctl.core.kinds import FollowingRole, MachineState, Protocol, Role
 from wgctl.core.role_shape import MOST_LIMITED, LimitedAddress, OnDemand, UpstreamCondition
 from wgctl.core.shape import Address as _Address
 from wgctl.core.shape import Moment as _Moment
