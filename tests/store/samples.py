@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pysqlite3.dbapi2
@@ -79,6 +80,7 @@ def to_first_schema(path: Path) -> None:
     for table in ("audit", "tokens", "members", "checks", "seals", "ancestors", "network_ids"):
         connection.execute(f"DROP TABLE {table}")
     for statement in (
+        "ALTER TABLE deployment DROP COLUMN kept_bytes",
         "ALTER TABLE machines DROP COLUMN lease_s",
         "DROP INDEX ix_apps_network_id_service_number",
         "ALTER TABLE apps DROP COLUMN service_number",
@@ -93,6 +95,12 @@ def to_first_schema(path: Path) -> None:
     connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.commit()
     connection.close()
+
+
+def pretend_revision(path: Path, revision: int) -> None:
+    """Let the last change of the store at `path` have been `revision`."""
+    with closing(pysqlite3.dbapi2.connect(str(path))) as connection, connection:
+        connection.execute("UPDATE deployment SET revision = ?", (revision,))
 
 
 def register(store: Store, *, number: int = 0, forwards: bool = False) -> Gateway:

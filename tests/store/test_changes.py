@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 
 from peers.names import Label
-from tests.store.samples import NOW, create, new_peer, register, sealed_to
+from tests.store.samples import (
+    NOW,
+    create,
+    new_peer,
+    pretend_revision,
+    register,
+    sealed_to,
+    to_first_schema,
+)
 from tests.store.walk import EVERYTHING, Rows, Step, apply, rows_of, steps, take
 from wgctl.core.errors import Conflict
 from wgctl.core.feed import NEEDS, Kind
@@ -79,7 +87,7 @@ def test_history_is_kept_for_so_many_revisions_and_no_more(tmp_path: Path) -> No
     store = create(tmp_path)
     register(store)
     store.close()
-    _pretend_revision(store.path, KEPT_REVISIONS + 998)
+    pretend_revision(store.path, KEPT_REVISIONS + 998)
     store = Store(store.path)
     org.add(store, Label("before"), now=NOW)
     with store.reading() as deployment:
@@ -102,7 +110,7 @@ def test_history_is_kept_up_to_so_many_bytes(tmp_path: Path) -> None:
     store = create(tmp_path)
     register(store)
     store.close()
-    _pretend_revision(store.path, 996)
+    pretend_revision(store.path, 996)
     store = Store(store.path)
     for name in ("first", "second", "third"):
         org.add(store, Label(name), now=NOW)
@@ -111,10 +119,35 @@ def test_history_is_kept_up_to_so_many_bytes(tmp_path: Path) -> None:
     org.add(store, Label("fourth"), now=NOW)
     with store.reading() as deployment:
         assert (deployment.kept_since, deployment.revision) == (998, 1000)
-    _pretend_revision(store.path, 1999)
+    pretend_revision(store.path, 1999)
     org.add(store, Label("fifth"), now=NOW)
     with store.reading() as deployment:
         assert deployment.kept_since == 998
+    store.close()
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_history_that_was_kept_before_counts_with_what_came_since(
+    tmp_path: Path, *, upgraded: bool
+) -> None:
+    store = create(tmp_path)
+    register(store)
+    store.close()
+    _swell(store.path, revision=1, to_bytes=KEPT_BYTES // 2 + 1)
+    pretend_revision(store.path, 999)
+    store = Store(store.path)
+    org.add(store, Label("first"), now=NOW)
+    with store.reading() as deployment:
+        assert deployment.kept_since == 0
+    if upgraded:
+        store.close()
+        to_first_schema(store.path)
+        store = Store(store.path)
+    _swell(store.path, revision=1000, to_bytes=KEPT_BYTES // 2)
+    pretend_revision(store.path, 1999)
+    org.add(store, Label("second"), now=NOW)
+    with store.reading() as deployment:
+        assert deployment.kept_since == 1
     store.close()
 
 
@@ -125,12 +158,5 @@ def _swell(path: Path, *, revision: int, to_bytes: int) -> None:
     connection.execute(
         "UPDATE changes SET body = ? WHERE revision = ? AND place = 0", (body, revision)
     )
-    connection.commit()
-    connection.close()
-
-
-def _pretend_revision(path: Path, revision: int) -> None:
-    connection = pysqlite3.connect(str(path))
-    connection.execute("UPDATE deployment SET revision = ?", (revision,))
     connection.commit()
     connection.close()

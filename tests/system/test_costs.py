@@ -22,6 +22,7 @@ from tests.store.samples import (
     key,
     machine_row,
     new_peer,
+    pretend_revision,
     register,
     sealed_to,
 )
@@ -165,6 +166,13 @@ def _token(thing: _Thing) -> None:
     peer.remove(thing.store, "acme", "default", thing.name)
 
 
+def _thousandth(thing: _Thing) -> None:
+    """Make a change with which the store forgets what is too old; all that is there stays."""
+    with thing.store.reading() as deployment:
+        pretend_revision(thing.store.path, deployment.revision // 1000 * 1000 + 5999)
+    network.add(thing.store, "acme", thing.name, now=NOW)
+
+
 def _of_lab(store: Store) -> Store:
     return store.seen_by(bearer(store, "acme", networks=("lab",)))
 
@@ -205,6 +213,7 @@ _USES: dict[str, Callable[[_Thing], object]] = {
     "token show": lambda t: token.shown(t.store, "acme", "only"),
     "token list, the end": lambda t: token.listed(t.store, "acme", after="cli-4", limit=1),
     "network remove": _remove_network,
+    "each thousandth change": _thousandth,
 }
 
 

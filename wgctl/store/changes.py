@@ -6,7 +6,7 @@ Knows nothing of what changed beyond its kind and body: see `wgctl.core.feed`.
 from collections.abc import Iterator
 from typing import cast
 
-from sqlalchemy import Connection, Text, delete, func, insert, select, update
+from sqlalchemy import Connection, Result, Text, delete, func, insert, select, update
 from sqlalchemy import cast as sql_cast
 
 from wgctl.core.audit import Made
@@ -26,6 +26,8 @@ KEPT_BYTES = 64 << 20
 """How much those may take: what a peer announces of its machine can be 12 KB each time."""
 
 _PRUNE_EVERY = 1_000
+
+_LENGTH = func.coalesce(func.length(sql_cast(changes.c.body, Text)), 0)
 
 # Every transaction runs these.
 _NEXT_REVISION = Prepared(
@@ -75,19 +77,34 @@ class Recorder:
         self._place += 1
 
     def _prune(self) -> None:
-        """Forget what is too old, or too much; what was forgotten once stays so."""
-        forgotten = self._connection.execute(select(deployment.c.kept_since)).scalar_one()
-        kept_since = max(forgotten, self.revision - KEPT_REVISIONS, self._too_much())
-        self._connection.execute(delete(changes).where(changes.c.revision <= kept_since))
-        self._connection.execute(update(deployment).values(kept_since=kept_since))
+        """Forget what is too old, or too much; what was forgotten once stays so.
 
-    def _too_much(self) -> int:
-        """Return the last revision that has no room beside all later ones; 0 if all have."""
-        length = func.coalesce(func.length(sql_cast(changes.c.body, Text)), 0)
-        so_far = func.sum(length).over(order_by=changes.c.revision.desc())
-        summed = select(changes.c.revision, so_far.label("bytes")).subquery()
-        last = select(func.max(summed.c.revision)).where(summed.c.bytes > KEPT_BYTES)
-        return self._connection.execute(last).scalar_one() or 0
+        Reads what came since the last time and what goes, and nothing of what stays.
+        """
+        forgotten, kept_bytes = self._connection.execute(
+            select(deployment.c.kept_since, deployment.c.kept_bytes)
+        ).one()
+        came = select(func.sum(_LENGTH)).where(changes.c.revision >= self.revision - _PRUNE_EVERY)
+        kept_bytes += self._connection.execute(came).scalar_one() or 0
+        kept_since = max(forgotten, self.revision - KEPT_REVISIONS)
+        with self._oldest() as oldest:
+            for revision, length in oldest:
+                if revision > kept_since and kept_bytes <= KEPT_BYTES:
+                    break
+                kept_since = max(kept_since, revision)
+                kept_bytes -= length
+        self._connection.execute(delete(changes).where(changes.c.revision <= kept_since))
+        self._connection.execute(
+            update(deployment).values(kept_since=kept_since, kept_bytes=kept_bytes)
+        )
+
+    def _oldest(self) -> Result[int, int]:
+        """Return each kept revision, the oldest first, and how many bytes its changes take."""
+        return self._connection.execute(
+            select(changes.c.revision, func.sum(_LENGTH))
+            .group_by(changes.c.revision)
+            .order_by(changes.c.revision)
+        )
 
 
 def read_changes(

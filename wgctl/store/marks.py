@@ -73,7 +73,7 @@ def begin_anew(path: Path, *, epoch: str, marks: Marks, past: Lineage | None, no
         _note_restore(connection, found, now=now)
         connection.execute(
             "UPDATE deployment "
-            "SET epoch = ?, revision = ?, kept_since = ?, next_gateway_number = ?",
+            "SET epoch = ?, revision = ?, kept_since = ?, kept_bytes = 0, next_gateway_number = ?",
             (epoch, marks.revision, marks.revision, marks.gateways),
         )
         connection.execute("COMMIT")

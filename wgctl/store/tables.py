@@ -69,6 +69,7 @@ deployment = Table(
     Column("pool", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("kept_since", BigInteger, nullable=False),
+    Column("kept_bytes", BigInteger, nullable=False, server_default="0"),
     Column("next_gateway_number", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
