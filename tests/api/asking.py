@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from tests.store.samples import NOW
+from wgctl.api.changes import Changes
 from wgctl.api.context import Bell, Context
 from wgctl.core.schema import Problem
 from wgctl.daemon.unix import listen
@@ -24,6 +25,7 @@ from wgctl.store.store import Store
 def context_of(store: Store, *, bell: Bell | None = None) -> Context:
     return Context(
         store=store,
+        changes=Changes(store),
         observations=Observations(),
         bell=bell or Bell(),
         now=lambda: NOW,

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from tests.api.asking import Door
+from wgctl.api.context import Context
 from wgctl.api.problems import answer_with_problems
 from wgctl.api.route import Route
 from wgctl.core.errors import Denied
@@ -62,8 +63,9 @@ async def nothing(response: Response) -> None:
     response.headers["etag"] = '"2"'
 
 
-def _door(kind: type[APIRoute]) -> Door:
+def _door(kind: type[APIRoute], context: Context) -> Door:
     app = FastAPI(openapi_url=None)
+    app.state.context = context
     answer_with_problems(app)
     guard = [Depends(guarded)]
     app.router.routes += [
@@ -75,14 +77,14 @@ def _door(kind: type[APIRoute]) -> Door:
 
 
 @pytest.fixture
-def ask() -> Callable[..., list[object]]:
+def ask(context: Context) -> Callable[..., list[object]]:
     """Ask both kinds of route; give what FastAPI's own came to, which ours must come to too."""
 
     def asked(method: str, path: str, **more: Any) -> list[object]:
         found = []
         for kind in (APIRoute, Route):
             calls.clear()
-            with _door(kind) as door:
+            with _door(kind, context) as door:
                 answer = door.request(method, path, **more)
             headers = sorted(answer.headers.items())
             found.append([answer.status_code, answer.content, headers, list(calls)])

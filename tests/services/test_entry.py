@@ -1,6 +1,5 @@
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from peers.names import Label
 from tests.services.minting import mint
 from tests.store.samples import NOW
-from tests.system.hosts import eventually
 from wgctl.core.access import Extent, Narrowing, Scope
 from wgctl.core.bearer import Bearer
 from wgctl.core.errors import Denied, NotFound, Unidentified
@@ -101,14 +99,13 @@ def test_what_changes_in_the_commit_that_a_change_shares_counts(store: Store) ->
     def add(name: str) -> object:
         return members.add(seen, "acme", Label(name), MemberRole.VIEWER, networks=None, now=NOW)
 
-    with ThreadPoolExecutor(1) as threads, store.writing() as deployment:
-        door = deployment.owned_by("acme")
-        waiting = threads.submit(add, "carol")
-        eventually(lambda: store._turns.waiting == 1)  # noqa: SLF001  # it shares this commit
-        door.set_role(door.member("alice"), MemberRole.VIEWER, networks=None)
+    with store.together():
+        with store.writing() as deployment:
+            door = deployment.owned_by("acme")
+            door.set_role(door.member("alice"), MemberRole.VIEWER, networks=None)
+        with pytest.raises(Denied, match="viewer alice may not"):
+            add("carol")
 
-    with pytest.raises(Denied, match="viewer alice may not"):
-        waiting.result()
     assert caller.as_of == store.revision() - 1
     assert [facts.member.name for facts in members.listed(store, "acme")] == ["alice"]
 

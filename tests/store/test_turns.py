@@ -1,28 +1,34 @@
+import inspect
 import sys
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pysqlite3.dbapi2
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tests.system.hosts import eventually
 from wgctl.store.turns import NotKept, Turns
 
 _ADD = "INSERT INTO numbers VALUES (?)"
-_ONE, _TWO, _THREE = (_ADD.replace("?", str(number)) for number in (1, 2, 3))
+_ZERO, _ONE, _TWO, _THREE = (_ADD.replace("?", str(number)) for number in range(4))
 
 
 class Written:
-    """A database of two tables, its writers, how often they committed, and what they have open."""
+    """A database of two tables, its writers, how often they began and committed, what is open.
+
+    `kept` is each revision that was told, and the numbers that another connection saw by then.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.engine = _engine(path)
-        self.commits = self.opened = 0
+        self.commits = self.opened = self.begun = 0
+        self.kept: list[tuple[int, list[int]]] = []
         with self.engine.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
             connection.exec_driver_sql(
@@ -31,10 +37,20 @@ class Written:
         event.listen(self.engine, "commit", self._count)
         event.listen(self.engine, "connect", lambda _connection, _record: self._open(1))
         event.listen(self.engine, "close", lambda _connection, _record: self._open(-1))
-        self.turns = Turns(self.engine)
+        event.listen(self.engine, "begin", self._begin)
+        self.turns = Turns(
+            self.engine, on_kept=lambda told: self.kept.append((told, self.numbers()))
+        )
+
+    def _keep(self, revision: int) -> None:
+        self.kept.append((revision, self.numbers()))
 
     def _open(self, more: int) -> None:
         self.opened += more
+
+    def _begin(self, connection: Connection) -> None:
+        self.begun += 1
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _count(self, _connection: Connection) -> None:
         self.commits += 1
@@ -48,25 +64,32 @@ class Written:
 
     def numbers(self) -> list[int]:
         """Return what another connection sees."""
-        with self.engine.connect() as connection:
-            return list(connection.exec_driver_sql("SELECT number FROM numbers").scalars())
+        with closing(pysqlite3.dbapi2.connect(self.path)) as connection:
+            return [number for (number,) in connection.execute("SELECT number FROM numbers")]
 
-    @contextmanager
-    def together(self, *statements: str) -> Iterator[list[Future[None]]]:
-        """Run each in a thread of its own; all wait until the block, which adds 0, is over."""
-        with ThreadPoolExecutor(len(statements)) as threads, self.turns.turn() as turn:
-            turn.connection.exec_driver_sql(_ADD, (0,))
-            running = []
-            for statement in statements:
-                running.append(threads.submit(self.write, statement))
-                eventually(lambda: self.turns.waiting == len(running))  # at once
-            yield running
+    def together(self, *statements: str) -> list[str]:
+        """Run each in a turn of its own, after one that adds 0; return what those that failed said.
+
+        Raises NotKept when nothing was kept.
+        """
+        said = []
+        with self.turns.together():
+            for statement in (_ZERO, *statements):
+                try:
+                    self.write(statement)
+                except (DBAPIError, NotKept) as error:
+                    said.append(str(error))
+        return said
 
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", module=pysqlite3.dbapi2, poolclass=NullPool)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        module=pysqlite3.dbapi2,
+        connect_args={"timeout": 0.2},
+        poolclass=NullPool,
+    )
     event.listen(engine, "connect", lambda connection, _record: _prepare(connection))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
 
@@ -91,140 +114,172 @@ def test_each_alone_has_a_commit_of_its_own(written: Written) -> None:
     assert (written.numbers(), written.commits) == ([0, 1, 2], 3)
 
 
-def test_those_who_came_meanwhile_share_one_commit(written: Written) -> None:
-    with written.together(_ONE, _TWO, _THREE) as others:
-        pass
-
-    assert [other.result() for other in others] == [None] * 3
+def test_those_together_share_one_commit(written: Written) -> None:
+    assert written.together(_ONE, _TWO, _THREE) == []
     assert (written.numbers(), written.commits) == ([0, 1, 2, 3], 1)
 
 
-def test_nobody_hears_of_the_end_before_all_is_durable(written: Written) -> None:
-    """The last one has its turn only once it is let: until then no one has an answer."""
-    let, began = threading.Event(), threading.Event()
+def test_what_is_together_is_seen_there_and_nowhere_else_before_its_end(written: Written) -> None:
+    with ThreadPoolExecutor(1) as threads, written.turns.together():
+        nothing = written.turns.written
+        written.add(1)
+        here = written.turns.written
+        assert here is not None
+        seen = list(here.exec_driver_sql("SELECT number FROM numbers").scalars())
+        elsewhere = threads.submit(lambda: (written.turns.written, written.numbers())).result()
 
-    def dawdle() -> None:
+    assert (nothing, seen, elsewhere) == (None, [1], (None, []))
+    assert (written.turns.written, written.numbers()) == (None, [1])
+
+
+def test_another_thread_waits_until_all_that_is_together_is_durable(written: Written) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
         with written.turns.turn() as turn:
-            turn.connection.exec_driver_sql(_ADD, (2,))
-            began.set()
-            let.wait()
+            seen.extend(turn.connection.exec_driver_sql("SELECT number FROM numbers").scalars())
+            turn.keep = False
 
-    with ThreadPoolExecutor(2) as threads:
-        with written.turns.turn() as turn:
-            turn.connection.exec_driver_sql(_ADD, (1,))
-            last = threads.submit(dawdle)
-            eventually(lambda: written.turns.waiting == 1)
-            looking = threads.submit(_look_before, began, let, written)
+    with ThreadPoolExecutor(1) as threads:
+        with written.turns.together():
+            written.add(1)
+            other = threads.submit(look)
+            eventually(lambda: _is_in(Turns.together, threads))
+            written.add(2)
+            assert not other.done()
+        other.result()
 
-        assert looking.result() == []
-        assert written.numbers() == [1, 2]
-        last.result()
+    assert seen == [1, 2]
 
 
-def _look_before(began: threading.Event, let: threading.Event, written: Written) -> list[int]:
-    began.wait()
-    try:
-        return written.numbers()
-    finally:
-        let.set()
+def _is_in(function: Callable[..., object], threads: ThreadPoolExecutor) -> bool:
+    """Whether the one thread of `threads` runs `function`, or waits in it."""
+    (thread,) = threads._threads  # noqa: SLF001  # nothing else says which it is
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # its name in the library
+    codes = set()
+    while frame is not None:
+        codes.add(frame.f_code)
+        frame = frame.f_back
+    return inspect.unwrap(function).__code__ in codes
 
 
 def test_one_that_raises_leaves_no_trace_and_the_others_stay(written: Written) -> None:
     bad = "INSERT INTO numbers VALUES (7), (0)"
-    with written.together(_ONE, bad, bad) as others:
-        pass
+    said = written.together(_ONE, bad, _TWO, bad)
 
-    assert others[0].result() is None
-    for other in others[1:]:
-        with pytest.raises(Exception, match="UNIQUE"):
-            other.result()
-    assert written.numbers() == [0, 1]
+    assert len(said) == 2
+    assert all("UNIQUE" in one for one in said)
+    assert (written.numbers(), written.commits) == ([0, 1, 2], 1)
+
+
+def test_a_first_one_that_raises_takes_none_with_it(written: Written) -> None:
+    with written.turns.together():
+        with pytest.raises(DBAPIError, match="UNIQUE"):
+            written.write("INSERT INTO numbers VALUES (1), (1)")
+        written.add(2)
+
+    assert written.numbers() == [2]
 
 
 def test_what_is_not_to_be_kept_leaves_no_trace(written: Written) -> None:
-    with written.turns.turn() as turn:
-        turn.connection.exec_driver_sql(_ADD, (1,))
-        turn.keep = False
-    with written.together(_TWO), written.engine.connect():
-        pass
+    with written.turns.together():
+        for number in (1, 2, 3):
+            with written.turns.turn() as turn:
+                turn.connection.exec_driver_sql(_ADD, (number,))
+                turn.keep = number == 2
 
-    assert (written.numbers(), written.commits) == ([0, 2], 1)
+    assert (written.numbers(), written.commits) == ([2], 1)
+
+
+def test_what_raises_beside_the_turns_undoes_them_all(written: Written) -> None:
+    def raise_after_one() -> None:
+        with written.turns.together():
+            written.add(1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        raise_after_one()
+    assert written.numbers() == []
+    written.add(2)
+    assert written.numbers() == [2]
 
 
 @pytest.mark.parametrize(
-    "statements",
+    ("statements", "why"),
     [
-        pytest.param([_ONE, "INSERT INTO after VALUES (99)"], id="the commit fails"),
-        # Alone: whoever has not begun when all is undone has a commit of its own.
-        pytest.param(["INSERT OR ROLLBACK INTO numbers VALUES (0)"], id="the database undoes all"),
+        pytest.param([_ONE, "INSERT INTO after VALUES (99)"], "FOREIGN KEY", id="the commit fails"),
+        pytest.param(["INSERT OR ROLLBACK INTO numbers VALUES (0)", _ONE], "undone", id="undone"),
     ],
 )
-def test_what_fails_for_all_is_told_to_each_and_leaves_nothing(
-    written: Written, statements: list[str]
+def test_what_fails_for_all_leaves_nothing(
+    written: Written, statements: list[str], why: str
 ) -> None:
     """To commit after the database has undone all is no error to the driver: it must be seen."""
-    ended = []
-    with (
-        pytest.raises(NotKept),
-        written.together(*statements) as others,
-    ):
-        ended = others
+    with pytest.raises(NotKept, match=why):
+        written.together(*statements)
 
-    for other in ended:
-        with pytest.raises(NotKept, match=r"FOREIGN KEY|undone"):
-            other.result()
-    assert written.numbers() == []
+    assert (written.numbers(), written.kept) == ([], [])
     written.add(5)
     assert written.numbers() == [5]
 
 
-def test_the_first_that_raises_holds_nobody_up(written: Written) -> None:
-    with (
-        pytest.raises(ZeroDivisionError),
-        written.together(_ONE) as others,
-    ):
-        raise ZeroDivisionError
+def test_one_alone_hears_that_its_commit_failed(written: Written) -> None:
+    with pytest.raises(NotKept, match="FOREIGN KEY"):
+        written.write("INSERT INTO after VALUES (99)")
 
-    assert others[0].result() is None
+
+def test_a_lock_that_is_not_had_is_waited_for_once(written: Written) -> None:
+    """Else the last of many would wait for it as often as there are many."""
+    with closing(pysqlite3.dbapi2.connect(written.path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        said = written.together(_ONE, _TWO)
+
+    assert ["locked" in one for one in said] == [True, True, True]
+    assert written.begun == 1
+    written.add(1)
     assert written.numbers() == [1]
 
 
-def test_who_closes_keeps_what_was_left_to_the_one_behind_and_holds_nobody_up(
-    written: Written,
-) -> None:
-    rounds = 12  # Which of the two has the lock first is the system's choice.
-    for number in range(0, 2 * rounds, 2):
-        closing = threading.Thread(target=written.turns.close)
-        with ThreadPoolExecutor(1) as threads:
+def test_a_turn_within_a_turn_is_refused(written: Written) -> None:
+    with pytest.raises(RuntimeError, match="within a turn"), written.turns.turn():
+        written.add(1)
+
+    assert written.numbers() == []
+
+
+def test_the_last_revision_is_told_once_it_is_durable(written: Written) -> None:
+    with written.turns.together():
+        for number, keep in ((1, True), (2, True), (3, False)):
             with written.turns.turn() as turn:
                 turn.connection.exec_driver_sql(_ADD, (number,))
-                closing.start()
-                eventually(lambda: _is_in_close(closing))  # noqa: B023  # at once
-                behind = threads.submit(written.add, number + 1)
-                eventually(lambda: written.turns.waiting == 1)
-            behind.result()
-        closing.join()
+                turn.revision, turn.keep = number, keep
+        before = list(written.kept)
 
-    assert written.numbers() == list(range(2 * rounds))
-    assert written.opened == 0
-
-
-def _is_in_close(thread: threading.Thread) -> bool:
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # its name in the library
-    return frame is not None and frame.f_code is Turns.close.__code__
+    assert (before, written.kept) == ([], [(2, [1, 2])])
 
 
 def test_who_comes_after_they_were_closed_leaves_nothing_open(written: Written) -> None:
     written.add(1)
     kept = written.opened
     written.turns.close()
-    with written.together(_ONE, _TWO) as others:
-        turn = written.opened
+    with written.turns.together():
+        written.add(2)
+        meanwhile = written.opened
 
-    assert (kept, turn, written.opened) == (1, 1, 0)
-    assert written.numbers() == [0, 1, 2]
-    with pytest.raises(Exception, match="UNIQUE"):
-        others[0].result()
+    assert (kept, meanwhile, written.opened) == (1, 1, 0)
+    assert written.numbers() == [1, 2]
+
+
+def test_who_closes_waits_for_who_writes(written: Written) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        with written.turns.together():
+            written.add(1)
+            ended = threads.submit(written.turns.close)
+            eventually(lambda: _is_in(Turns.close, threads))
+            written.add(2)
+        ended.result()
+
+    assert (written.numbers(), written.opened) == ([1, 2], 0)
 
 
 def test_many_at_once_lose_nothing(written: Written) -> None:
@@ -232,4 +287,3 @@ def test_many_at_once_lose_nothing(written: Written) -> None:
         list(threads.map(written.add, range(400)))
 
     assert written.numbers() == list(range(400))
-    assert written.commits < 400

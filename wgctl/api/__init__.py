@@ -18,6 +18,7 @@ route        one that finds its parameters as they were declared
 caller       who a request comes from, before its body is read
 speaker      which role a request over node.sock may speak for
 context      what a route gets: the store, what was seen, the time
+changes      the one thread that changes the store; those that come at once share a commit
 pages        lists in parts
 etag         a change of what was seen, and of no other
 query        no parameter that its route does not know

@@ -4,7 +4,6 @@ import time
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from wgctl.api.context import Context, StoreOf
 from wgctl.api.door import needs, routes
@@ -54,8 +53,9 @@ def note_denials(app: FastAPI) -> None:
         if caller.token is not None and pace.admit(caller.token.id, now=time.monotonic()):
             context: Context = request.app.state.context
             asked = f"{request.method} {request.url.path}"[:_MOST_CHARACTERS]
-            await run_in_threadpool(
-                trail.note_denial, context.store, caller, asked, now=context.now()
+            now = context.now()
+            await context.changes.run(
+                lambda: trail.note_denial(context.store, caller, asked, now=now)
             )
         return refusal(error)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from wgctl.api.changes import Changes
 from wgctl.core.model import Role
 from wgctl.services.observe import Observations
 from wgctl.store.store import Store
@@ -53,11 +54,13 @@ class Bell:
 class Context:
     """The parts that routes work with; `now` gives seconds since 1970, `started_at` is one.
 
-    `may_act` says whether the processes of a user, by its number, may speak for a role; `problem`
-    what keeps the controller from its work, None while nothing does.
+    `changes` runs whatever changes `store`. `may_act` says whether the processes of a user, by its
+    number, may speak for a role; `problem` what keeps the controller from its work, None while
+    nothing does.
     """
 
     store: Store
+    changes: Changes
     observations: Observations
     bell: Bell
     now: Callable[[], int]

@@ -54,7 +54,7 @@ def needs(scope: Scope) -> DependsParam:
 
 
 def routes() -> APIRouter:
-    """Return a router of one noun, to be filled; what is no coroutine runs in another thread."""
+    """Return a router of one noun, to be filled with what `Route` says how to run."""
     return APIRouter(route_class=Route)
 
 

@@ -10,14 +10,17 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import iscoroutinefunction
-from typing import Any, NamedTuple, Protocol, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, get_origin
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import HTTPException, RequestValidationError, ResponseValidationError
 from fastapi.routing import APIRoute
+
+if TYPE_CHECKING:
+    from wgctl.api.context import Context
 
 __all__ = ["Route"]
 
@@ -29,9 +32,10 @@ _INVALID = 400
 class Route(APIRoute):
     """A route that takes JSON and answers with JSON, or with a response that it makes itself.
 
-    One that is no coroutine runs in another thread, where what it returns becomes JSON too; how
-    many there are is up to the loop. To reach one and come back takes longer than to read a few
-    rows by their keys: what does no more is a coroutine, and so is whatever a route depends on.
+    One that is no coroutine runs in another thread, where what it returns becomes JSON too: what is
+    asked by GET in one of as many as the loop has, and whatever else in that of the application's
+    `Changes`. To reach a thread and come back takes longer than to read a few rows by their keys:
+    what does no more is a coroutine, and so is whatever a route depends on.
     """
 
     answer: Callable[[Request], Coroutine[Any, Any, Response]]
@@ -39,11 +43,11 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request; raises TypeError for a signature that needs more."""
         steps = _Steps(self)
-        answer = _rendering(self)
+        run = _runner(self)
 
         async def handle(request: Request) -> Response:
             asked = _Asked(request)
-            made = await answer(await steps.values(asked))
+            made = await run(request, await steps.values(asked))
             if isinstance(made, Response):
                 return made
             told = Response(made, asked.status or self.status_code or _OK, None, "application/json")
@@ -54,9 +58,37 @@ class Route(APIRoute):
         return handle
 
 
-def _rendering(route: APIRoute) -> Callable[[dict[str, Any]], Awaitable[Response | bytes]]:
+_Run = Callable[[Request, dict[str, Any]], Awaitable[Response | bytes]]
+
+
+def _runner(route: APIRoute) -> _Run:
     """Return what runs `route` with the values of its parameters, and makes JSON of its result."""
-    run, field_of = route.endpoint, route.response_field
+    run, rendered = route.endpoint, _rendering(route)
+
+    def done(values: dict[str, Any]) -> Response | bytes:
+        try:
+            return rendered(run(**values))
+        except StopIteration as error:  # No future takes one: nobody would hear of it.
+            raise RuntimeError("a route ended an iteration that it did not begin") from error
+
+    async def at_once(_request: Request, values: dict[str, Any]) -> Response | bytes:
+        return rendered(await run(**values))
+
+    async def aside(_request: Request, values: dict[str, Any]) -> Response | bytes:
+        # Starlette's own way to another thread takes half as long again.
+        return await asyncio.get_running_loop().run_in_executor(None, done, values)
+
+    async def in_turn(request: Request, values: dict[str, Any]) -> Response | bytes:
+        context: Context = request.app.state.context
+        return await context.changes.run(partial(done, values))
+
+    if iscoroutinefunction(run):
+        return at_once
+    return aside if route.methods == {"GET"} else in_turn
+
+
+def _rendering(route: APIRoute) -> Callable[[object], Response | bytes]:
+    field_of = route.response_field
 
     def rendered(made: object) -> Response | bytes:
         if isinstance(made, Response):
@@ -68,20 +100,7 @@ def _rendering(route: APIRoute) -> Callable[[dict[str, Any]], Awaitable[Response
             raise ResponseValidationError(errors)
         return field_of.serialize_json(value)
 
-    def done(values: dict[str, Any]) -> Response | bytes:
-        try:
-            return rendered(run(**values))
-        except StopIteration as error:  # No future takes one: nobody would hear of it.
-            raise RuntimeError("a route ended an iteration that it did not begin") from error
-
-    async def answer(values: dict[str, Any]) -> Response | bytes:
-        if waits:
-            # Starlette's own way to another thread takes half as long again.
-            return await asyncio.get_running_loop().run_in_executor(None, done, values)
-        return rendered(await run(**values))
-
-    waits = not iscoroutinefunction(run)
-    return answer
+    return rendered
 
 
 class _Asked:

@@ -72,7 +72,7 @@ def take_report(
     )
     peers = [Observation(**peer.model_dump()) for peer in report.peers]
     seen.note(facts, peers, [record_of(health) for health in report.health])
-    # After it was noted: who removes a peer meanwhile forgets it after the commit.
+    # After it was noted: whoever removes a peer that is still there now forgets it after that.
     named = frozenset(peer.peer_id for peer in report.peers)
     with store.reading() as deployment:
         seen.forget(named - deployment.peers_among(named))

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from wgctl.api.backup import forget_copies
+from wgctl.api.changes import Changes
 from wgctl.api.context import Bell, Context
 from wgctl.api.nodes import nodes_app
 from wgctl.api.operators import operators_app
@@ -38,7 +39,7 @@ __all__ = ["run"]
 
 _GRACE_S = 2
 
-# Requests that wait for the disk, each in a thread: so many changes can share a commit.
+# Requests that read much, and tokens that are looked at, each in a thread.
 _AT_ONCE = 40
 _STARTING_S = 0.01
 
@@ -57,6 +58,7 @@ def run(settings: Settings) -> None:
         store = Store(path, on_commit=lambda _revision: bell.ring())
         context = Context(
             store=store,
+            changes=Changes(store),
             observations=Observations(),
             bell=bell,
             now=lambda: int(time.time()),
@@ -66,6 +68,7 @@ def run(settings: Settings) -> None:
         try:
             asyncio.run(_serve(settings, context))
         finally:
+            context.changes.close()
             store.close()
 
 

@@ -1,7 +1,7 @@
 """SQL: what the controller knows, and each role's copy of what it needs.
 
 store         opens the database; one transaction for reading or writing
-turns         whose turn it is to write; a commit that several share
+turns         whose turn it is to write; one commit for what a thread writes together
 connections   those that are kept open for who reads
 |
 deployment    what stands above orgs: orgs themselves, gateways, counters, the feed

@@ -53,7 +53,8 @@ class _DBAPIConnection(Protocol):
 class Store:
     """The controller's database: one SQLite file. Safe to use from several threads.
 
-    `on_commit` is called, in the thread that wrote, after each commit that changed something.
+    `on_commit` is called, in the thread that wrote, after each commit that changed something, with
+    the revision that it came to.
     `clock` gives seconds since 1970, for the audit trail.
     """
 
@@ -72,10 +73,9 @@ class Store:
             raise Unavailable(f"no store at {path}: make one with wgctl init")
         self.path = path
         self.caller = CONTROLLER
-        self._on_commit = on_commit
         self._clock = clock
         self._writers = _engine(path, begin=_WRITE)
-        self._turns = Turns(self._writers)
+        self._turns = Turns(self._writers, on_kept=on_commit)
         self._reading = Connections(_engine(path, begin=_READ))
         try:
             self.pool = self._open()
@@ -131,7 +131,15 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Deployment]:
-        """Give what is stored as it is at one moment."""
+        """Give what is stored as it is at one moment.
+
+        Within `together`, what this thread wrote there is part of it.
+        """
+        written = self._turns.written
+        if written is not None:
+            with self._translated():
+                yield Deployment(written, pool=self.pool, caller=self.caller, recorder=None)
+            return
         with self._translated(), self._reading.one() as connection:
             transaction = connection.begin()
             try:
@@ -141,20 +149,31 @@ class Store:
                 transaction.rollback()
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what this thread writes within the block share one commit, at the end of the block.
+
+        Each `writing` and `noting` there is by itself all or nothing, and sees those before it.
+        What they came to is to be told to nobody before this has returned: it raises Unavailable
+        when nothing of it was kept.
+        """
+        with self._translated(), self._turns.together():
+            yield
+
+    @contextmanager
     def writing(self) -> Iterator[Deployment]:
         """Give what is stored, to change it: all of the block is kept, or nothing.
 
-        A block that changes nothing takes no revision. Blocks of several threads may share a
-        commit: each waits for it, so that what it returns or raises rests on what is durable.
+        A block that changes nothing takes no revision. What it wrote is durable once this returns,
+        or `together` does.
         """
         with self._translated(), self._turns.turn() as turn:
-            connection, recorder = turn.connection, Recorder(turn.connection)
-            yield Deployment(connection, pool=self.pool, caller=self.caller, recorder=recorder)
+            recorder = Recorder(turn.connection)
+            yield Deployment(turn.connection, pool=self.pool, caller=self.caller, recorder=recorder)
             turn.keep = recorder.changed
             if recorder.changed:
-                note_changes(connection, self.caller, recorder.made, now=int(self._clock()))
-        if recorder.changed:
-            self._on_commit(recorder.revision)
+                turn.revision = recorder.revision
+                now = int(self._clock())
+                note_changes(turn.connection, self.caller, recorder.made, now=now)
 
     @contextmanager
     def noting(self) -> Iterator[Deployment]:
