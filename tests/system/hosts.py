@@ -39,6 +39,8 @@ ENDPOINT = "198.18.0.1"
 WGCTL = str(Path(sys.executable).parent / "wgctl")
 PORT = 51820
 ROLES = ("controller", "gateway", "internal-api", "resolver")
+# How dig asks on a machine that may be busy: a short wait where a datagram was lost, many times.
+_PATIENT = ("+time=2", "+tries=8")
 
 
 def eventually(
@@ -133,23 +135,25 @@ class Host:
 
     def dig(self, name: str, *more: str, at: str) -> str:
         """Return the records that dig prints in short form; nothing when there is no answer."""
-        printed = self.run(
-            "dig", f"@{at}", "+short", "+time=2", "+tries=2", name, *more, check=False
-        ).stdout
+        printed = self.run(*("dig", f"@{at}", "+short", *_PATIENT, name, *more), check=False).stdout
         return "\n".join(line for line in printed.splitlines() if not line.startswith(";"))
 
     def dig_status(self, name: str, *more: str, at: str) -> str:
         """Return the RCODE that dig got, or `TIMEOUT`."""
-        found = self.run("dig", f"@{at}", "+time=2", "+tries=2", name, *more, check=False).stdout
+        found = self.run("dig", f"@{at}", *_PATIENT, name, *more, check=False).stdout
         marker = "status: "
         return found.split(marker)[1].split(",")[0] if marker in found else "TIMEOUT"
 
-    def pings(self, address: str) -> bool:
-        """Whether one echo request of up to three is answered."""
+    def pings(self, address: str, *, wait_s: int = 5) -> bool:
+        """Whether one echo request of up to three is answered, each within `wait_s`."""
         return any(
-            self.run("ping", "-6", "-c1", "-W1", address, check=False).returncode == 0
+            self.run("ping", "-6", "-c1", f"-W{wait_s}", address, check=False).returncode == 0
             for _ in range(3)
         )
+
+    def is_cut_off(self, address: str) -> bool:
+        """Whether none of three echo requests is answered, each within a second."""
+        return not self.pings(address, wait_s=1)
 
     def remove(self) -> None:
         """End what was started here, and remove the namespace."""
@@ -234,7 +238,7 @@ class Gateway:
         for process in self.serving:
             process.terminate()
         for process in self.serving:
-            process.wait(20)
+            process.wait(HANG_S)
 
     def run_role(self, role: str) -> Started:
         """Start one role."""

@@ -1,7 +1,8 @@
 """Runs inside a client: tries every way to another one at once, and prints what came through.
 
-Standard input is a JSON list of targets; each has `name`, and any of `ping`, `tcp` [address, port]
-and `dns` [server, name, type]. Standard output is a JSON list of [target, way, got through].
+Its argument is for how many seconds it waits. Standard input is a JSON list of targets; each has
+`name`, and any of `ping`, `tcp` [address, port] and `dns` [server, name, type]. Standard output is
+a JSON list of [target, way, got through].
 """
 
 import asyncio
@@ -12,12 +13,13 @@ from typing import Any
 
 import dnslib
 
-_WAIT_S = 3.0
+_WAIT_S = float(sys.argv[1])
 
 
 async def _ping(address: str) -> bool:
+    words = ("-6", "-c2", "-i0.5", f"-W{_WAIT_S}", address)
     process = await asyncio.create_subprocess_exec(
-        "ping", "-6", "-c2", "-i0.5", "-W2", address, stdout=asyncio.subprocess.DEVNULL
+        "ping", *words, stdout=asyncio.subprocess.DEVNULL
     )
     return await process.wait() == 0
 

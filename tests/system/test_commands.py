@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.system.hosts import ENDPOINT, PORT, Gateway, Host, Lab, eventually, made_lab
 from wgctl.client.api import Client
 from wgctl.client.node import Node
@@ -152,7 +153,7 @@ def test_an_app_is_found_by_name_and_its_page_fetched(scene: Scene) -> None:
     page = eventually(
         lambda: (
             scene.alice.run(
-                *("curl", "-s", "--max-time", "3"),
+                *("curl", "-s", "--max-time", "10"),
                 *("--resolve", f"web.internal:8080:[{tunnel['address']}]"),
                 "http://web.internal:8080/",
                 check=False,
@@ -198,9 +199,9 @@ def test_the_internal_api_tells_a_peer_who_it_is(scene: Scene) -> None:
     url = f"http://[{scene.tunnel['resolver']}]:4280/v1/self"
     headers = ["-H", "Host: _api.internal", "-H", "Wgctl-Request: 1"]
 
-    answer = scene.alice.run("curl", "-s", "--max-time", "5", *headers, url).stdout
+    answer = scene.alice.run("curl", "-s", "--max-time", "60", *headers, url).stdout
     bare = scene.alice.run(
-        "curl", "-s", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code}", url
+        "curl", "-s", "--max-time", "60", "-o", "/dev/null", "-w", "%{http_code}", url
     ).stdout
 
     assert json.loads(answer) == {
@@ -222,7 +223,7 @@ def test_a_rekeyed_peer_keeps_its_address_and_its_old_key_is_dead(scene: Scene) 
     assert after["address"] == before["address"]
     assert after["public_key"] != before["public_key"]
     eventually(lambda: after["public_key"] in gateway.device())
-    assert before["public_key"] not in gateway.device()
+    eventually(lambda: before["public_key"] not in gateway.device())
 
 
 def test_a_preshared_key_is_in_the_device_and_the_tunnel_needs_it(scene: Scene) -> None:
@@ -231,9 +232,9 @@ def test_a_preshared_key_is_in_the_device_and_the_tunnel_needs_it(scene: Scene) 
     peer = gateway.add_peer("acme", "bastion", config=config, more=["--psk"])["peer"]
     (psk,) = re.findall(r"^PresharedKey = (\S+)$", config.read_text(), re.MULTILINE)
 
-    def held() -> str:
+    def held() -> str | None:
         listed = gateway.host.run("wg", "show", gateway.interface, "preshared-keys").stdout
-        return dict(line.split("\t") for line in listed.splitlines())[peer["public_key"]]
+        return dict(line.split("\t") for line in listed.splitlines()).get(peer["public_key"])
 
     eventually(lambda: held() == psk, what="the device has the key")
     client.tunnel_up(config)
@@ -243,7 +244,7 @@ def test_a_preshared_key_is_in_the_device_and_the_tunnel_needs_it(scene: Scene) 
     # Who has the private key alone does not come in.
     config.write_text(config.read_text().replace(f"PresharedKey = {psk}\n", ""))
     client.tunnel_up(config)
-    assert not client.pings(scene.tunnel["resolver"])
+    assert client.is_cut_off(scene.tunnel["resolver"])
 
     copies = [*gateway.folder.glob("state/*/*.sqlite*")]
     assert len(copies) >= 4
@@ -366,7 +367,7 @@ def test_down_takes_everything_away(scene: Scene) -> None:
     gateway = scene.gateway
     for process in gateway.host.started:
         process.terminate()
-        process.wait(20)
+        process.wait(HANG_S)
     assert gateway.interface in gateway.host.run("ip", "link").stdout
 
     gateway.wgctl("down")

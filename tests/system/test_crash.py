@@ -58,7 +58,7 @@ class Scene:
         """Kill a role and start it again, as a supervisor does."""
         process = self.roles[role]
         process.send_signal(signal.SIGKILL)
-        status = process.wait(15)
+        status = process.wait(HANG_S)
         assert status == -signal.SIGKILL, f"{role} had ended by itself: {status}"
         self.roles[role] = self.gateway.run_role(role)
 

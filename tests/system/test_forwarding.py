@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.drivers.upstream.servers import certified
+from tests.patience import HANG_S
 from tests.system.clients import CLIENTS, Answered, by_dig
 from tests.system.hostile import SLUGS, VICTIM
 from tests.system.hosts import Host, Lab, Started, eventually
@@ -49,7 +50,7 @@ class Scene:
         self.configure(*upstreams)
         if resolver := self.roles.pop("resolver", None):
             resolver.terminate()
-            resolver.wait(15)
+            resolver.wait(HANG_S)
         self.start("resolver")
         eventually(lambda: self.status("_api.internal", "AAAA") == "NOERROR", what="it answers")
 
@@ -65,10 +66,14 @@ class Scene:
         return reply
 
     def start_unbound(self) -> subprocess.Popen[bytes]:
-        folder = self.certificate.parent
-        return self.lab.gateway.host.start(
-            UNBOUND, "-c", str(folder / "unbound.conf"), log=folder / "log"
+        """Start it, and wait until it answers."""
+        folder, host = self.certificate.parent, self.lab.gateway.host
+        started = host.start(UNBOUND, "-c", str(folder / "unbound.conf"), log=folder / "log")
+        eventually(
+            lambda: host.dig("www.example", "-p", str(PORT), at="127.0.0.1"),
+            what="Unbound answers",
         )
+        return started
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,7 @@ def test_the_hosts_that_unbound_knows_are_answered_over_each_transport(scene: Sc
     scene.ask("brief.example")
 
     unbound.terminate()
-    unbound.wait(15)
+    unbound.wait(HANG_S)
     eventually(lambda: _is_stale(scene), what="what is kept goes on (RFC 8767)")
     assert scene.ask("www.example").answers != []
     assert scene.status("other.example") == "SERVFAIL"

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.system.hosts import Host, Lab, Started, eventually
 from wgctl.client.api import Client
 from wgctl.core.check import Target
@@ -60,7 +61,7 @@ class Scene:
     def stop(self, role: str) -> None:
         process = self.roles.pop(role)
         process.terminate()
-        process.wait(15)
+        process.wait(HANG_S)
 
     def start(self, role: str) -> None:
         self.roles[role] = self.lab.gateway.run_role(role)
@@ -100,14 +101,15 @@ def scene(lab: Lab) -> Iterator[Scene]:
 
 def test_a_machine_leaves_and_returns_with_the_controller_and_without(scene: Scene) -> None:
     gateway, server = scene.lab.gateway, scene.serve()
-    times = ("--interval", "1s", "--grace", "0s", "--rise", "1", "--fall", "2")
+    # Twice in a row later than that, and a server that lives would fail too.
+    times = ("--interval", "3s", "--timeout", "3s", "--grace", "0s", "--rise", "1", "--fall", "2")
     url = "http://web.internal:8080/health"
     gateway.wgctl("machine", "check", "web-1", "--http", url, *times, "--org", "acme")
     eventually(lambda: scene.health() == "healthy", what="the first pass is shown")
     assert scene.answered() == {"server", "alice"}
 
     server.terminate()
-    server.wait(15)
+    server.wait(HANG_S)
     eventually(lambda: scene.answered() == {"alice"}, what="a failing machine leaves")
     assert scene.answered("web-1.vm.web.internal") == {"server"}
     eventually(lambda: scene.health() == "unhealthy", what="the failure is shown")

@@ -79,7 +79,8 @@ class Scene:
         return [
             shell("nft", "list", "table", "inet", "others"),
             shell("ip", "-6", "route", "show", "dev", "other0"),
-            shell("ip", "-6", "addr", "show", "dev", "other0"),
+            # Without -o it tells the link's state too, which follows its cable a moment later.
+            shell("ip", "-o", "-6", "addr", "show", "dev", "other0"),
             next(line for line in endpoints if line.startswith(str(LASTING))),
         ]
 

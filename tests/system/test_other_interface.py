@@ -79,7 +79,7 @@ class Scene:
         for role in roles:
             process = self.roles.pop(role)
             process.terminate()
-            process.wait(15)
+            process.wait(HANG_S)
 
     def answers_alice(self) -> bool:
         return bool(self.alice.dig("_api.internal", "AAAA", at=self.resolver))

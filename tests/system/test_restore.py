@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.system.hosts import Gateway, Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
@@ -33,7 +34,7 @@ class Scene:
         for role in roles:
             self.roles[role].terminate()
         for role in roles:
-            self.roles.pop(role).wait(15)
+            self.roles.pop(role).wait(HANG_S)
 
     def works(self) -> bool:
         resolver = self.tunnel["resolver"]

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.patience import HANG_S
 from tests.system.hosts import WGCTL, Host, Lab, Started, eventually
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 
-TTL_S = 10
+TTL_S = 20
 LIVES = "import signal; signal.pause()"
 ENDS_WITH_3 = (
     "import signal, socket, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(3));"
@@ -44,7 +45,7 @@ class Scene:
         for role in roles:
             self.roles[role].terminate()
         for role in roles:
-            self.roles.pop(role).wait(15)
+            self.roles.pop(role).wait(HANG_S)
 
     def start(self, *roles: str) -> None:
         for role in roles:
@@ -53,9 +54,13 @@ class Scene:
     def announce(self, *options: str, script: str) -> subprocess.Popen[bytes]:
         """Announce a Python program as the app `shop`, from a host that has no config of wgctl."""
         command = (WGCTL, "machine", "announce", "shop", "--ttl", f"{TTL_S}s", *options)
-        program = (sys.executable, "-c", script)
+        program = (sys.executable, "-c", self.tagged(script))
         log = self.lab.folder / "announce.log"
         return self.server_host.start(*command, "--", *program, log=log)
+
+    def tagged(self, script: str) -> str:
+        """Return `script` so that no other run's process has the same arguments."""
+        return f"{script}  # {self.lab.tag}"
 
     def works(self) -> bool:
         return self.resolves() == self.server["address"] and self.host.pings(self.server["address"])
@@ -100,7 +105,7 @@ def test_names_and_tunnels_work_without_the_controller(scene: Scene) -> None:
 
 def test_a_tunnel_outlives_the_gateway_role(scene: Scene) -> None:
     os.kill(role_pid(scene, "gateway"), signal.SIGKILL)
-    scene.roles.pop("gateway").wait(15)
+    scene.roles.pop("gateway").wait(HANG_S)
 
     assert scene.host.pings(scene.server["address"])
 
@@ -152,7 +157,7 @@ def test_a_removed_peer_is_gone_and_stays_gone(scene: Scene) -> None:
 def test_an_expired_peer_leaves_by_itself_without_the_controller(scene: Scene) -> None:
     gateway = scene.lab.gateway
     config = scene.lab.config_path("brief")
-    added = gateway.add_peer("acme", "brief", config=config, more=["--expires", "15s"])
+    added = gateway.add_peer("acme", "brief", config=config, more=["--expires", "30s"])
     key = added["peer"]["public_key"]
     eventually(lambda: key in gateway.device(), what="the peer is in the device")
     scene.stop("controller")
@@ -178,7 +183,7 @@ def test_a_program_has_a_name_while_it_runs_and_its_status_is_ours(scene: Scene)
     )
 
     process.terminate()
-    assert process.wait(20) == 3
+    assert process.wait(HANG_S) == 3
     # Withdrawn: its lease would last for longer.
     eventually(lambda: not scene.resolves("shop.internal"), what="gone")
 
@@ -195,8 +200,8 @@ def test_a_lease_goes_on_and_ends_without_the_controller(scene: Scene) -> None:
         time.sleep(1)
 
     process.kill()
-    process.wait(20)
-    program = f"{sys.executable} -c {LIVES}"
+    process.wait(HANG_S)
+    program = f"{sys.executable} -c {scene.tagged(LIVES)}"
     eventually(lambda: not pids_of(scene.server_host, program), what="the program has ended")
     eventually(lambda: not scene.resolves("shop.internal"), what="gone", every_s=0.5)
 

@@ -74,10 +74,18 @@ begin_pings() {{
 	ip netns exec laptop ping -i 0.2 "$(net)::3" > /run/pings &
 	pings=$!
 }}
+# What is on its way at the end is not lost: told is how many were sent up to the last that was
+# answered, and that is one which was sent after all else was done.
 end_pings() {{
+	before=$(grep -c ttl= /run/pings)
+	for _ in $(seq 300); do
+		[ "$(grep -c ttl= /run/pings)" -gt $((before + 1)) ] || sleep 0.2
+	done
+	[ "$(grep -c ttl= /run/pings)" -gt $((before + 1)) ]
 	kill -INT $pings
 	wait $pings || true
-	echo "pings $1: $(grep transmitted /run/pings)"
+	echo "pings $1: $(sed -n 's/.*icmp_seq=\\([0-9]*\\) ttl=.*/\\1/p' /run/pings |
+		sort -nu | awk '{{ last = $1 }} END {{ print last, "packets,", NR, "received" }}')"
 }}
 names() {{
 	laptop dig +short +tries=8 alice-laptop._peer.internal AAAA "@$(net)::3"
