@@ -1,11 +1,12 @@
 """A real resolver as upstream: what Unbound says over UDP, TCP and TLS is what members get."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,10 @@ from wgctl.drivers.upstream.forwarder import Upstreams
 ASKER = Asker(bytes.fromhex("fdaa0000001800100000000000000002"), stream=True)
 
 
+# A port that is free may be somebody's before Unbound has it: all tests of the host share them.
+TRIES = 10
+
+
 class Unbound(NamedTuple):
     """A running server."""
 
@@ -36,17 +41,27 @@ class Unbound(NamedTuple):
 @pytest.fixture(scope="module")
 def unbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
     folder = tmp_path_factory.mktemp("unbound")
-    port, tls_port = _free_ports(2)
-    served = Unbound(port, tls_port, certified(folder, name="dns.example"))
+    certificate = certified(folder, name="dns.example")
+    with ExitStack() as running:
+        for _ in range(TRIES):
+            port, tls_port = _free_ports(2)
+            served = Unbound(port, tls_port, certificate)
+            process = running.enter_context(_started(folder, served))
+            if _listens(tls_port, process):
+                break
+        assert process.poll() is None, (folder / "log").read_text()
+        yield served
+
+
+@contextmanager
+def _started(folder: Path, served: Unbound) -> "Iterator[subprocess.Popen[bytes]]":
     config = write_config(folder, **served._asdict())
-    log = folder / "log"
     with (
-        log.open("wb") as output,
+        (folder / "log").open("wb") as output,
         subprocess.Popen([UNBOUND, "-c", config], stdout=output, stderr=output) as process,
     ):
         try:
-            _wait_for(served.tls_port, process, log)
-            yield served
+            yield process
         finally:
             process.terminate()
 
@@ -61,17 +76,16 @@ def _free_ports(total: int) -> list[int]:
     return ports
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait until it listens; return False when it has ended, as where a port was taken."""
     deadline = time.monotonic() + HANG_S
-    while True:
-        try:
+    while process.poll() is None:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
-        else:
-            return
+            return process.poll() is None
+        time.sleep(0.02)
+    return False
 
 
 def ask_all(

@@ -92,8 +92,8 @@ class End:
         named = str(text).split()[1]
         self.place.shell("wg", "set", self.place.interface, "peer", named, "endpoint", endpoint)
 
-    def pings(self, to: int, *more: str) -> bool:
-        command = ["ping", "-6", "-c1", "-W2", "-s56", *more, str(INSIDE[to])]
+    def pings(self, to: int, *more: str, wait_s: int = 20) -> bool:
+        command = ["ping", "-6", "-c1", f"-W{wait_s}", "-s56", *more, str(INSIDE[to])]
         try:
             self.place.shell(*command)
         except subprocess.CalledProcessError:
@@ -126,6 +126,9 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
             shell("ip", "addr", "add", f"198.18.0.{made.number}/24", "dev", "wire")
             shell("ip", "-6", "addr", "add", f"fd00::{made.number}/64", "dev", "wire", "nodad")
             shell("ip", "link", "set", "wire", "up")
+        # What is sent before both ends have seen the other go up is lost, an initiation for 5 s.
+        for address in ("198.18.0.2", "fd00::2"):
+            places[0].shell("ping", "-c1", f"-w{HANG_S:.0f}", address)
         yield Pair(*ends)
         for made in ends:
             made.place.run(made.links.close)
@@ -177,10 +180,10 @@ def test_a_peer_that_roams_is_found_where_it_writes_from(pair: Pair) -> None:
     shell("ip", "addr", "del", "198.18.0.1/24", "dev", "wire")
     shell("ip", "addr", "replace", "198.18.0.9/24", "dev", "wire")
 
-    eventually(lambda: pair.one.pings(2))
+    eventually(lambda: pair.one.pings(2, wait_s=2))
     over_ipv4 = pair.two.seen(pair.one.public).endpoint
     pair.one.sends_to(pair.two.public, f"[fd00::2]:{PORT}")
-    eventually(lambda: pair.one.pings(2))
+    eventually(lambda: pair.one.pings(2, wait_s=2))
 
     assert (first, over_ipv4) == (f"198.18.0.1:{PORT}", f"198.18.0.9:{PORT}")
     assert pair.two.seen(pair.one.public).endpoint == f"[fd00::1]:{PORT}"
@@ -194,7 +197,7 @@ def test_after_a_change_of_keys_a_handshake_is_made_at_once(pair: Pair) -> None:
     pair.two.apply(SetPeer(after.public().raw, pair.one.ip), RemovePeer(before))
     pair.one.apply(SetDevice(after, None))
 
-    eventually(lambda: pair.one.pings(2))
+    eventually(lambda: pair.one.pings(2, wait_s=2))
     assert pair.two.seen(after.public().raw).received_bytes > 0
     assert pair.two.read().peers.keys() == {after.public().raw}
 
@@ -209,7 +212,7 @@ def test_a_peer_that_is_made_anew_loses_its_session_and_gets_another(pair: Pair)
     assert (lost.last_handshake, lost.received_bytes) == (None, 0)
     pair.one.apply(SetPeer(pair.two.public, pair.two.ip, anew=True))
     pair.one.sends_to(pair.two.public, f"198.18.0.2:{PORT}")
-    eventually(lambda: pair.one.pings(2))
+    eventually(lambda: pair.one.pings(2, wait_s=2))
 
 
 @pytest.mark.parametrize("psk", [None, PresharedKey.generate()], ids=["open", "preshared"])
@@ -241,12 +244,12 @@ def test_an_address_that_moves_to_another_peer_is_nobodys_else(pair: Pair) -> No
     other = PrivateKey.generate().public().raw
 
     pair.two.apply(SetPeer(other, pair.one.ip))
-    moved = pair.one.pings(2)
+    moved = pair.one.pings(2, wait_s=2)
     pair.two.apply(GivePeer(pair.one.public, pair.one.ip))
 
     assert not moved
     assert pair.two.read().peers == {pair.one.public: pair.one.ip, other: NO_IPS}
-    eventually(lambda: pair.one.pings(2))
+    eventually(lambda: pair.one.pings(2, wait_s=2))
 
 
 @pytest.mark.parametrize(("peers", "ips"), [(1, 65_000), (1, 2_500), (40, 52), (3, 197)], ids=str)
@@ -314,7 +317,7 @@ def test_a_packet_that_fits_goes_through_and_one_byte_more_does_not(pair: Pair) 
     headers = 40 + 8
 
     assert pair.one.pings(2, f"-s{MTU_BYTES - headers}", "-Mdo")
-    assert not pair.one.pings(2, f"-s{MTU_BYTES - headers + 1}", "-Mdo")
+    assert not pair.one.pings(2, f"-s{MTU_BYTES - headers + 1}", "-Mdo", wait_s=2)
     link, _ = pair.one.place.run(pair.one.links.read)
     assert link is not None
     assert link.mtu_bytes == MTU_BYTES
@@ -331,8 +334,8 @@ def test_an_endpoint_inside_the_tunnel_is_no_loop(pair: Pair) -> None:
     before = one.seen(key).sent_bytes
 
     one.sends_to(key, f"[{INSIDE[2]}]:{PORT}")
-    assert not one.pings(2, f"-c{pings}", "-i0.01")
+    assert not one.pings(2, f"-c{pings}", "-i0.01", wait_s=2)
 
     assert one.seen(key).sent_bytes - before <= pings * ECHO_BYTES
     one.sends_to(key, f"198.18.0.2:{PORT}")
-    eventually(lambda: one.pings(2))
+    eventually(lambda: one.pings(2, wait_s=2))
