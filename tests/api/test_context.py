@@ -1,5 +1,6 @@
 import asyncio
 
+from tests.patience import HANG_S
 from wgctl.api.context import Bell
 
 
@@ -9,7 +10,7 @@ def test_a_ring_from_another_thread_wakes_all_who_wait() -> None:
         bell.attach(asyncio.get_running_loop())
         waiting = [asyncio.create_task(bell.next_ring().wait()) for _ in range(3)]
         await asyncio.to_thread(bell.ring)
-        return sum(await asyncio.wait_for(asyncio.gather(*waiting), 5))
+        return sum(await asyncio.wait_for(asyncio.gather(*waiting), HANG_S))
 
     assert asyncio.run(wait()) == 3
 
@@ -20,7 +21,7 @@ def test_a_ring_after_next_ring_was_taken_is_never_missed() -> None:
         bell.attach(asyncio.get_running_loop())
         taken = bell.next_ring()
         bell.ring()
-        await asyncio.wait_for(taken.wait(), 5)
+        await asyncio.wait_for(taken.wait(), HANG_S)
         return taken.is_set(), bell.next_ring().is_set()
 
     assert asyncio.run(wait()) == (True, False)

@@ -62,6 +62,6 @@ def test_a_role_runs_until_it_is_told_to_stop(bare: Wgctl, tmp_path: Path) -> No
 
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == 0
+        assert process.wait(HANG_S) == 0
     finally:
         process.kill()

@@ -122,7 +122,7 @@ def test_a_signal_stops_it_cleanly_though_a_role_follows(
     with running(Role.CONTROLLER, settings) as process:
         _wait_until_ready(settings)
         _ask(settings.api_socket, "POST", "/v1/orgs/acme/peers", _LAPTOP)
-        asyncio.run(asyncio.wait_for(follow_and_stop(process), 10))
+        asyncio.run(asyncio.wait_for(follow_and_stop(process), HANG_S))
         _, said = process.communicate(timeout=HANG_S)
 
     assert process.returncode == 0, said

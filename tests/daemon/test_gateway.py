@@ -143,7 +143,7 @@ class Scene:
     def close(self) -> None:
         for role in self.roles:
             role.kill()
-            role.wait(10)
+            role.wait(HANG_S)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_systemd_hands_it_the_key_and_hears_when_the_tunnel_is_up(
     scene.settings.key_file.rename(handed / KEY_NAME)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(20)
+        listener.settimeout(HANG_S)
         scene.start(
             CREDENTIALS_DIRECTORY=str(handed),
             NOTIFY_SOCKET=str(tmp_path / "notify"),
@@ -253,7 +253,7 @@ def test_it_tears_nothing_down_when_it_stops_and_goes_on_when_it_starts(
 
     role.send_signal(how)
 
-    assert role.wait(10) == (-how if how is signal.SIGKILL else 0)
+    assert role.wait(HANG_S) == (-how if how is signal.SIGKILL else 0)
     assert scene.holds_peer()
     scene.start()
     assert uapi.owner(uapi.socket_path(scene.namespace.interface)) == process
@@ -263,14 +263,14 @@ def test_it_tears_nothing_down_when_it_stops_and_goes_on_when_it_starts(
 def test_with_its_copy_gone_it_leaves_a_live_tunnel_as_it_is(scene: Scene) -> None:
     role = scene.start()
     role.kill()
-    role.wait(10)
+    role.wait(HANG_S)
     links, routes = scene.links(), scene.routes()
     (scene.settings.role_dir("gateway") / "copy.sqlite").unlink()
 
     second = scene.start()
     eventually(lambda: "waiting for the first snapshot" in scene.log())
     second.terminate()
-    second.wait(10)  # It ends once the pass that it is in has ended.
+    second.wait(HANG_S)  # It ends once the pass that it is in has ended.
 
     assert scene.holds_peer()
     assert (scene.links(), scene.routes()) == (links, routes)
@@ -389,7 +389,7 @@ def test_down_takes_all_away_but_not_while_the_role_runs(scene: Scene) -> None:
         scene.namespace.run(gateway.down, scene.settings)
     assert scene.holds_peer()
     role.terminate()
-    role.wait(10)
+    role.wait(HANG_S)
 
     scene.namespace.run(gateway.down, scene.settings)
     scene.namespace.run(gateway.down, scene.settings)

@@ -9,6 +9,7 @@ import pytest
 
 from peers.names import Label
 from tests.api.asking import context_of, served
+from tests.patience import HANG_S
 from tests.store import samples
 from tests.store.walk import EVERYTHING
 from wgctl.api.nodes import nodes_app
@@ -84,7 +85,7 @@ class Scene:
             task.cancel()
 
     async def until(self, check: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             while not check():  # noqa: ASYNC110  # a file and a store have no event
                 await asyncio.sleep(0.02)
 

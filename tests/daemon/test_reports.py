@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.core.health import Health, Record
 from wgctl.core.model import Role
 from wgctl.core.schema import UpstreamCondition
@@ -39,7 +40,7 @@ class Listener:
         writer.close()
 
     async def next(self) -> str:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             return (await self.bodies.get()).decode()
 
 

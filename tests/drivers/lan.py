@@ -96,7 +96,7 @@ class Lan:
         self.in_client("ip", "-6", "route", "del", f"{RESOLVER}/128", "dev", self.uplink)
 
     def dig(
-        self, *words: str, tries: int = 3, name: str = "who.internal", type_: str = "TXT"
+        self, *words: str, tries: int = 12, name: str = "who.internal", type_: str = "TXT"
     ) -> str:
         """Return what dig prints of `name`; nothing when no reply came."""
         command = ["dig", "+short", f"+tries={tries}", "+time=1", *words, name, type_]

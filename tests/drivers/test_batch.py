@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.drivers.batch import (
     ENVELOPE_BYTES,
     MESSAGE_AT,
@@ -31,7 +32,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         server.setblocking(False)
         server.bind(("::1", 0))
-        client.settimeout(5)
+        client.settimeout(HANG_S)
         client.connect(server.getsockname())
         yield server, client
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.core.errors import Denied, NotFound, Refusal
 from wgctl.drivers.child import adopted
 
@@ -56,14 +57,14 @@ def test_a_signal_is_the_commands_and_its_status_ours(signum: int, status: int) 
     with _standing_in(sys.executable, "-c", _TELLS) as (process, _):
         process.send_signal(signum)
 
-        assert process.wait(20) == status
+        assert process.wait(HANG_S) == status
 
 
 def test_a_command_that_is_killed_is_told_as_a_shell_does() -> None:
     with _standing_in(sys.executable, "-c", _TELLS) as (process, pid):
         os.kill(pid, signal.SIGKILL)
 
-        assert process.wait(20) == 137
+        assert process.wait(HANG_S) == 137
 
 
 def test_a_command_does_not_outlive_us() -> None:

@@ -8,6 +8,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from tests.patience import HANG_S
 from wgctl.drivers.http_unix import credited
 
 _SOMEBODY = 54_321
@@ -39,7 +40,7 @@ def _connected(address: bytes, uid: int) -> socket.socket:
 async def _ask(connection: socket.socket) -> bytes:
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     writer.write(b"GET / HTTP/1.0\r\nx-uid: 0\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), HANG_S)
     writer.close()
     return answer
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.patience import HANG_S
 from wgctl.core import authority
 from wgctl.core.authority import Certified
 from wgctl.core.errors import Unavailable
@@ -32,8 +33,8 @@ def _shake(
 ) -> tuple[str | None, bytes | None]:
     """Return the version that both agree on, and the certificate that is shown."""
     ours, theirs = socket.socketpair()
-    ours.settimeout(20)
-    theirs.settimeout(20)
+    ours.settimeout(HANG_S)
+    theirs.settimeout(HANG_S)
 
     def serve() -> None:
         try:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.drivers.namespaces import Namespace, namespaced
+from tests.patience import HANG_S
 from wgctl.drivers.tunnel_socket import interface_index, listen_on
 
 pytestmark = [
@@ -43,7 +44,7 @@ _FAR: dict[str, Namespace] = {}
 
 def _said(kind: socket.SocketKind, address: str) -> socket.socket:
     asking = socket.socket(socket.AF_INET6, kind)
-    asking.settimeout(2)
+    asking.settimeout(HANG_S)
     try:
         asking.connect((address, _PORT))
         if kind == socket.SOCK_DGRAM:
@@ -55,7 +56,7 @@ def _said(kind: socket.SocketKind, address: str) -> socket.socket:
 
 
 def _heard(listener: socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]]]:
-    listener.settimeout(2)
+    listener.settimeout(HANG_S)
     data, ancillary, _flags, _sender = listener.recvmsg(100, 100)
     return data, ancillary
 

@@ -1,6 +1,7 @@
 import asyncio
 
 from tests.drivers.upstream.servers import within_deadline
+from tests.patience import HANG_S
 from wgctl.drivers.upstream.turnstile import Turnstile
 
 
@@ -22,6 +23,6 @@ def test_a_burst_goes_through_one_in_a_turn_and_in_its_order() -> None:
         assert max(counts) == 1
         assert passed == [number for number in range(20) if number != 4]
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.wait_for(turnstile.through(), 5)
+        await asyncio.wait_for(turnstile.through(), HANG_S)
 
     within_deadline(work)
