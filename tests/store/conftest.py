@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,9 @@ import pytest
 from peers.names import Label
 from tests.services.minting import mint
 from tests.store import samples
-from tests.store.samples import CHECK, NOW, add_peer, key, machine_row, sealed_to
+from tests.store.samples import CHECK, NOW, add_peer, key, machine_row, new_peer, sealed_to
 from wgctl.core.model import MemberRole
+from wgctl.services import peer as peers
 from wgctl.store.store import Store
 
 
@@ -33,10 +35,11 @@ def empty_store(tmp_path: Path) -> Iterator[Store]:
 def furnished(store: Store) -> Store:
     """The orgs `acme` and `globex`, each with peers, an app and two probed machines on one peer.
 
-    That peer has a preshared key too, and the org a member with a token.
+    That peer has a preshared key and a tag too, and the org a member with a token.
     """
     for first, slug in ((0, "acme"), (10, "globex")):
-        add_peer(store, slug, first)
+        tagged = replace(new_peer(first), tags=(Label("ci"),))
+        peers.add(store, slug, tagged, now=NOW)
         add_peer(store, slug, first + 1)
         with store.writing() as deployment:
             door = deployment.owned_by(slug)

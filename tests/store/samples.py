@@ -77,7 +77,10 @@ def engine(path: Path) -> Engine:
 def to_first_schema(path: Path) -> None:
     """Make the store at `path` one of the first tables, as the first version has left them."""
     connection = pysqlite3.dbapi2.connect(path)
-    for table in ("audit", "tokens", "members", "checks", "seals", "ancestors", "network_ids"):
+    for table in (
+        *("peer_tags", "audit", "tokens", "members"),
+        *("checks", "seals", "ancestors", "network_ids"),
+    ):
         connection.execute(f"DROP TABLE {table}")
     for statement in (
         "ALTER TABLE deployment DROP COLUMN kept_bytes",

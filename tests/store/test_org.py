@@ -178,6 +178,7 @@ def test_pages_of_peers_meet_without_gap_or_overlap(store: Store) -> None:
                 public_key=key(50 + number),
                 created_at=NOW,
                 expires_at=None,
+                tags=(Label("ci"),),
             )
             door.add_peer(door.network("lab"), deployment.gateways()[0], row)
         walked, after = [], ("", 0)

@@ -3,6 +3,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import IPv6Network
 from pathlib import Path
 
@@ -14,11 +15,19 @@ from sqlalchemy.exc import InterfaceError
 from peers.addresses import DEFAULT_POOL
 from peers.names import Label
 from tests.patience import HANG_S
-from tests.store.samples import NOW, add_peer, create, register, to_first_schema
+from tests.store.samples import (
+    NOW,
+    add_peer,
+    create,
+    engine,
+    new_peer,
+    register,
+    to_first_schema,
+)
 from tests.store.walk import EVERYTHING
 from wgctl.core.errors import Conflict, Unavailable
 from wgctl.core.feed import Kind
-from wgctl.services import org
+from wgctl.services import org, peer
 from wgctl.store.store import Store
 
 _THREADS = 8
@@ -153,6 +162,27 @@ def test_a_store_of_the_first_tables_gets_those_that_came_after(tmp_path: Path) 
 
     assert (rows, cut) == ([], None)
     assert number > 0
+
+
+def test_peers_are_found_by_the_tags_that_they_had_before_the_upgrade(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    register(store)
+    org.add(store, Label("acme"), now=NOW)
+    for number, tags in enumerate([("ci", "prod"), ("ci",), ()]):
+        new = replace(new_peer(number), tags=tuple(map(Label, tags)))
+        peer.add(store, "acme", new, now=NOW)
+    store.close()
+    with engine(store.path).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE peer_tags")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0012'")
+    store = Store(store.path)
+    peer.remove(store, "acme", "default", "peer-1")
+    with store.reading() as deployment:
+        door = deployment.owned_by("acme")
+        found = {tag: [one.name for one in door.peers(tag=tag)] for tag in ("ci", "prod", "no")}
+    store.close()
+
+    assert found == {"ci": ["peer-0"], "prod": ["peer-0"], "no": []}
 
 
 def test_a_store_of_a_newer_wgctl_is_left_alone(tmp_path: Path) -> None:

@@ -95,7 +95,9 @@ def _fill(folder: Path, size: int) -> None:
         for number in range(size):
             within = door.network(_NETWORKS[number % len(_NETWORKS)])
             owner = "alice" if number < len(_NETWORKS) else "operator"
-            row = NewPeerRow(Label(f"peer-{number}"), owner, key(number), NOW, None)
+            row = NewPeerRow(
+                Label(f"peer-{number}"), owner, key(number), NOW, None, tags=_tags(number)
+            )
             added = door.add_peer(within, gateway, row)
             door.set_seal(added, sealed_to(gateway.public_key, number).sealed)
             web = door.add_app(within, Label(f"app-{number}"), now=NOW)
@@ -105,6 +107,12 @@ def _fill(folder: Path, size: int) -> None:
         mint(store, "acme", f"cli-{number}")
     mint(store, "acme", "only", kind=TokenKind.PEER, peer=("default", "peer-0"))
     store.close()
+
+
+def _tags(number: int) -> tuple[Label, ...]:
+    """Return `prod` for three peers, and `ci` for one of each network and all of the first."""
+    few, many = number < len(_NETWORKS), number % len(_NETWORKS) == 0
+    return (*((Label("ci"),) if few or many else ()), *((Label("prod"),) if few else ()))
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,11 @@ def _rekey(thing: _Thing) -> None:
 def _peers(store: Store, after: str, **narrowed: Any) -> None:
     seen = store.seen_by(bearer(store, "acme", **narrowed)) if narrowed else store
     assert peer.listed(seen, "acme", network=None, after=(after, 0), limit=3)
+
+
+def _tagged(store: Store, tag: str, *, network: str | None, count: int) -> None:
+    found = peer.listed(store, "acme", network=network, tag=tag, after=("", 0), limit=9)
+    assert len(found) == count
 
 
 def _remove_network(thing: _Thing) -> None:
@@ -187,6 +200,8 @@ _USES: dict[str, Callable[[_Thing], object]] = {
     "peer list": lambda t: _peers(t.store, ""),
     "peer list, the end": lambda t: _peers(t.store, "peer-2"),
     "peer list, of a network": lambda t: _peers(t.store, "", networks=("shop",)),
+    "peer list, of a tag": lambda t: _tagged(t.store, "prod", network=None, count=3),
+    "peer list, of a tag in a network": lambda t: _tagged(t.store, "ci", network="lab", count=1),
     "app show": lambda t: app.shown(t.store, "acme", "default", t.name),
     "app remove": lambda t: app.remove(t.store, "acme", "default", t.name),
     "app list": lambda t: app.listed(t.store, "acme", network=None, after=("shop", ""), limit=3),

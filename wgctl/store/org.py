@@ -3,10 +3,10 @@
 Which org may be opened by whom is decided above; how far a caller sees into it, in `scoped`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from peers.addresses import network_prefix
@@ -21,7 +21,7 @@ from wgctl.store.machines import Machines
 from wgctl.store.members import Members
 from wgctl.store.prepared import Values
 from wgctl.store.rows import NewPeerRow
-from wgctl.store.scoped import EVERYTHING, SEALED, lists
+from wgctl.store.scoped import EVERYTHING, SEALED
 from wgctl.store.unique import taken
 
 __all__ = ["ListedPeer", "OrgDoor"]
@@ -110,8 +110,8 @@ class OrgDoor(Machines, Members):
         self, *, network: Network | None, tag: str | None, after: tuple[str, int], limit: int
     ) -> list[ListedPeer]:
         """Return what `peers` does, each with what a list tells of it besides."""
-        tagged = () if tag is None else (lists(tables.peers.c.tags, tag),)
-        found = self._page_of_peers(network, *tagged, after=after, limit=limit)
+        having = {} if tag is None else {"tag": tag}
+        found = self._page_of_peers(network, having, after=after, limit=limit)
         networks = self._networks_with({row["network_id"] for row in found})
         return [
             ListedPeer(rows.peer_of(row, prefix=its.prefix), its, row[SEALED])
@@ -122,16 +122,17 @@ class OrgDoor(Machines, Members):
     def _page_of_peers(
         self,
         network: Network | None,
-        *where: ColumnElement[bool],
+        having: Mapping[str, object],
+        *,
         after: tuple[str, int],
         limit: int,
     ) -> Sequence[Values]:
         if network is None and self.caller.networks is None:
-            return self._page(tables.peers, *where, having={}, after=after, limit=limit)
+            return self._page(tables.peers, having=having, after=after, limit=limit)
         # By name through the org, whoever sees a few networks would pass by the peers of all.
         pages = (
             self._page(
-                tables.peers, *where, having={"network_id": one.id}, after=after, limit=limit
+                tables.peers, having={"network_id": one.id, **having}, after=after, limit=limit
             )
             for one in (self.networks() if network is None else [network])
         )
@@ -205,6 +206,9 @@ class OrgDoor(Machines, Members):
                 )
             )[0]
         peer = rows.peer_of(row, prefix=network.prefix)
+        for tag in peer.tags:
+            place = {"network_id": network.id, "peer_id": peer.id}
+            self._execute(self._insert(tables.peer_tags, **place, tag=tag, name=peer.name))
         self._record.put(Kind.PEER, peer)
         return peer
 

@@ -135,10 +135,9 @@ class Scoped:
         self,
         prepared: Prepared[_Found] | Prepared[Update] | Prepared[Delete],
         table: Table,
-        *where: ColumnElement[bool],
     ) -> Prepared[Any] | Executable:
-        """Return what finds no more in `table` than is in the caller's reach, and so `where`."""
-        within = (*self._in_reach(table), *where)
+        """Return what finds no more in `table` than is in the caller's reach."""
+        within = self._in_reach(table)
         return prepared.statement.where(*within) if within else prepared
 
     @property
@@ -150,13 +149,16 @@ class Scoped:
     def _page(
         self,
         table: Table,
-        *where: ColumnElement[bool],
+        *,
         having: Mapping[str, object],
         after: tuple[str, int] = ("", 0),
         limit: int = EVERYTHING,
     ) -> Sequence[Values]:
-        """Return rows with the values `having` by name and id, from the first one past `after`."""
-        statement = self._reaching(_paging(table, tuple(having)), table, *where)
+        """Return rows with the values `having` by name and id, from the first one past `after`.
+
+        Peers may be asked for by their `tag` too.
+        """
+        statement = self._reaching(_paging(table, tuple(having)), table)
         start = {"past": after[0], "past_id": after[1], "most": limit}
         return self._rows(_Filled(statement, {"org": self.org.id, **start, **having}))
 
@@ -231,14 +233,22 @@ def _having(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
 
 @cache
 def _paging(table: Table, columns: tuple[str, ...]) -> Prepared[_Found]:
-    past = tuple_(table.c.name, table.c.id) > tuple_(bindparam("past"), bindparam("past_id"))
+    tags = tables.peer_tags
+    by, place = (tags, (tags.c.name, tags.c.peer_id)) if "tag" in columns else (table, _at(table))
     owner = next((column for column in _OWNERS if column in columns), None)
-    found = _having(table, columns).statement if owner is None else _within(table, owner, columns)
+    found = _having(by, columns).statement if owner is None else _within(by, owner, columns)
+    if by is tags:
+        found = found.join(table, table.c.id == tags.c.peer_id).with_only_columns(*table.c)
     if table is tables.peers:
         has_seal = exists().where(tables.seals.c.peer_id == table.c.id)
         found = found.add_columns(has_seal.label(SEALED))
-    page = found.where(past).order_by(table.c.name, table.c.id).limit(bindparam("most"))
-    return Prepared(page)
+    past = tuple_(*place) > tuple_(bindparam("past"), bindparam("past_id"))
+    return Prepared(found.where(past).order_by(*place).limit(bindparam("most")))
+
+
+def _at(table: Table) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return by what rows of `table` are sorted."""
+    return table.c.name, table.c.id
 
 
 def _within(table: Table, owner: str, columns: tuple[str, ...]) -> _Found:

@@ -37,6 +37,7 @@ __all__ = [
     "network_ids",
     "networks",
     "orgs",
+    "peer_tags",
     "peers",
     "seals",
     "spent_network_ids",
@@ -175,6 +176,19 @@ peers = Table(
     Index(None, "org_id", "owner"),
     Index(None, "expires_at", sqlite_where=text("ephemeral")),
     sqlite_autoincrement=True,
+)
+
+# The tags of `peers` again, to find peers by: neither a peer's name nor its tags ever change.
+peer_tags = Table(
+    "peer_tags",
+    metadata,
+    Column("org_id", _owned_by("orgs"), nullable=False),
+    Column("network_id", _owned_by("networks"), primary_key=True),
+    Column("peer_id", _owned_by("peers"), nullable=False, index=True),
+    Column("tag", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Index(None, "org_id", "tag", "name", "peer_id"),
+    sqlite_with_rowid=False,
 )
 
 seals = Table(

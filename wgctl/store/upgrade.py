@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, inspect
 
 __all__ = ["LATEST", "UnknownSchema", "upgrade"]
 
-LATEST = "0012"
+LATEST = "0013"
 """The last of the migrations."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
