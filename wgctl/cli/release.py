@@ -27,6 +27,7 @@ _COMPLETIONS = {
 _LOADED_LATER = (
     "anyio._backends._asyncio",
     "cryptography.hazmat.backends.openssl.backend",
+    "pydantic.dataclasses",
     "sqlalchemy.dialects.sqlite.pysqlite",
     "uvicorn.lifespan.off",
     "uvicorn.loops.asyncio",
