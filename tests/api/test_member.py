@@ -1,6 +1,6 @@
 import pytest
 
-from tests.api.asking import Door, refusal
+from tests.api.asking import Door, refusal, walked
 from tests.store.samples import key
 from wgctl.store.store import Store
 
@@ -28,6 +28,14 @@ def test_a_member_is_added_changed_shown_and_listed(operators: Door) -> None:
     assert changed.json() == expected | {"role": "viewer"}
     assert operators.get(f"{_MEMBERS}/alice").json() == changed.json()
     assert operators.get(_MEMBERS).json()["items"] == [changed.json()]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_the_parts_of_a_list_hold_every_member_once(operators: Door, limit: int) -> None:
+    for name in ("b", "c", "a"):
+        operators.post(_MEMBERS, json={"name": name})
+
+    assert [one["name"] for one in walked(operators, _MEMBERS, limit=limit)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,8 @@ def _fill(folder: Path, size: int) -> None:
         door = deployment.owned_by("acme")
         for name in ("alice", "bob"):
             door.add_member(Label(name), MemberRole.ADMIN, networks=None, now=NOW)
+        for number in range(size // 2):
+            door.add_member(Label(f"a-{number}"), MemberRole.VIEWER, networks=None, now=NOW)
         for number in range(size):
             within = door.network(_NETWORKS[number % len(_NETWORKS)])
             owner = "alice" if number < len(_NETWORKS) else "operator"
@@ -167,6 +169,11 @@ def _remove_network(thing: _Thing) -> None:
         door.remove_network(door.network(name))
 
 
+def _remove_member(thing: _Thing) -> None:
+    member.add(thing.store, "acme", thing.name, MemberRole.ADMIN, networks=None, now=NOW)
+    member.remove(thing.store, "acme", thing.name)
+
+
 def _leave(thing: _Thing) -> None:
     number = next(_NUMBERS)
     new = new_peer(number, expires_in_s=1, ephemeral=True)
@@ -223,8 +230,10 @@ _USES: dict[str, Callable[[_Thing], object]] = {
     ),
     "lease": _announce,
     "member show": lambda t: member.shown(t.store, "acme", "alice"),
-    "member list": lambda t: member.listed(t.store, "acme"),
+    "member list": lambda t: member.listed(t.store, "acme", limit=3),
+    "member list, the end": lambda t: member.listed(t.store, "acme", after="alice", limit=1),
     "member set-role": lambda t: member.change(t.store, "acme", "bob", role=MemberRole.VIEWER),
+    "member remove": _remove_member,
     "token show": lambda t: token.shown(t.store, "acme", "only"),
     "token list, the end": lambda t: token.listed(t.store, "acme", after="cli-4", limit=1),
     "network remove": _remove_network,

@@ -10,7 +10,7 @@ from wgctl.api.caller import CallerOf
 from wgctl.api.context import ContextOf, Now, StoreOf
 from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
-from wgctl.api.pages import Cursor, Limit, page_after
+from wgctl.api.pages import Cursor, Limit, page
 from wgctl.core.access import Scope
 from wgctl.core.access_schema import CallerReply, Member, MemberChange, NewMember, Removal
 from wgctl.core.schema import Page
@@ -32,12 +32,11 @@ def show_caller(caller: CallerOf) -> CallerReply:
 @router.get("/orgs/{org}/members", dependencies=[needs(Scope.MEMBER_READ)])
 def list_members(store: StoreOf, org: str, cursor: Cursor = "", limit: Limit = 100) -> Page[Member]:
     """Return the members of an org by name."""
-    return page_after(
-        cursor,
-        members.listed(store, org),
+    return page(
+        members.listed(store, org, after=cursor, limit=limit + 1),
         limit=limit,
         shape=lambda facts: member_shape(org, facts),
-        cursor=lambda facts: (facts.member.name,),
+        cursor=lambda facts: facts.member.name,
     )
 
 

@@ -11,6 +11,7 @@ from wgctl.core.errors import Conflict, Invalid
 from wgctl.core.model import OPERATOR, Member, MemberRole, Network, Peer, Token
 from wgctl.services.condition import Condition, always
 from wgctl.store.org import OrgDoor
+from wgctl.store.scoped import EVERYTHING
 from wgctl.store.store import Store
 
 __all__ = ["UNCHANGED", "MemberFacts", "Removal", "add", "change", "listed", "remove", "shown"]
@@ -64,11 +65,13 @@ def add(
         return MemberFacts(door.add_member(name, role, networks=within, now=now), 0, 0)
 
 
-def listed(store: Store, org: str) -> list[MemberFacts]:
-    """Return the members of `org` by name."""
+def listed(
+    store: Store, org: str, *, after: str = "", limit: int = EVERYTHING
+) -> list[MemberFacts]:
+    """Return up to `limit` members of `org` by name, past the name `after`."""
     with store.reading() as deployment:
         door = deployment.owned_by(org)
-        return [_facts(door, member) for member in door.members()]
+        return [_facts(door, member) for member in door.members(after=after, limit=limit)]
 
 
 def shown(store: Store, org: str, name: str) -> MemberFacts:
@@ -128,7 +131,7 @@ def remove(
 
 
 def _require_an_admin(door: OrgDoor, changed: Member) -> None:
-    if changed.administers and not any(member.administers for member in door.members()):
+    if changed.administers and not door.has_admin():
         raise Conflict(
             f"{changed.name!a} is the last admin of org {door.org.slug!a}: make another one first, "
             f"with wgctl member set-role NAME admin --org {door.org.slug}"

@@ -7,7 +7,7 @@ what members and tokens are narrowed to, so that a later one of that name is non
 from collections.abc import Iterable
 from functools import cache
 
-from sqlalchemy import ColumnElement, Table, Update, bindparam, update
+from sqlalchemy import ColumnElement, Table, Update, bindparam, null, update
 
 from peers.names import Label
 from wgctl.core.errors import Denied
@@ -25,9 +25,16 @@ __all__ = ["Members"]
 class Members(Scoped):
     """Who is in an org, and what they prove themselves with."""
 
-    def members(self) -> list[Member]:
-        """Return the members of the org by name."""
-        return self._members()
+    def members(self, *, after: str = "", limit: int = EVERYTHING) -> list[Member]:
+        """Return up to `limit` members of the org by name, from the first one past `after`."""
+        found = self._page(tables.members, having={}, after=past(after), limit=limit)
+        return [rows.member_of(row) for row in found]
+
+    def has_admin(self) -> bool:
+        """Return whether a member is an admin of the whole org."""
+        its = tables.members.c
+        whole = self._select(tables.members, its.role == MemberRole.ADMIN, its.networks.is_(null()))
+        return bool(self._rows(whole.limit(1)))
 
     def member(self, name: str) -> Member:
         """Return the member `name`; raises NotFound."""
@@ -172,7 +179,9 @@ class Members(Scoped):
 
     def forget_network(self, network: Network) -> None:
         """Take `network` out of what members and tokens are narrowed to."""
-        for member in self._members(lists(tables.members.c.networks, network.name)):
+        narrowed = tables.members.c.networks
+        # The index of the narrowed is taken only where it is said that they are.
+        for member in self._members(narrowed.is_not(null()), lists(narrowed, network.name)):
             self.set_role(member, member.role, networks=_without(member.networks, network))
         for token in self._tokens(lists(tables.tokens.c.networks, network.name)):
             values = {"networks": _listed(_without(token.networks, network))}

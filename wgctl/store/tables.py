@@ -263,6 +263,8 @@ members = Table(
     Column("networks", JSON(none_as_null=True), nullable=True),
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("org_id", "name"),
+    Index(None, "org_id", "role", sqlite_where=text("networks IS NULL")),
+    Index(None, "org_id", "name", sqlite_where=text("networks IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
