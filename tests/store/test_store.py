@@ -174,8 +174,11 @@ def test_peers_are_found_by_the_tags_that_they_had_before_the_upgrade(tmp_path: 
     store.close()
     with engine(store.path).begin() as connection:
         connection.exec_driver_sql("DROP TABLE peer_tags")
-        for column in ("role", "name"):
-            connection.exec_driver_sql(f"DROP INDEX ix_members_org_id_{column}")
+        for index in (
+            *("members_org_id_role", "members_org_id_name"),
+            *("tokens_org_id_added_by_name", "tokens_org_id_name"),
+        ):
+            connection.exec_driver_sql(f"DROP INDEX ix_{index}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0012'")
     store = Store(store.path)
     peer.remove(store, "acme", "default", "peer-1")

@@ -105,7 +105,7 @@ def _fill(folder: Path, size: int) -> None:
             web = door.add_app(within, Label(f"app-{number}"), now=NOW)
             made = door.add_machine(web, added, machine_row(f"machine-{number}"))
             door.set_check(made, CHECK)
-    for number in range(size // 10):
+    for number in range(size // 2):
         mint(store, "acme", f"cli-{number}")
     mint(store, "acme", "only", kind=TokenKind.PEER, peer=("default", "peer-0"))
     store.close()

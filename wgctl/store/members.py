@@ -179,11 +179,9 @@ class Members(Scoped):
 
     def forget_network(self, network: Network) -> None:
         """Take `network` out of what members and tokens are narrowed to."""
-        narrowed = tables.members.c.networks
-        # The index of the narrowed is taken only where it is said that they are.
-        for member in self._members(narrowed.is_not(null()), lists(narrowed, network.name)):
+        for member in self._members(*_narrowed_to(tables.members, network)):
             self.set_role(member, member.role, networks=_without(member.networks, network))
-        for token in self._tokens(lists(tables.tokens.c.networks, network.name)):
+        for token in self._tokens(*_narrowed_to(tables.tokens, network)):
             values = {"networks": _listed(_without(token.networks, network))}
             row = self._rows(self._update(tables.tokens, token.id, **values))[0]
             self._record.put(Kind.TOKEN, rows.token_of(row), before=token)
@@ -213,6 +211,15 @@ def _spending() -> Prepared[Update]:
         .values(uses_left=tokens.c.uses_left - 1)
         .returning(tokens)
     )
+
+
+def _narrowed_to(table: Table, network: Network) -> tuple[ColumnElement[bool], ...]:
+    """Return what finds rows that list `network`, among those that list networks at all.
+
+    SQLite takes the index of the latter only where both are said.
+    """
+    networks = table.c.networks
+    return networks.is_not(null()), lists(networks, network.name)
 
 
 def _listed(networks: tuple[Label, ...] | None) -> list[str] | None:

@@ -289,6 +289,8 @@ tokens = Table(
     Column("last_used_at", BigInteger, nullable=True),
     UniqueConstraint("org_id", "name"),
     Index(None, "org_id", "owner", "name"),
+    Index(None, "org_id", "added_by", "name"),
+    Index(None, "org_id", "name", sqlite_where=text("networks IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, inspect
 
 __all__ = ["LATEST", "UnknownSchema", "upgrade"]
 
-LATEST = "0014"
+LATEST = "0015"
 """The last of the migrations."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
