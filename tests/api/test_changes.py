@@ -65,6 +65,14 @@ def _adding(store: Store, slug: str) -> Callable[[], Any]:
     return lambda: orgs.add(store, Label(slug), now=NOW).org.slug
 
 
+def _break(store: Store) -> None:
+    """Let the commit fail of what is written together."""
+    with store.noting() as deployment:
+        connection = deployment._connection  # noqa: SLF001  # nothing of ours breaks a commit
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        connection.exec_driver_sql("UPDATE networks SET org_id = 99 WHERE id = 1")
+
+
 def _slugs(store: Store) -> list[str]:
     return [facts.org.slug for facts in orgs.listed(store, after="", limit=100)]
 
@@ -125,36 +133,53 @@ def test_each_sees_those_before_it(store: Store, changes: Changes) -> None:
     assert (added, seen) == ("one", ["acme", "globex", "one"])
 
 
-def test_what_is_told_of_a_peer_that_goes_at_once_is_forgotten(
-    store: Store, changes: Changes
-) -> None:
-    """Its id may be another's one day, and nothing else would take it out of memory."""
+def test_what_is_told_of_a_peer_while_it_goes_is_forgotten(store: Store, changes: Changes) -> None:
+    """Until the removal is durable whoever tells of it finds it there, and nobody forgets later."""
     register(store)
     peer, seen = add_peer(store, "acme", 1).peer, Observations()
     gateway = RoleFacts(Role.GATEWAY, 1, NOW, reported_at=NOW)
 
     def remove() -> None:
         peers.remove(store, "acme", "default", peer.name)
-        seen.forget([peer.id])
+        changes.once_kept(lambda: seen.forget([peer.id]))
 
-    def report() -> None:
+    def report() -> frozenset[int]:
         seen.note(gateway, [Observation(peer.id, None, NOW, 0, 0)], [])
         with store.reading() as deployment:
             seen.forget({peer.id} - deployment.peers_among({peer.id}))
+        return seen.online(now=NOW)
 
-    _at_once(changes, remove, report)
+    async def scene() -> frozenset[int]:
+        one, last = Held(), Held()
+        first = asyncio.create_task(changes.run(one.run))
+        await one.begun()
+        others = asyncio.gather(first, changes.run(remove), changes.run(last.run))
+        await asyncio.sleep(0)
+        one.end()
+        await last.begun()
+        meanwhile = await asyncio.to_thread(report)
+        last.end()
+        await others
+        return meanwhile
 
+    assert asyncio.run(scene()) == {peer.id}
     assert seen.online(now=NOW) == frozenset()
 
 
-def test_a_commit_that_fails_is_told_to_all_who_share_it(store: Store, changes: Changes) -> None:
-    def break_it() -> None:
-        with store.noting() as deployment:
-            connection = deployment._connection  # noqa: SLF001  # nothing of ours breaks a commit
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            connection.exec_driver_sql("UPDATE networks SET org_id = 99 WHERE id = 1")
+def test_what_waits_for_a_commit_that_fails_never_happens(store: Store, changes: Changes) -> None:
+    done: list[str] = []
+    _at_once(
+        changes,
+        lambda: changes.once_kept(lambda: done.append("not kept")),
+        lambda: _break(store),
+    )
+    asyncio.run(changes.run(lambda: changes.once_kept(lambda: done.append("kept"))))
 
-    came = _at_once(changes, _adding(store, "one"), break_it, _adding(store, "acme"))
+    assert done == ["kept"]
+
+
+def test_a_commit_that_fails_is_told_to_all_who_share_it(store: Store, changes: Changes) -> None:
+    came = _at_once(changes, _adding(store, "one"), lambda: _break(store), _adding(store, "acme"))
 
     assert [type(error) for error in came] == [Unavailable] * 3
     assert "FOREIGN KEY" in str(came[0])

@@ -118,6 +118,14 @@ def test_a_peer_that_is_gone_is_not_online_though_a_late_report_still_names_it(
     assert context.observations.online(now=NOW) == frozenset()
 
 
+def test_a_report_waits_for_nobody_who_changes_the_store(nodes: Door, store: Store) -> None:
+    """A role whose reports stay out passes for dead."""
+    with store.writing():
+        reported = nodes.post("/v1/reports", json=_REPORT)
+
+    assert reported.status_code == 204
+
+
 def test_a_report_takes_no_revision(nodes: Door, operators: Door) -> None:
     before = operators.get("/v1/status").json()["revision"]
     nodes.post("/v1/reports", json=_REPORT)

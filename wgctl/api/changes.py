@@ -46,6 +46,7 @@ class Changes:
         self._lock = threading.Lock()
         self._waiting: list[_Change] = []
         self._working = False
+        self._to_do: list[Callable[[], object]] = []
 
     async def run(self, change: Callable[[], _Result]) -> _Result:
         """Return what `change` returned, or raise what it raised, once all that it saw is durable.
@@ -60,6 +61,13 @@ class Changes:
             self._thread.submit(self._work)
         return await told
 
+    def once_kept(self, act: Callable[[], object]) -> None:
+        """Have `act` run as soon as what the change that calls this wrote is durable.
+
+        In the same thread, before the change is answered; never, if that was not kept.
+        """
+        self._to_do.append(act)
+
     def close(self) -> None:
         """Run what has come, and end the thread; nothing may come after."""
         self._thread.shutdown()
@@ -73,11 +81,14 @@ class Changes:
     def _outcomes(self, taken: list[_Change]) -> list[_Outcome]:
         """Return what came of each; `taken` grows by those that come before the commit."""
         outcomes = []
+        self._to_do.clear()
         try:
             with self._store.together():
                 for change in taken:
                     outcomes.append(_outcome(change.run))
                     taken += self._take(_TOGETHER - len(taken))
+            for act in self._to_do:
+                act()
         except Exception as error:  # noqa: BLE001  # else they would wait for ever
             return [_Outcome(error=error)] * len(taken)
         return outcomes

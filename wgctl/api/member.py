@@ -89,5 +89,6 @@ def remove_member(  # each is a part of the request
         check=etag.check(lambda facts: member_shape(org, facts)),
     )
     if not dry_run:
-        context.observations.forget(peer.id for _, peer in removal.peers)
+        gone = [peer.id for _, peer in removal.peers]
+        context.changes.once_kept(lambda: context.observations.forget(gone))
     return removal_shape(removal, dry_run=dry_run)

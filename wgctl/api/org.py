@@ -1,7 +1,7 @@
 """Routes of orgs."""
 
 from peers.names import Label
-from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.context import ContextOf, Now, StoreOf
 from wgctl.api.door import needs, routes
 from wgctl.api.etag import Expected, Told
 from wgctl.api.pages import Cursor, Limit, page
@@ -35,6 +35,7 @@ def show_org(store: StoreOf, org: str, etag: Told) -> Org:
 
 
 @router.delete("/orgs/{org}", dependencies=[needs(Scope.ORG_WRITE)], status_code=204)
-def remove_org(store: StoreOf, seen: Seen, org: str, etag: Expected) -> None:
+def remove_org(store: StoreOf, context: ContextOf, org: str, etag: Expected) -> None:
     """Remove an org and all that it owns."""
-    seen.forget(orgs.remove(store, org, check=etag.check(org_shape)))
+    gone = orgs.remove(store, org, check=etag.check(org_shape))
+    context.changes.once_kept(lambda: context.observations.forget(gone))

@@ -139,7 +139,7 @@ def remove_peer(  # each is a part of the request
     """Remove a peer and the machines on it."""
     check = etag.check(_shaping(context, org))
     removed = peers.remove(store, org, network, peer, check=check)
-    context.observations.forget([removed.id])
+    context.changes.once_kept(lambda: context.observations.forget([removed.id]))
 
 
 def _shaping(context: Context, org: str) -> Callable[[PeerFacts], Peer]:

@@ -1,5 +1,9 @@
 """Routes of status: what roles report, and the deployment at a glance."""
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
 from wgctl import __version__
 from wgctl.api.context import ContextOf, Now, Seen, StoreOf
 from wgctl.api.door import needs, routes
@@ -10,7 +14,8 @@ from wgctl.core.errors import Denied
 from wgctl.core.forward.health import Condition
 from wgctl.core.model import Observation, Role
 from wgctl.core.schema import RoleReport, Status
-from wgctl.services.observe import RoleFacts
+from wgctl.services.observe import Observations, RoleFacts
+from wgctl.store.store import Store
 
 __all__ = ["node_router", "router"]
 
@@ -46,10 +51,24 @@ def show_status(context: ContextOf) -> Status:
 
 
 @node_router.post("/reports", dependencies=[needs(Scope.NODE_WRITE)], status_code=204)
-def take_report(
+async def take_report(
     store: StoreOf, seen: Seen, now: Now, speaking_for: SpeakingFor, report: RoleReport
 ) -> None:
     """Keep what a role says of itself, a gateway of the peers, a resolver of machines it probes."""
+    # It changes nothing that is stored: behind those who do, a role would pass for dead.
+    await asyncio.get_running_loop().run_in_executor(
+        None, partial(_keep, store, seen, report, now=now, speaking_for=speaking_for)
+    )
+
+
+def _keep(
+    store: Store,
+    seen: Observations,
+    report: RoleReport,
+    *,
+    now: int,
+    speaking_for: Callable[[Role], None],
+) -> None:
     speaking_for(report.role)
     if report.peers and report.role is not Role.GATEWAY:
         raise Denied(f"the {report.role} sees no peers, expected the gateway to tell of them")
