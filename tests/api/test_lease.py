@@ -53,6 +53,15 @@ def test_a_report_removes_what_has_ended_and_is_all_that_is_known(
     assert context.observations.lease_of(id_) is None
 
 
+def test_a_report_of_nothing_that_ended_waits_for_nobody_who_changes_the_store(
+    nodes: Door, store: Store
+) -> None:
+    with store.writing():
+        reported = nodes.post("/v1/leases", json={})
+
+    assert reported.status_code == 204
+
+
 @pytest.mark.parametrize(
     ("change", "place"),
     [

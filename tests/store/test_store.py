@@ -74,7 +74,7 @@ def test_a_store_that_cannot_be_opened_is_unavailable(store: Store, tmp_path: Pa
     store.path.rename(tmp_path / "away")
     store.path.mkdir()
 
-    with pytest.raises(Unavailable, match="cannot be used: unable to open"):
+    with pytest.raises(Unavailable, match="moved, deleted or replaced"):
         store.revision()
 
 
@@ -212,6 +212,24 @@ def test_damage_under_a_running_store_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be used"), store.writing() as deployment:
         deployment.add_org(Label("acme"), now=NOW)
     store.close()
+
+
+def test_a_file_that_was_taken_away_is_not_written_to(store: Store, tmp_path: Path) -> None:
+    """It would be acknowledged, and gone with the last who has the file open."""
+    aside, refusal = tmp_path / "aside.sqlite", "moved, deleted or replaced"
+    store.path.rename(aside)
+    for left in (None, b""):
+        if left is not None:
+            store.path.write_bytes(left)
+        with pytest.raises(Unavailable, match=refusal):
+            org.add(store, Label("initech"), now=NOW)
+        with pytest.raises(Unavailable, match=refusal):
+            org.listed(store, after="", limit=9)
+        assert (store.path.read_bytes() if store.path.exists() else None) == left
+    aside.replace(store.path)
+
+    org.add(store, Label("initech"), now=NOW)
+    assert [facts.org.slug for facts in org.listed(store, after="", limit=9)][-1] == "initech"
 
 
 def test_a_block_that_raises_leaves_nothing(store: Store) -> None:

@@ -1,7 +1,10 @@
 """Routes of leases, for the role that peers announce machines to."""
 
+import asyncio
+from functools import partial
+
 from peers.names import Label
-from wgctl.api.context import Now, Seen, StoreOf
+from wgctl.api.context import ContextOf, Now, Seen, StoreOf
 from wgctl.api.door import needs, routes
 from wgctl.api.shapes import machine_shape, port_of
 from wgctl.api.speaker import SpeakingFor
@@ -38,16 +41,18 @@ def announce(
 
 
 @node_router.post("/leases", dependencies=[needs(Scope.NODE_WRITE)], status_code=204)
-def take_leases(
-    store: StoreOf, seen: Seen, now: Now, speaking_for: SpeakingFor, report: LeaseReport
+async def take_leases(
+    store: StoreOf, context: ContextOf, now: Now, speaking_for: SpeakingFor, report: LeaseReport
 ) -> None:
     """Keep how leases stand, and remove the machines of those that have ended."""
-    speaking_for(Role.INTERNAL_API)
-    seen.note_leases(
+    await asyncio.to_thread(speaking_for, Role.INTERNAL_API)
+    context.observations.note_leases(
         {
             found.machine_id: LeaseSight(now + int(found.left_s), found.healthy)
             for found in report.leases
         }
     )
+    # Mostly none has, and then there is nobody to wait for.
     if report.ended:
-        leases.end(store, [(found.org, found.machine_id) for found in report.ended])
+        ended = [(found.org, found.machine_id) for found in report.ended]
+        await context.changes.run(partial(leases.end, store, ended))
